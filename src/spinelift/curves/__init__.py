@@ -1,0 +1,31 @@
+"""The six curves of a spine, from masks and to masks, meshes and volumes."""
+
+from spinelift.curves.masks import MaskEdges, coronal_from_edges, ends_of, largest_component, mask_edges
+from spinelift.curves.solid import ellipses_mm, solid_iou, tube_mesh
+from spinelift.curves.spine_curves import (
+    CORONAL,
+    SAGITTAL,
+    Curve,
+    SpineCurves,
+    mm_from_json,
+    resample_rows,
+    zero_sagittal,
+)
+
+__all__ = [
+    "CORONAL",
+    "SAGITTAL",
+    "Curve",
+    "MaskEdges",
+    "SpineCurves",
+    "coronal_from_edges",
+    "ellipses_mm",
+    "ends_of",
+    "largest_component",
+    "mask_edges",
+    "mm_from_json",
+    "resample_rows",
+    "solid_iou",
+    "tube_mesh",
+    "zero_sagittal",
+]

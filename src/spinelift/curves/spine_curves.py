@@ -1,0 +1,144 @@
+"""The six curves of a spine, in crop pixels or mm, with their place in the scan."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS, SpineFrame
+
+Float = NDArray[np.float64]
+
+
+class Curve(IntEnum):
+    """Row of each curve in an array of curves [6, 209] (X1, X2, X3, Y1, Y2, Y3 of the paper).
+
+    Coronal values grow to the patient's left, so ``LEFT > CENTRE > RIGHT``; sagittal values grow to
+    posterior, so ``ANTERIOR < SAGITTAL < POSTERIOR``.
+    """
+
+    LEFT = 0
+    CENTRE = 1
+    RIGHT = 2
+    ANTERIOR = 3
+    SAGITTAL = 4
+    POSTERIOR = 5
+
+
+CORONAL = slice(0, 3)
+SAGITTAL = slice(3, 6)
+
+
+def zero_sagittal(curves: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Shift the sagittal curves [..., 6, n] so that the mean of the centre one is zero."""
+    out = np.array(curves, copy=True)
+    out[..., SAGITTAL, :] -= out[..., Curve.SAGITTAL, :].mean(-1)[..., None, None]
+    return out
+
+
+@dataclass(frozen=True)
+class SpineCurves:
+    """Six curves over 209 rows from T1's upper endplate to L5's lower endplate.
+
+    Parameters
+    ----------
+    px
+        float64 [6, 209] in crop pixels. Coronal curves are crop columns; sagittal ones are measured
+        from the mean of the sagittal centre curve.
+    frame
+        Place of the crop in the scan.
+    """
+
+    px: Float
+    frame: SpineFrame
+
+    def __post_init__(self) -> None:
+        px = np.asarray(self.px, np.float64)
+        if px.shape != (len(Curve), SPINE_ROWS):
+            raise ValueError(f"curves must be [6, {SPINE_ROWS}], not {list(px.shape)}")
+        if not np.isfinite(px).all():
+            raise ValueError("curves must be finite")
+        object.__setattr__(self, "px", zero_sagittal(px))
+
+    @classmethod
+    def from_mm(cls, mm: Float, frame: SpineFrame) -> "SpineCurves":
+        """Curves in mm [6, 209] (coronal from the scan's first column) → curves in crop pixels."""
+        px = np.array(mm, np.float64)
+        px[CORONAL] -= frame.x0_mm
+        return cls(px / frame.mm_per_px, frame)
+
+    @property
+    def mm(self) -> Float:
+        """Curves in mm [6, 209]: coronal from the centre of the scan's first column."""
+        mm = self.px * self.frame.mm_per_px
+        mm[CORONAL] += self.frame.x0_mm
+        return mm
+
+    @property
+    def z_mm(self) -> Float:
+        """Height of each row, mm from the centre of the scan's first row [209]."""
+        return self.frame.z_mm
+
+    @property
+    def centreline_mm(self) -> Float:
+        """The 3D spine: x (left), y (posterior), z (feet) in mm [209, 3]."""
+        mm = self.mm
+        return np.stack([mm[Curve.CENTRE], mm[Curve.SAGITTAL], self.z_mm], 1)
+
+    def at_heights(self, z_mm: Float) -> Float:
+        """Curves in mm [6, n] at other heights; straight on beyond the ends."""
+        return resample_rows(self.z_mm, self.mm, z_mm)
+
+    def coronal_mask(self, subpixels: int = 4) -> NDArray[np.bool_]:
+        """Crop pixels between the left and right curves: bool [224, 224].
+
+        A pixel belongs to the mask when more than half of it does.
+        """
+        rows = np.arange(CROP_SIZE * subpixels, dtype=np.float64)
+        rows = (rows + 0.5) / subpixels - 0.5
+        inside = (rows >= SPINE_CROP_ROWS[0]) & (rows <= SPINE_CROP_ROWS[-1])
+        left = np.interp(rows, SPINE_CROP_ROWS, self.px[Curve.LEFT])
+        right = np.interp(rows, SPINE_CROP_ROWS, self.px[Curve.RIGHT])
+        cols = np.arange(CROP_SIZE)
+        cover = np.minimum(left[:, None], cols + 0.5) - np.maximum(right[:, None], cols - 0.5)
+        cover = np.clip(cover, 0, 1) * inside[:, None]
+        mask: NDArray[np.bool_] = cover.reshape(CROP_SIZE, subpixels, CROP_SIZE).mean(1) > 0.5
+        return mask
+
+    def to_json(self) -> dict[str, object]:
+        """Geometry part of ``curves.json``: lists of mm rounded to 0.001."""
+        mm = np.round(self.mm, 3) + 0.0
+        return {
+            "mm_per_px": round(self.frame.mm_per_px, 6),
+            "z_mm": np.round(self.z_mm, 3).tolist(),
+            "coronal_mm": {
+                "left": mm[Curve.LEFT].tolist(),
+                "centre": mm[Curve.CENTRE].tolist(),
+                "right": mm[Curve.RIGHT].tolist(),
+            },
+            "sagittal_mm": {
+                "anterior": mm[Curve.ANTERIOR].tolist(),
+                "centre": mm[Curve.SAGITTAL].tolist(),
+                "posterior": mm[Curve.POSTERIOR].tolist(),
+            },
+            "centreline_mm": (np.round(self.centreline_mm, 3) + 0.0).tolist(),
+        }
+
+
+def mm_from_json(document: Mapping[str, object]) -> tuple[Float, Float]:
+    """``curves.json`` → heights z_mm [n] and the six curves in mm [6, n]."""
+    coronal, sagittal = document["coronal_mm"], document["sagittal_mm"]
+    assert isinstance(coronal, Mapping) and isinstance(sagittal, Mapping)
+    rows = [coronal[k] for k in ("left", "centre", "right")]
+    rows += [sagittal[k] for k in ("anterior", "centre", "posterior")]
+    return np.asarray(document["z_mm"], np.float64), np.asarray(rows, np.float64)
+
+
+def resample_rows(z: Float, values: Float, z_new: Float) -> Float:
+    """Linear interpolation of values [..., n] from rows z [n] to z_new [m]; straight on beyond the ends."""
+    z, values, z_new = (np.asarray(a, np.float64) for a in (z, values, z_new))
+    k = np.clip(np.searchsorted(z, z_new) - 1, 0, len(z) - 2)
+    t = (z_new - z[k]) / (z[k + 1] - z[k])
+    return values[..., k] * (1 - t) + values[..., k + 1] * t

@@ -1,0 +1,21 @@
+"""Value types for places: spacing, frames, vertebrae. Imports nothing of the rest of the package."""
+
+from spinelift.geometry.frame import (
+    CROP_SIZE,
+    FIRST_SPINE_ROW,
+    SPINE_CROP_ROWS,
+    SPINE_ROWS,
+    Spacing,
+    SpineFrame,
+)
+from spinelift.geometry.vertebra import Vertebra
+
+__all__ = [
+    "CROP_SIZE",
+    "FIRST_SPINE_ROW",
+    "SPINE_CROP_ROWS",
+    "SPINE_ROWS",
+    "Spacing",
+    "SpineFrame",
+    "Vertebra",
+]

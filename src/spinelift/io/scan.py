@@ -1,0 +1,36 @@
+"""The scan as the rest of the package knows it: pixels, pixel size, a pseudonym, and nothing personal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.geometry import Spacing
+
+
+@dataclass(frozen=True)
+class DxaScan:
+    """One total-body DXA.
+
+    Parameters
+    ----------
+    scan_id
+        Pseudonym: ``<eid>_<instance>`` for UK Biobank names, else ``dxa-`` and 12 hex digits of ``sha256``.
+    bone
+        Bone image, float32 [H, W], 0 (air) to 255; rows to the feet, columns to the patient's left.
+    tissue
+        Tissue image of the same shape, or None.
+    spacing
+        Pixel size, mm.
+    sha256
+        Hash of the file that was read.
+    warnings
+        What a reader of the result ought to know about the file.
+    """
+
+    scan_id: str
+    bone: NDArray[np.float32]
+    tissue: NDArray[np.float32] | None
+    spacing: Spacing
+    sha256: str
+    warnings: tuple[str, ...] = ()
