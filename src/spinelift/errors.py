@@ -105,6 +105,12 @@ class UnsupportedImageError(SpineliftError):
     exit_code = 22
 
 
+class AmbiguousScanError(SpineliftError):
+    """Images of several people, several visits, or more images than one scan has."""
+
+    exit_code = 23
+
+
 class BundleError(SpineliftError):
     """A model bundle that is missing, incomplete, altered, or made for another version."""
 
@@ -121,3 +127,9 @@ class ConfigError(SpineliftError):
     """A configuration file, or an argument, with a value that makes no sense."""
 
     exit_code = 32
+
+
+class OutputError(SpineliftError):
+    """Results that cannot be written: no permission, no room."""
+
+    exit_code = 33

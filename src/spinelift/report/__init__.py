@@ -1,0 +1,1 @@
+"""Pictures, meshes and the 3D page of one result."""

@@ -1,0 +1,50 @@
+"""``spinelift evaluate``: a bundle's figures beside its baselines."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Measure a model against the truth.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Measure a model against the truth."""
+
+
+@app.command()
+def model(
+    test: Annotated[Path, typer.Option(help="Pair store of people who were never trained on.")],
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle; without it the default one.")] = None,
+    train: Annotated[
+        list[Path] | None, typer.Option(help="Pair store that the baselines are fitted to.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many people of each store.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the table here (.json or .md).")] = None,
+    iou_step_mm: Annotated[float, typer.Option(help="Grid of the 3D IoU; 0 leaves it out.")] = 1.0,
+) -> None:
+    """Print every figure with its 95 % interval, the regressor on crops at their true place."""
+    from spinelift.cli.train import require_train_extra
+
+    require_train_extra()
+    from spinelift.cohort.store import load_pairs
+    from spinelift.evaluate.onnx import load_regressor_session
+    from spinelift.evaluate.pairs import evaluate_pairs
+    from spinelift.evaluate.table import to_json, to_markdown
+    from spinelift.predict.bundle import Bundle
+    from spinelift.predict.calibrate import Calibrator
+
+    loaded = Bundle.load(bundle)
+    rows = evaluate_pairs(
+        load_regressor_session(loaded.regressor),
+        load_pairs([test], limit=limit),
+        load_pairs(train, limit=limit) if train else None,
+        factors=Calibrator(loaded.card.calibration).factors,
+        iou_step_mm=iou_step_mm or None,
+    )
+    text = to_markdown(rows)
+    typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
+    if out is not None:
+        out.write_text(json.dumps(to_json(rows), indent=1) + "\n" if out.suffix == ".json" else text + "\n")

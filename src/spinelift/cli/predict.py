@@ -1,0 +1,185 @@
+"""``spinelift predict``: DXA scans in, 3D spines and their pictures out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spinelift.cli.messages import print_error, stderr
+from spinelift.errors import ConfigError, NoScansError, SpineliftError
+
+if TYPE_CHECKING:
+    from spinelift.geometry import Spacing
+    from spinelift.io.scan import DxaScan
+    from spinelift.predict.batch import BatchReport, Failure
+    from spinelift.predict.prediction import Prediction
+
+app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def predict(
+    scans: Annotated[
+        list[Path],
+        typer.Argument(
+            help="DXA scans: UK Biobank zips, DICOM files, PNG or TIFF images (with --spacing), or folders "
+            "of them.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the results; one sub-folder a scan.")
+    ] = Path("spinelift-results"),
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW,COL",
+            help="Pixel size in mm, down the rows and along the columns, for images that do not hold it.",
+        ),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model bundle, a folder or a zip.", show_default="the one that comes with spinelift"
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures/--no-pictures", help="Overlay, turning spine, 3D page and meshes as well."),
+    ] = True,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores, at most 4")
+    ] = None,
+) -> None:
+    """Predict the 3D spine of one or many DXA scans.
+
+    For each scan, a folder [bold]OUT/<scan id>/[/bold] with
+
+    - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
+    - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
+    - [bold]spine.html[/bold]: the 3D spine to turn and zoom, in any browser, offline
+    - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: the turning spine and its meshes
+    - [bold]run.json[/bold]: versions, hashes, times, warnings
+
+    A scan that cannot be used becomes a row in [bold]OUT/failed.csv[/bold], and the rest go on; the good
+    ones are listed in [bold]OUT/summary.csv[/bold].
+
+    [bold]Examples[/bold]
+
+    One UK Biobank scan:
+    [cyan]spinelift predict 1234567_20158_2_0.zip -o results[/cyan]
+
+    A folder of scans, numbers only:
+    [cyan]spinelift predict scans/ -o results --no-pictures[/cyan]
+
+    A picture, 2.427 mm a row and 2.419 mm a column:
+    [cyan]spinelift predict bone.png --spacing 2.427,2.419 -o results[/cyan]
+
+    [bold]Exit codes[/bold]
+
+    0 all went well; 2 wrong command line; 3 some scans failed; 10 and above: the cause, when one scan was
+    given or all failed for the same one (13 no DXA inside, 15 no spacing, 19 no spine, 30 bad bundle, …).
+    """
+    pixel = _parse_spacing(spacing)
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from spinelift.predict.batch import make_folder, run_batch
+    from spinelift.predict.model import load_model
+    from spinelift.report.names import PICTURE_NAMES
+
+    found, lost = _find(scans)
+    make_folder(out)
+    model = load_model(bundle, threads=threads)
+    columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr(), transient=True) as progress:
+        task = progress.add_task("predict", total=len(found))
+        report = run_batch(
+            model,
+            found,
+            out,
+            spacing=pixel,
+            pictures=_pictures if pictures else None,
+            picture_names=PICTURE_NAMES,
+            lost=lost,
+            on_done=lambda _: progress.advance(task),
+        )
+    _tell(report, out)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
+    """Scans in the given paths, without the pictures of earlier results; and the paths that hold none."""
+    from spinelift.io import find_scans
+    from spinelift.predict.batch import Failure
+    from spinelift.predict.outputs import CURVES_JSON
+    from spinelift.report.names import PICTURE_NAMES
+
+    found: dict[Path, None] = {}
+    lost = []
+    for path in paths:
+        try:
+            for scan in find_scans([path]):
+                if not (scan.name in PICTURE_NAMES and (scan.parent / CURVES_JSON).exists()):
+                    found[scan] = None
+        except SpineliftError as error:
+            lost.append(Failure(path.name or str(path), error))
+    if not found and not lost:
+        raise NoScansError(
+            found="nothing but earlier results of spinelift in the given paths",
+            expected="DXA zips, DICOM files, or PNG or TIFF images",
+            do="Check the paths.",
+        )
+    return list(found), lost
+
+
+def _parse_spacing(text: str | None) -> "Spacing | None":
+    if text is None:
+        return None
+    from spinelift.geometry import Spacing
+
+    try:
+        row, col = (float(part) for part in text.split(","))
+        return Spacing(row, col)
+    except ValueError as error:
+        raise ConfigError(
+            found=f"--spacing {text}",
+            expected="two positive numbers in mm, ROW,COL, such as 2.427,2.419",
+            do="Give the height of a pixel, a comma, and its width.",
+        ) from error
+
+
+def _pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
+    from spinelift.report.pictures import SpineScene, make_pictures
+
+    scene = SpineScene(
+        scan_id=prediction.scan_id,
+        image=scan.bone,
+        curves=prediction.curves,
+        half_width_mm=prediction.half_width_mm,
+        plausible=prediction.plausible_spines(),
+        warnings=prediction.warnings,
+        made_by=f"{prediction.bundle.name} {prediction.bundle.version}",
+    )
+    return make_pictures(scene)
+
+
+def _tell(report: "BatchReport", out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    for success in report.good[:20]:
+        console.print(f"[green]{escape(success.name)}[/green] → {escape(str(out / success.scan_id))}")
+        for warning in success.warnings:
+            console.print(f"  [yellow]warning[/yellow] {escape(warning)}")
+    if len(report.good) > 20:
+        console.print(f"… {len(report.good)} results in all, listed in {escape(str(out / 'summary.csv'))}")
+    if len(report.failed) == 1 and not report.good:
+        print_error(report.failed[0].error)
+    elif report.failed:
+        total = len(report.good) + len(report.failed)
+        stderr().print(
+            f"[bold red]{len(report.failed)} of {total} scans failed[/bold red]: see "
+            f"{escape(str(out / 'failed.csv'))}"
+        )

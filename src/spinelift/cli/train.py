@@ -1,0 +1,122 @@
+"""``spinelift train``: regressor, segmenter, and the bundle made of both."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from spinelift.errors import MissingExtraError
+
+app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
+
+Data = Annotated[list[Path], typer.Option(help="Training store; may be given several times.")]
+Val = Annotated[Path, typer.Option(help="Validation store: people who are not in training.")]
+ConfigPath = Annotated[str, typer.Option(help="YAML file, or the name of one in the package.")]
+Out = Annotated[Path, typer.Option(help="Folder of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")]
+Minutes = Annotated[float | None, typer.Option(help="Time budget instead of the configuration's.")]
+Threads = Annotated[int | None, typer.Option(help="CPU threads instead of the configuration's.")]
+InitFrom = Annotated[Path | None, typer.Option(help="Safetensors to start from (a bundle's or a run's).")]
+
+
+def require_train_extra() -> None:
+    """Say how to install what is missing."""
+    missing = [m for m in ("torch", "zarr", "safetensors") if importlib.util.find_spec(m) is None]
+    if missing:
+        raise MissingExtraError(
+            found=f"that {', '.join(missing)} cannot be imported",
+            expected="the packages of the train extra",
+            do="Run: pip install 'spinelift[train]'",
+        )
+
+
+@app.command()
+def regressor(
+    data: Data,
+    val: Val,
+    out: Out,
+    config: ConfigPath = "default.yaml",
+    resume: Resume = False,
+    max_minutes: Minutes = None,
+    threads: Threads = None,
+    init_from: InitFrom = None,
+) -> None:
+    """Train the network that turns a crop into six curves."""
+    require_train_extra()
+    from spinelift.regress.config import RegressorConfig
+    from spinelift.regress.train import train_regressor
+
+    chosen = RegressorConfig.load(config)
+    chosen = chosen.model_copy(
+        update={
+            "loop": _override(chosen.loop, max_minutes, threads),
+            "init_from": str(init_from) if init_from else chosen.init_from,
+        }
+    )
+    outcome = train_regressor(chosen, data=data, validation=val, out=out, resume=resume)
+    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
+
+
+@app.command()
+def segmenter(
+    data: Data,
+    val: Val,
+    out: Out,
+    config: ConfigPath = "segmenter.yaml",
+    resume: Resume = False,
+    max_minutes: Minutes = None,
+    threads: Threads = None,
+    init_from: InitFrom = None,
+) -> None:
+    """Train the network that finds the spine and its two ends on a whole-body image."""
+    require_train_extra()
+    from spinelift.segment.config import SegmenterConfig
+    from spinelift.segment.train import train_segmenter
+
+    chosen = SegmenterConfig.load(config)
+    chosen = chosen.model_copy(
+        update={
+            "loop": _override(chosen.loop, max_minutes, threads),
+            "init_from": str(init_from) if init_from else chosen.init_from,
+        }
+    )
+    outcome = train_segmenter(chosen, data=data, validation=val, out=out, resume=resume)
+    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
+
+
+@app.command()
+def bundle(
+    regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],
+    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
+    calibration: Annotated[Path, typer.Option(help="Pair store to calibrate on: people of a third kind.")],
+    test: Annotated[Path, typer.Option(help="Pair store to test on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; replaced when it exists.")],
+    name: Annotated[str, typer.Option(help="Name of the bundle.")] = "default",
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
+    train: Annotated[list[Path] | None, typer.Option(help="Store that the baselines are fitted to.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")] = None,
+) -> None:
+    """Export both networks, calibrate, measure, and write the card."""
+    require_train_extra()
+    from spinelift.regress.bundle import BundlePlan, make_bundle
+
+    plan = BundlePlan(name, version, regressor, segmenter, calibration, test, tuple(train or ()), limit=limit)
+    card = make_bundle(plan, out)
+    for metric in card.metrics:
+        typer.echo(
+            f"{metric.name:24} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
+        )
+
+
+LoopT = TypeVar("LoopT")
+
+
+def _override(loop: LoopT, max_minutes: float | None, threads: int | None) -> LoopT:
+    update: dict[str, object] = {}
+    if max_minutes is not None:
+        update |= {"max_seconds": max_minutes * 60, "epochs": None, "steps": None}
+    if threads is not None:
+        update["threads"] = threads
+    copied: LoopT = loop.model_copy(update=update)  # type: ignore[attr-defined]
+    return copied

@@ -1,0 +1,96 @@
+"""Evaluation on a pair store: crops at their true place, the regressor alone, beside the baselines."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.cohort.store import Pairs
+from spinelift.curves import CORONAL, SAGITTAL
+from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
+from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
+from spinelift.evaluate.metrics import CropScale, score
+from spinelift.evaluate.table import Row, table_rows
+from spinelift.geometry import SPINE_CROP_ROWS
+
+Float = NDArray[np.float64]
+Regressor = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
+"""Images [n, 1, 224, 224] of 0..255 → curves and scale [n, 6, 209], features [n, D]."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Curves, Laplace scale (crop px) and features of many crops."""
+
+    curves: Float
+    scale: Float
+    features: Float
+
+
+def run_regressor(regressor: Regressor, image: NDArray[np.uint8], *, batch: int = 32) -> Predicted:
+    """Run over crops uint8 [n, 224, 224]."""
+    parts = [regressor(image[i : i + batch, None].astype(np.float32)) for i in range(0, len(image), batch)]
+    curves, scale, features = (np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True))
+    return Predicted(curves, scale, features)
+
+
+def score_pairs(
+    curves: Float, pairs: Pairs, *, half_width: Float | None = None, iou_step_mm: float | None = 1.0
+) -> list[dict[str, float]]:
+    """Figures of each spine; curves [n, 6, 209] and half widths in crop px."""
+    out = []
+    for k, (predicted, true, mm) in enumerate(zip(curves, pairs.curves, pairs.mm_per_px, strict=True)):
+        size = float(mm)
+        z = SPINE_CROP_ROWS * size
+        out.append(
+            score(
+                z,
+                predicted * size,
+                z,
+                true.astype(np.float64) * size,
+                crop=CropScale(left_edge_mm=-0.5 * size, mm_per_px=size),
+                half_width_mm=None if half_width is None else half_width[k] * size,
+                iou_step_mm=iou_step_mm,
+            )
+        )
+    return out
+
+
+def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
+    """Predictions [n, 6, 209] of every baseline for the test people."""
+    return {
+        "mean curve": MeanCurve.fit(train.curves).predict(len(test)),
+        "shape | true coronal": ConditionedShape.fit(train.curves).predict(test.curves),
+        "ridge on image": RidgeImage.fit(train.image, train.curves).predict(test.image),
+    }
+
+
+def evaluate_pairs(
+    regressor: Regressor,
+    test: Pairs,
+    train: Pairs | None = None,
+    *,
+    factors: Float | None = None,
+    iou_step_mm: float | None = 1.0,
+) -> list[Row]:
+    """The table of a model on test people; ``train`` gives the baselines, ``factors`` [6, 209] coverage."""
+    predicted = run_regressor(regressor, test.image)
+    half_width = None if factors is None else predicted.scale * factors
+    model = score_pairs(predicted.curves, test, half_width=half_width, iou_step_mm=iou_step_mm)
+    others = {} if train is None else baseline_curves(train, test)
+    scored = {name: score_pairs(c, test, iou_step_mm=iou_step_mm) for name, c in others.items()}
+    return [*table_rows(model, scored), *_pearson_rows(predicted.curves, others, test)]
+
+
+def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
+    counts = resample_counts(len(test), rounds=300)
+    rows = []
+    for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
+        true = test.curves[:, part].reshape(len(test), -1).astype(np.float64)
+        estimates = {
+            label: pearson_estimate(c[:, part].reshape(len(test), -1), true, counts)
+            for label, c in {"": curves, **others}.items()
+        }
+        rows.append(Row(f"{name}_pearson_r", "", len(test), estimates.pop(""), estimates))
+    return rows

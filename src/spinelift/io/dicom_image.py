@@ -1,0 +1,153 @@
+"""DICOM pixels from bytes: decoded, mapped to 0…255 with bone bright, turned to the house's axes."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from spinelift.errors import MissingExtraError, UnsupportedImageError
+from spinelift.geometry import Spacing
+from spinelift.io.dicom import damaged, numbers, parse, reading, text
+from spinelift.io.orientation import STANDARD, to_standard
+from spinelift.io.spacing import check_spacing, spacing_from_header
+
+MAX_PIXELS = 1 << 23
+"""Largest image that is decoded: 30 times a whole-body scan."""
+
+
+@dataclass(frozen=True)
+class OrientedImage:
+    """Image [H, W], 0…255, rows to the feet, columns to the patient's left, with its pixel size."""
+
+    pixels: NDArray[np.float32]
+    spacing: Spacing
+    warnings: tuple[str, ...] = ()
+
+
+def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
+    """Decode one DICOM image; ``spacing`` (of the file's own rows and columns) overrides the header's.
+
+    Raises
+    ------
+    TruncatedDicomError, UnsupportedImageError, NoSpacingError, MissingExtraError
+    """
+    with reading():
+        dataset, _ = parse(data)
+        rows, columns = _check_form(dataset)
+        written = numbers(dataset, "PixelSpacing") or numbers(dataset, "ImagerPixelSpacing")
+        exposed_area = numbers(dataset, "ExposedArea")
+        orientation = dataset.get("PatientOrientation") or ()
+        letters = orientation.split("\\") if isinstance(orientation, str) else [str(v) for v in orientation]
+        grey = _grey(dataset, _decode(dataset))
+    warnings = []
+    if spacing is None:
+        spacing = spacing_from_header(rows=rows, columns=columns, written=written, exposed_area=exposed_area)
+    else:
+        spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
+        if written or exposed_area:
+            warnings.append("The pixel size given on the command line was used, not the header's.")
+    if not letters:
+        letters = list(STANDARD)
+        warnings.append("PatientOrientation is missing: columns were taken to run to the patient's left.")
+    pixels, spacing = to_standard(grey, spacing, letters)
+    return OrientedImage(pixels, spacing, tuple(warnings))
+
+
+def stretch(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values scaled linearly so that the least is 0 and the largest 255; constants become 0."""
+    low, high = float(values.min()), float(values.max())
+    return ((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.float32)
+
+
+def _check_form(dataset: Dataset) -> tuple[int, int]:
+    """Rows and columns of a single grey frame of 8 or 16 bits; anything else is refused."""
+    photometric = text(dataset, "PhotometricInterpretation").upper()
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise _unsupported(f"an image of {samples} samples a pixel ({photometric[:16] or 'no photometry'})")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise _unsupported(f"an image of {frames} frames")
+    if dataset.BitsAllocated not in (8, 16):
+        raise _unsupported(f"an image of {dataset.BitsAllocated} bits a pixel")
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
+        raise _unsupported(f"an image of {rows} × {columns} pixels")
+    return rows, columns
+
+
+def _decode(dataset: Dataset) -> NDArray[np.generic]:
+    """Stored values [rows, columns]."""
+    little_endian = dataset.original_encoding[1]
+    guess = ImplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
+    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or guess))
+    dataset.file_meta.TransferSyntaxUID = syntax
+    needed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    length = len(dataset.PixelData)
+    if not syntax.is_compressed:
+        if length < needed:
+            raise damaged()
+    elif length > 2 * needed + 65536:
+        raise _unsupported("compressed pixels that are longer than plain ones")
+    else:
+        _check_decoder(syntax)
+    try:
+        stored: NDArray[np.generic] = dataset.pixel_array
+    except RuntimeError:  # pydicom's word for "every decoder failed"
+        raise damaged() from None
+    if stored.shape != (dataset.Rows, dataset.Columns):
+        raise damaged()
+    return stored
+
+
+def _check_decoder(syntax: UID) -> None:
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        raise _unsupported(f"pixels stored as {syntax.name[:40]}") from None
+    if not available:
+        raise MissingExtraError(
+            found=f"pixels compressed as {syntax.name}, and no decoder for them",
+            expected="a decoder for this transfer syntax",
+            do="Run: pip install python-gdcm",
+        )
+
+
+def _grey(dataset: Dataset, stored: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Stored values → 0…255, dense things bright (PS3.3, C.11.1 rescale and C.11.2.1.2 window).
+
+    Plain 8-bit values stay as they are; deeper ones, and rescaled ones, go through the window, or
+    from minimum to maximum where there is none.
+    """
+    slope = (*numbers(dataset, "RescaleSlope"), 1.0)[0]
+    intercept = (*numbers(dataset, "RescaleIntercept"), 0.0)[0]
+    centre = (*numbers(dataset, "WindowCenter"), math.nan)[0]
+    width = (*numbers(dataset, "WindowWidth"), math.nan)[0]
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    if not (math.isfinite(slope) and slope != 0 and math.isfinite(intercept) and 1 <= bits <= 16):
+        raise damaged()
+    plain = bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation")
+    if plain:
+        grey = stored.astype(np.float32) * np.float32(255.0 / (2**bits - 1))
+    else:
+        values = stored.astype(np.float64) * slope + intercept
+        if math.isfinite(centre) and width > 1:
+            grey = ((((values - (centre - 0.5)) / (width - 1)) + 0.5) * 255.0).astype(np.float32)
+        else:
+            grey = stretch(values)
+    np.clip(grey, 0.0, 255.0, out=grey)
+    if text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1":
+        np.subtract(255.0, grey, out=grey)
+    return grey
+
+
+def _unsupported(found: str) -> UnsupportedImageError:
+    return UnsupportedImageError(
+        found=found,
+        expected="one grey frame (MONOCHROME1 or MONOCHROME2) of 8 or 16 bits",
+        do="Export the bone image as the scanner made it, not a screen capture.",
+    )

@@ -1,0 +1,74 @@
+"""Which of the paths on a command line are scans.
+
+The rule, in order: a file is a scan. In a folder, and in the folders below it, each PNG, each TIFF and
+each zip is a scan (but zips whose UK Biobank name is of another field are passed over); the DICOM files
+that lie directly in one folder are one scan together, the visit, unless no two of them share patient and
+day: then each is a scan by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+
+from spinelift.errors import NoScansError, TruncatedDicomError, UnsupportedImageError
+from spinelift.io.dicom import read_header
+from spinelift.io.kinds import FileKind, is_of_other_field, kind_of_bytes, read_head
+
+
+def find_scans(paths: Iterable[str | PathLike[str]]) -> list[Path]:
+    """Expand files and folders to the paths that ``read_dxa`` takes, in order and without repeats.
+
+    Raises
+    ------
+    NoScansError
+        A path does not exist, or a folder holds nothing that could be a scan.
+    """
+    scans: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = list(_scans_below(path)) if path.is_dir() else [path]
+        if not found or not path.exists():
+            raise NoScansError(
+                found=f"nothing that could be a scan at {path.name or path}",
+                expected="zips, DICOM files, PNGs or TIFFs, or folders of them",
+                do="Check the path.",
+            )
+        scans.update(dict.fromkeys(found))
+    return list(scans)
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """DICOM files directly in a folder, sorted by name; hidden files are passed over."""
+    return [file for file, kind in _files(folder) if kind is FileKind.DICOM]
+
+
+def _scans_below(folder: Path) -> Iterator[Path]:
+    kinds = _files(folder)
+    yield from (file for file, kind in kinds if kind is FileKind.PICTURE or _may_be_dxa_zip(file, kind))
+    dicoms = [file for file, kind in kinds if kind is FileKind.DICOM]
+    if len(dicoms) == 1 or (dicoms and _all_of_different_visits(dicoms)):
+        yield from dicoms
+    elif dicoms:
+        yield folder
+    for below in sorted(folder.iterdir()):
+        if below.is_dir() and not below.is_symlink() and not below.name.startswith("."):
+            yield from _scans_below(below)
+
+
+def _may_be_dxa_zip(file: Path, kind: FileKind) -> bool:
+    return kind is FileKind.ZIP and not is_of_other_field(file)
+
+
+def _files(folder: Path) -> list[tuple[Path, FileKind]]:
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    return [(file, kind_of_bytes(read_head(file), file.suffix)) for file in files]
+
+
+def _all_of_different_visits(files: list[Path]) -> bool:
+    visits = set()
+    for file in files:
+        try:
+            header = read_header(file.read_bytes())
+        except (TruncatedDicomError, UnsupportedImageError):
+            return False
+        visits.add(header.visit if header else ("", ""))
+    return len(visits) == len(files)

@@ -1,0 +1,153 @@
+"""One DXA from whatever it lies in: UK Biobank zip, DICOM file, folder of DICOM files, PNG or TIFF."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from spinelift.errors import (
+    AmbiguousScanError,
+    HostileArchiveError,
+    NoScansError,
+    UnsupportedImageError,
+    WrongBodyPartError,
+    WrongModalityError,
+)
+from spinelift.geometry import Spacing
+from spinelift.io.archive import iter_members
+from spinelift.io.dicom_image import OrientedImage, read_image
+from spinelift.io.discover import dicom_files
+from spinelift.io.kinds import (
+    UKB_DXA_FIELD,
+    FileKind,
+    is_of_other_field,
+    kind_of_bytes,
+    kind_of_file,
+    scan_id,
+    ukb_field,
+)
+from spinelift.io.picture import picture_spacing, read_picture
+from spinelift.io.quality import check_image, notes
+from spinelift.io.scan import DxaScan
+from spinelift.io.visit import pick_total_body
+
+MAX_FILE_BYTES = 512 << 20
+"""Largest file that is opened."""
+
+
+def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> DxaScan:
+    """Read the total-body DXA of one visit.
+
+    Parameters
+    ----------
+    path
+        A zip of a visit, one DICOM file, a folder that directly holds a visit's DICOM files, or a grey
+        PNG or TIFF.
+    spacing
+        Pixel size, mm, as the file stores its rows and columns; required for pictures, and put in
+        place of the header's for DICOM.
+
+    Raises
+    ------
+    SpineliftError
+        Its subclass tells what is wrong with the input; nothing else is raised for bad input.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = dicom_files(path)
+        digests = "".join(sorted(_sha256(file) for file in files))
+        sha256 = hashlib.sha256(digests.encode()).hexdigest()
+        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing)
+    if not path.is_file():
+        raise NoScansError(
+            found=f"no file or folder {path.name}",
+            expected="a zip, DICOM, PNG or TIFF file, or a folder",
+            do="Check the path.",
+        )
+    kind, sha256 = kind_of_file(path), _sha256(path)
+    match kind:
+        case FileKind.ZIP:
+            _check_field(path)
+            return _from_dicom(path, sha256, _zip_dicoms(path), spacing)
+        case FileKind.DICOM:
+            return _from_dicom(path, sha256, [path.read_bytes()], spacing)
+        case FileKind.PICTURE:
+            return _from_picture(path, sha256, spacing)
+        case FileKind.OTHER:
+            raise UnsupportedImageError(
+                found=f"{path.name}, of a kind that is not known",
+                expected="a zip, DICOM, PNG or TIFF file",
+                do="Export the scan as one of these.",
+            )
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file, if it is not too large to be a visit."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise HostileArchiveError(
+            found=f"a file of {path.stat().st_size >> 20} MB",
+            expected=f"at most {MAX_FILE_BYTES >> 20} MB",
+            do="Pass one visit at a time.",
+        )
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_field(path: Path) -> None:
+    if is_of_other_field(path):
+        field = ukb_field(path)
+        raise WrongModalityError(
+            found=f"an archive of UK Biobank field {field}" + (" (Dixon MRI)" if field == 20201 else ""),
+            expected=f"field {UKB_DXA_FIELD} (DXA)",
+            do=f"Pass <eid>_{UKB_DXA_FIELD}_<instance>_0.zip.",
+        )
+
+
+def _zip_dicoms(path: Path) -> Iterator[bytes]:
+    """DICOM members of a zip; manifests and what else lies there are passed over."""
+    with path.open("rb") as file:
+        for name, data in iter_members(file):
+            member = Path(name)
+            hidden = member.name.startswith(".") or "__MACOSX" in member.parts
+            if not hidden and kind_of_bytes(data[:132], member.suffix) is FileKind.DICOM:
+                yield data
+
+
+def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None) -> DxaScan:
+    chosen = pick_total_body(files)
+    bone = read_image(chosen.bone, spacing=spacing)
+    check_image(bone.pixels, bone.spacing)
+    if not chosen.named:
+        _check_whole_body(bone)
+    tissue = read_image(chosen.tissue, spacing=spacing) if chosen.tissue else None
+    if tissue and (tissue.pixels.shape != bone.pixels.shape or tissue.spacing != bone.spacing):
+        raise AmbiguousScanError(
+            found="Total Body images of two sizes",
+            expected="a tissue and a bone image of the same scan",
+            do="Pass the bone image alone.",
+        )
+    remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
+    return DxaScan(
+        scan_id(path, sha256), bone.pixels, tissue.pixels if tissue else None, bone.spacing, sha256, remarks
+    )
+
+
+def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
+    spacing = picture_spacing(spacing)
+    bone = read_picture(path.read_bytes())
+    check_image(bone, spacing)
+    remark = "A picture has no header: taken to be a bone image, columns to the patient's left."
+    return DxaScan(scan_id(path, sha256), bone, None, spacing, sha256, (remark, *notes(bone, spacing)))
+
+
+def _check_whole_body(image: OrientedImage) -> None:
+    """Refuse an unnamed image that is not shaped like a whole-body scan (tall, above 1 m)."""
+    height, width = np.array(image.pixels.shape) * (image.spacing.row_mm, image.spacing.col_mm)
+    if not (height >= 1000 and 300 <= width <= 1000 and height >= 1.5 * width):
+        raise WrongBodyPartError(
+            found=f"a DXA without ProtocolName, {height:.0f} × {width:.0f} mm (height × width)",
+            expected="a Total Body image, at least 1 m tall",
+            do="Pass the archive of the visit, or its Total Body bone image.",
+        )

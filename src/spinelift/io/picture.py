@@ -1,0 +1,67 @@
+"""PNG and TIFF pictures: pixels only, so the pixel size must come from the user."""
+
+import struct
+import warnings
+import zlib
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spinelift.errors import NoSpacingError, UnsupportedImageError
+from spinelift.geometry import Spacing
+from spinelift.io.dicom_image import MAX_PIXELS, stretch
+from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
+
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError)
+_MORE_DAMAGE = (struct.error, zlib.error, Image.DecompressionBombError, RuntimeError, AttributeError)
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
+_BYTE_MODES = ("L", "LA", "RGB", "RGBA", "P", "PA")
+
+
+def read_picture(data: bytes) -> NDArray[np.float32]:
+    """Grey picture [H, W], 0 to 255; 16-bit ones are stretched from their minimum to their maximum.
+
+    Raises
+    ------
+    UnsupportedImageError
+        Damaged, coloured, of several pages, or of another depth than 8 or 16 bits.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(BytesIO(data), formats=("PNG", "TIFF")) as picture:
+                return _grey(picture)
+        except (*_DAMAGE, *_MORE_DAMAGE):
+            raise _unsupported("a damaged PNG or TIFF file", "Copy it again, or export it anew.") from None
+
+
+def _grey(picture: Image.Image) -> NDArray[np.float32]:
+    if getattr(picture, "n_frames", 1) > 1:
+        raise _unsupported("a picture of several pages", "Export the bone image alone.")
+    if picture.width * picture.height > MAX_PIXELS:
+        raise _unsupported(f"{picture.width} × {picture.height} pixels", "Export it at the scanner's size.")
+    if picture.mode in _DEEP_MODES:
+        return stretch(np.asarray(picture, np.float64))
+    if picture.mode not in _BYTE_MODES:
+        raise _unsupported(f"a picture of mode {picture.mode!r}", "Export it as 8- or 16-bit grey.")
+    if picture.mode == "L":
+        return np.asarray(picture, np.float32)
+    rgb = np.asarray(picture.convert("RGB"))
+    if (rgb != rgb[..., :1]).any():
+        raise _unsupported("a coloured picture", "Export it as grey, without marks or colour maps.")
+    return rgb[..., 0].astype(np.float32)
+
+
+def _unsupported(found: str, do: str) -> UnsupportedImageError:
+    return UnsupportedImageError(found=found, expected="one grey PNG or TIFF of 8 or 16 bits", do=do)
+
+
+def picture_spacing(spacing: Spacing | None) -> Spacing:
+    """The user's spacing, checked; raises NoSpacingError if there is none or it is absurd."""
+    if spacing is None:
+        raise NoSpacingError(
+            found="a picture, which has no pixel size", expected="the pixel size in mm", do=ASK_FOR_SPACING
+        )
+    return check_spacing(spacing.row_mm, spacing.col_mm, "given")

@@ -1,0 +1,76 @@
+"""Pixel size: from the fields that makers write, cross-checked, or from the user."""
+
+from collections.abc import Sequence
+
+from spinelift.errors import NoSpacingError
+from spinelift.geometry import Spacing
+
+SPACING_RANGE_MM = (0.2, 10.0)
+"""A whole-body DXA has 0.5 to 5 mm pixels; beyond this range a header is wrong."""
+MAX_ASPECT = 2.0
+"""Largest ratio of pixel height to width, either way."""
+TOLERANCE = 0.02
+"""Two statements of the pixel size may differ by this share."""
+ASK_FOR_SPACING = "Give the pixel size in mm, row then column, e.g. --spacing 2.427,2.419."
+
+
+def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
+    """Spacing, if it is plausible; raises NoSpacingError otherwise (also for NaN)."""
+    low, high = SPACING_RANGE_MM
+    plausible = low <= row_mm <= high and low <= col_mm <= high
+    if not plausible or not 1 / MAX_ASPECT <= row_mm / col_mm <= MAX_ASPECT:
+        raise NoSpacingError(
+            found=f"an absurd pixel size of {row_mm:.4g} × {col_mm:.4g} mm ({source})",
+            expected=f"pixels of {low} to {high} mm, at most {MAX_ASPECT:.0f} times as high as wide",
+            do=ASK_FOR_SPACING,
+        )
+    return Spacing(row_mm, col_mm)
+
+
+def spacing_from_header(
+    *,
+    rows: int,
+    columns: int,
+    written: Sequence[float],
+    exposed_area: Sequence[float],
+) -> Spacing:
+    """Spacing of a stored image [rows, columns].
+
+    Parameters
+    ----------
+    written
+        PixelSpacing or ImagerPixelSpacing, mm: (row, column); empty if absent. It wins.
+    exposed_area
+        ExposedArea, (width, height) of the whole image in mm; empty if absent.
+
+    Raises
+    ------
+    NoSpacingError
+        Neither is there, one is absurd, or they disagree by more than 2 %.
+    """
+    sources: list[Spacing] = []
+    if len(written) == 2:
+        sources.append(check_spacing(written[0], written[1], "PixelSpacing"))
+    if len(exposed_area) == 2:
+        sources.append(check_spacing(exposed_area[1] / rows, exposed_area[0] / columns, "ExposedArea"))
+    if not sources:
+        raise NoSpacingError(
+            found="an image without pixel size",
+            expected="PixelSpacing, ImagerPixelSpacing or ExposedArea in the header",
+            do=ASK_FOR_SPACING,
+        )
+    first, last = sources[0], sources[-1]
+    if disagree(first, last):
+        raise NoSpacingError(
+            found=f"two pixel sizes, {first.row_mm:.4g} × {first.col_mm:.4g} mm (PixelSpacing) "
+            f"and {last.row_mm:.4g} × {last.col_mm:.4g} mm (ExposedArea)",
+            expected=f"both within {TOLERANCE:.0%}",
+            do=ASK_FOR_SPACING,
+        )
+    return first
+
+
+def disagree(one: Spacing, other: Spacing) -> bool:
+    """Whether two spacings differ by more than the tolerance, in either direction."""
+    ratios = (one.row_mm / other.row_mm, one.col_mm / other.col_mm)
+    return any(abs(ratio - 1) > TOLERANCE for ratio in ratios)

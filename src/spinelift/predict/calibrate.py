@@ -1,0 +1,112 @@
+"""What the card's calibration makes of the regressor's numbers: intervals, plausible spines, distance.
+
+The interval is a conformal one with a normalised score (Papadopoulos et al. 2002; Angelopoulos and Bates
+2023, section 2.3.2): half width = factor × predicted scale, the factor being the 90 % quantile of
+|true − predicted| / scale over the calibration people, for each curve point.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.curves import Curve, SpineCurves
+from spinelift.geometry import SPINE_ROWS
+from spinelift.predict.card import Calibration, as_array
+
+Float = NDArray[np.float64]
+
+LEANS_ON_PRIOR = 0.9
+"""From this share of the prior's own interval on, a result says little more than the mean spine."""
+UNLIKE_TRAINING = 1.0
+"""Shift score from which on a scan is unlike the calibration people."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a spine may differ from the predicted one: ``scale_px`` [6, 209] and modes [K, 6, 209]."""
+
+    curves: SpineCurves
+    scale_px: Float
+    modes: Float
+
+    def sample(self, n: int, seed: int = 0) -> tuple[SpineCurves, ...]:
+        """``n`` plausible spines: predicted + scale × (standard normal scores [n, K] · modes).
+
+        Curves are kept apart in their order by at least 1 px; the same seed gives the same spines.
+        """
+        scores = np.random.default_rng(seed).standard_normal((n, len(self.modes)))
+        px = self.curves.px + self.scale_px * np.tensordot(scores, self.modes, 1)
+        px[:, Curve.LEFT] = np.maximum(px[:, Curve.LEFT], px[:, Curve.CENTRE] + 1)
+        px[:, Curve.RIGHT] = np.minimum(px[:, Curve.RIGHT], px[:, Curve.CENTRE] - 1)
+        px[:, Curve.ANTERIOR] = np.minimum(px[:, Curve.ANTERIOR], px[:, Curve.SAGITTAL] - 1)
+        px[:, Curve.POSTERIOR] = np.maximum(px[:, Curve.POSTERIOR], px[:, Curve.SAGITTAL] + 1)
+        return tuple(SpineCurves(one, self.curves.frame) for one in px)
+
+
+class Calibrator:
+    """The calibration of one card as arrays; every part may be absent (None)."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self.factors = None if calibration.interval90 is None else as_array(calibration.interval90)
+        self.prior_mm = (
+            None if calibration.prior_interval90_mm is None else as_array(calibration.prior_interval90_mm)
+        )
+        modes = calibration.residual_modes
+        self.modes = None if modes is None else as_array(modes).reshape(-1, len(Curve), SPINE_ROWS)
+        self.shift = calibration.shift
+        if self.shift is not None:
+            self._mean = as_array(self.shift.mean)
+            self._whitening = as_array(self.shift.whitening)
+
+    def half_width_mm(self, scale_px: Float, mm_per_px: float) -> Float | None:
+        """Half width of the 90 % interval of every curve point, mm [6, 209]."""
+        return None if self.factors is None else self.factors * scale_px * mm_per_px
+
+    def shift_score(self, features: Float) -> float | None:
+        """How far features [D] lie from the calibration people.
+
+        Their Mahalanobis distance over the distance that 99 % of the calibration people keep within:
+        around 0.6 for a usual scan, 1.0 as far as the farthest hundredth, above 1 unlike all of them.
+        """
+        if self.shift is None:
+            return None
+        distance = float(np.linalg.norm((features - self._mean) @ self._whitening))
+        return distance / self.shift.quantiles["0.99"]
+
+    def prior_share(self, half_width_mm: Float | None) -> float | None:
+        """Mean interval of the sagittal centre over the prior's own: 1.0 = the image told nothing."""
+        if half_width_mm is None or self.prior_mm is None:
+            return None
+        return float(half_width_mm[Curve.SAGITTAL].mean() / self.prior_mm[Curve.SAGITTAL].mean())
+
+    def spread(self, curves: SpineCurves, scale_px: Float) -> Spread | None:
+        """The plausible spines around a prediction."""
+        return None if self.modes is None else Spread(curves, scale_px, self.modes)
+
+    def missing(self) -> list[str]:
+        """A warning when the bundle was not calibrated, or only in part."""
+        parts = {
+            "90 % intervals": self.factors,
+            "shift score": self.shift,
+            "plausible spines": self.modes,
+            "comparison with the prior": self.prior_mm,
+        }
+        absent = [name for name, part in parts.items() if part is None]
+        return [f"the model bundle is not calibrated: no {', '.join(absent)}"] if absent else []
+
+
+def calibration_warnings(shift_score: float | None, prior_share: float | None) -> list[str]:
+    """Warnings that follow from the two scores."""
+    warnings = []
+    if shift_score is not None and shift_score > UNLIKE_TRAINING:
+        warnings.append(
+            f"the scan is unlike those of the calibration (shift score {shift_score:.2f}, usual below 1): "
+            "errors may exceed the intervals"
+        )
+    if prior_share is not None and prior_share >= LEANS_ON_PRIOR:
+        warnings.append(
+            "the sagittal curve leans on the prior: the image tells little about it "
+            f"(interval {100 * prior_share:.0f} % of that without any image)"
+        )
+    return warnings

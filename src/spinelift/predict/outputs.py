@@ -1,0 +1,118 @@
+"""The files of one result: ``OUT/<scan_id>/curves.json, curves.csv, run.json`` and, if asked, pictures."""
+
+import json
+import platform
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+import spinelift
+from spinelift.errors import ConfigError, OutputError
+from spinelift.io.scan import DxaScan
+from spinelift.predict.prediction import Prediction
+
+CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
+
+PictureWriter = Callable[[Prediction, DxaScan], dict[str, bytes]]
+"""Makes the pictures of a result: their bytes by file name."""
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write a file so that a reader sees the old or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(data.encode() if isinstance(data, str) else data)
+    partial.replace(path)
+
+
+def result_folder(out: Path, scan_id: str) -> Path:
+    """``OUT/<scan_id>``, refused when the pseudonym is no plain name."""
+    if not _SAFE_ID.fullmatch(scan_id):
+        raise ConfigError(
+            found=f"a scan id {scan_id!r}",
+            expected="letters, digits, dots, dashes and underscores",
+            do="Rename the scan.",
+        )
+    return out / scan_id
+
+
+def write_result(
+    prediction: Prediction,
+    folder: Path,
+    *,
+    pictures: dict[str, bytes] | None = None,
+    stale: tuple[str, ...] = (),
+    threads: int | None = None,
+    timings_ms: dict[str, float] | None = None,
+) -> None:
+    """Write one result into a folder; ``run.json`` comes last, so its presence means that all is there.
+
+    ``stale`` names the pictures of an earlier run that are removed when they are not written again.
+    """
+    try:
+        _write(prediction, folder, pictures or {}, stale, threads, timings_ms)
+    except OSError as error:
+        raise OutputError(
+            found=f"results that cannot be written: {error.strerror}",
+            expected="a folder with room that can be written",
+            do="Free some space, or choose another folder with --out.",
+        ) from error
+
+
+def _write(
+    prediction: Prediction,
+    folder: Path,
+    pictures: dict[str, bytes],
+    stale: tuple[str, ...],
+    threads: int | None,
+    timings_ms: dict[str, float] | None,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUN_JSON).unlink(missing_ok=True)
+    files: dict[str, bytes | str] = {
+        CURVES_JSON: prediction.curves_json(),
+        CURVES_CSV: prediction.curves_csv(),
+        **pictures,
+    }
+    for name in stale:
+        if name not in files:
+            (folder / name).unlink(missing_ok=True)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    record = run_record(prediction, threads=threads, timings_ms=timings_ms)
+    write_atomically(folder / RUN_JSON, json.dumps({**record, "files": sorted(files)}, indent=2) + "\n")
+
+
+def run_record(
+    prediction: Prediction, *, threads: int | None = None, timings_ms: dict[str, float] | None = None
+) -> dict[str, object]:
+    """``run.json``: what made this result, from what, and how long it took. Nothing personal, no paths."""
+    location = prediction.location
+    return {
+        "scan_id": prediction.scan_id,
+        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "input_sha256": prediction.input_sha256,
+        "bundle": prediction.bundle.to_json(),
+        "versions": {
+            "spinelift": spinelift.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+        "platform": {"system": platform.system(), "machine": platform.machine()},
+        "threads": threads,
+        "timings_ms": {**prediction.timings_ms, **(timings_ms or {})},
+        "spine": {
+            "top_xz_mm": [round(v, 3) for v in location.top_xz_mm],
+            "bottom_xz_mm": [round(v, 3) for v in location.bottom_xz_mm],
+            "confidence": location.confidence,
+        },
+        "shift_score": prediction.shift_score,
+        "prior_share": prediction.prior_share,
+        "warnings": list(prediction.warnings),
+    }

@@ -1,0 +1,120 @@
+"""Augmentation of crops in which the curves follow the pixels exactly.
+
+New crop pixel (r, c) shows the source pixel
+
+    r' = 111.5 + s (r − 111.5) + t,    c' = 111.5 + s w (c − 111.5 − d(r)),
+
+optionally mirrored first, where s is an error in the spine's measured height, t a vertical shift, w a
+widening and d(r) a smooth shift of each row. A crop pixel then measures s × as many mm as before, so the
+sagittal curves, which keep their mm, are divided by s. Beyond its ends the spine runs straight on.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.regress.config import AugmentConfig, GeometryAugment
+from spinelift.regress.head import zero_mean_sagittal
+from spinelift.regress.tone import change_tone
+
+MIDDLE = (CROP_SIZE - 1) / 2
+END_ROWS = 8
+"""Rows over which the slope of an end is measured."""
+
+
+class Batch(NamedTuple):
+    """``image`` float32 [B, 1, 224, 224], 0..255; ``curves`` [B, 6, 209] crop px; ``mm_per_px`` [B]."""
+
+    image: Tensor
+    curves: Tensor
+    mm_per_px: Tensor
+
+
+class Placement(NamedTuple):
+    """Parameters of the formula above, [B] each; ``row_shift`` d is [B, 224]; ``mirror`` is bool."""
+
+    mirror: Tensor
+    scale: Tensor
+    shift: Tensor
+    width: Tensor
+    row_shift: Tensor
+
+
+def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Even random numbers [n]."""
+    return torch.rand(n, generator=generator) * (high - low) + low
+
+
+def draw_placement(n: int, config: GeometryAugment, generator: torch.Generator) -> Placement:
+    """Random placements of n crops."""
+    rows = (torch.arange(CROP_SIZE) - MIDDLE) / MIDDLE
+    waves = torch.zeros(n, CROP_SIZE)
+    for k in range(1, 5):
+        phase = uniform(n, 0.0, 2 * torch.pi, generator)[:, None]
+        size = torch.randn(n, 1, generator=generator) / k**1.5
+        waves = waves + size * torch.sin(torch.pi * k * rows / 2 + phase)
+    waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-6)
+    amount = uniform(n, 0.0, config.warp_px, generator) * (torch.rand(n, generator=generator) < config.warp)
+    shift = waves * amount[:, None]
+    ends = (int(FIRST_SPINE_ROW), CROP_SIZE - 1 - int(FIRST_SPINE_ROW))
+    shift = shift - (shift[:, ends[0]] + shift[:, ends[1]])[:, None] / 2
+    shift = shift + uniform(n, -config.tilt_px, config.tilt_px, generator)[:, None] * rows
+    shift = shift + config.column_px * torch.randn(n, 1, generator=generator)
+    return Placement(
+        torch.rand(n, generator=generator) < config.mirror,
+        1 + uniform(n, -config.scale, config.scale, generator),
+        config.row_px * torch.randn(n, generator=generator),
+        1 + uniform(n, -config.width, config.width, generator),
+        shift,
+    )
+
+
+def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
+    """Curves [B, 6, 209] at fractional indices [B, 209]; straight on beyond the ends."""
+    last = SPINE_ROWS - 1
+    inside = at.clamp(0, last)
+    i = inside.floor().clamp(max=last - 1)
+    t = (inside - i)[:, None]
+    index = i.long()[:, None].expand(-1, 6, -1)
+    out = curves.gather(2, index) * (1 - t) + curves.gather(2, index + 1) * t
+    slope_top = (curves[..., END_ROWS] - curves[..., 0]) / END_ROWS
+    slope_end = (curves[..., last] - curves[..., last - END_ROWS]) / END_ROWS
+    beyond_top, beyond_end = (at.clamp(max=0))[:, None], (at - last).clamp(min=0)[:, None]
+    return out + slope_top[..., None] * beyond_top + slope_end[..., None] * beyond_end
+
+
+def mirror_curves(curves: Tensor) -> Tensor:
+    """Curves [B, 6, 209] of the image with its columns reversed: left and right change places."""
+    coronal = CROP_SIZE - 1 - curves[:, [2, 1, 0]]
+    return torch.cat([coronal, curves[:, 3:]], 1)
+
+
+def place(batch: Batch, p: Placement) -> Batch:
+    """Apply placements to a batch."""
+    image = torch.where(p.mirror[:, None, None, None], batch.image.flip(3), batch.image)
+    curves = torch.where(p.mirror[:, None, None], mirror_curves(batch.curves), batch.curves)
+    centred = torch.arange(CROP_SIZE) - MIDDLE
+    rows = p.scale[:, None] * centred + p.shift[:, None]
+    stretch = (p.scale * p.width)[:, None, None]
+    columns = stretch * (centred[None, None] - p.row_shift[:, :, None])
+    grid = torch.stack([columns, rows[:, :, None].expand_as(columns)], -1) * (2 / CROP_SIZE)
+    image = F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+
+    spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS)
+    source_rows = MIDDLE + p.scale[:, None] * (spine - MIDDLE) + p.shift[:, None]
+    curves = resample_curves(curves, source_rows - FIRST_SPINE_ROW)
+    low = int(FIRST_SPINE_ROW)
+    d = (p.row_shift[:, low : low + SPINE_ROWS] + p.row_shift[:, low + 1 : low + 1 + SPINE_ROWS]) / 2
+    coronal = (curves[:, :3] - MIDDLE) / stretch + MIDDLE + d[:, None]
+    sagittal = curves[:, 3:] / p.scale[:, None, None]
+    curves = zero_mean_sagittal(torch.cat([coronal, sagittal], 1))
+    return Batch(image, curves, batch.mm_per_px * p.scale)
+
+
+def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+    """A random variant of every pair; the input is left alone."""
+    placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
+    return placed._replace(image=change_tone(placed.image, config.tone, generator))

@@ -1,0 +1,45 @@
+"""What every regressor gives, and the way from a few numbers a row to six curves."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spinelift.curves import Curve
+from spinelift.geometry import SPINE_CROP_ROWS, SPINE_ROWS
+
+HEAD_PX = 10.0
+"""Pixels for one unit of a network's output."""
+MIN_SCALE_PX = 0.05
+
+
+class Prediction(NamedTuple):
+    """``curves`` [B, 6, 209] crop px; ``scale`` [B, 6, 209] px, Laplace scale; ``features`` [B, D]."""
+
+    curves: Tensor
+    scale: Tensor
+    features: Tensor
+
+
+def row_weights(tokens: int, *, stride: float, first: float) -> Tensor:
+    """Linear interpolation [tokens, 209] from tokens centred on crop rows first + stride·i to the curves."""
+    weights = torch.zeros(tokens, SPINE_ROWS)
+    for k, row in enumerate(SPINE_CROP_ROWS):
+        at = min(max((row - first) / stride, 0.0), tokens - 1.0)
+        i = min(int(at), tokens - 2)
+        weights[i, k], weights[i + 1, k] = 1 - (at - i), at - i
+    return weights
+
+
+def zero_mean_sagittal(curves: Tensor) -> Tensor:
+    """Sagittal curves measured from the mean of the centre one [B, 6, 209] (see ``zero_sagittal``)."""
+    coronal, sagittal = curves[:, :3], curves[:, 3:]
+    origin = curves[:, Curve.SAGITTAL : Curve.SAGITTAL + 1].mean(2, keepdim=True)
+    return torch.cat([coronal, sagittal - origin], 1)
+
+
+def positive_scale(raw: Tensor) -> Tensor:
+    """Unbounded → px; zero gives 2 px."""
+    return HEAD_PX * F.softplus(raw + math.log(math.expm1(0.2))) + MIN_SCALE_PX

@@ -1,0 +1,54 @@
+"""The spine as STL and GLB.
+
+STL is in mm, in right-handed DICOM patient axes LPS: x to the patient's left, y to posterior, z to the
+head. It keeps the scan's origin (centre of its first pixel), so z is negative downwards.
+
+GLB is in metres, as glTF 2.0 demands (section 3.4: right-handed, y up, front of the model to +z): x to
+the patient's left, y to the head, z to anterior.
+"""
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from spinelift.curves import SpineCurves, tube_mesh
+from spinelift.report.scene import SpineScene
+
+Float = NDArray[np.float64]
+
+
+def patient_to_lps(xyz_mm: Float) -> Float:
+    """(left, posterior, feet) → (left, posterior, head), mm [..., 3]: a mirror, so faces must be turned."""
+    xyz = np.asarray(xyz_mm, np.float64)
+    return np.stack([xyz[..., 0], xyz[..., 1], -xyz[..., 2]], -1)
+
+
+def patient_to_gltf(xyz_mm: Float) -> Float:
+    """(left, posterior, feet) in mm → (left, head, anterior) in metres [..., 3]: a mirror too."""
+    xyz = np.asarray(xyz_mm, np.float64) / 1000.0
+    return np.stack([xyz[..., 0], -xyz[..., 2], -xyz[..., 1]], -1)
+
+
+def stl_bytes(curves: SpineCurves) -> bytes:
+    """Binary STL of the spine's solid, mm, LPS."""
+    vertices, faces = tube_mesh(curves)
+    mesh = trimesh.Trimesh(patient_to_lps(vertices), faces[:, ::-1], process=False)
+    return _export(mesh, "stl")
+
+
+def glb_bytes(scene: SpineScene) -> bytes:
+    """GLB of the spine's solid, metres, y up, coloured by the interval of the depth."""
+    vertices, faces = tube_mesh(scene.curves)
+    rows = len(scene.curves.z_mm)
+    colours = np.repeat(scene.colours, (len(vertices) - 2) // rows, axis=0)
+    colours = np.concatenate([colours, scene.colours[[0, -1]]])
+    rgba = np.concatenate([colours, np.full((len(colours), 1), 255.0)], 1).round().astype(np.uint8)
+    mesh = trimesh.Trimesh(patient_to_gltf(vertices), faces[:, ::-1], vertex_colors=rgba, process=False)
+    return _export(mesh, "glb")
+
+
+def _export(mesh: trimesh.Trimesh, kind: str) -> bytes:
+    data = mesh.export(file_type=kind)
+    if not isinstance(data, bytes):
+        raise TypeError(f"trimesh wrote {kind} as {type(data).__name__}, not bytes")
+    return data

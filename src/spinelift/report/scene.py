@@ -1,0 +1,95 @@
+"""What every picture shows: one spine, its uncertainty, and the scan that it came from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.curves import SAGITTAL, Curve, SpineCurves
+
+Float = NDArray[np.float64]
+
+PLANE_GAP_MM = 25.0
+"""Distance of the scan's plane behind the most posterior point of the spine."""
+PLANE_PIXEL_MM = 1.2
+"""Pixel of the scan's picture behind the spine."""
+UNCERTAIN_MM = 12.0
+"""Half width of the 90 % interval at the far end of the colour scale."""
+_COLOURS = np.array([[126, 200, 240], [232, 224, 196], [246, 176, 92], [226, 84, 60]], np.float64)
+_STOPS = np.array([0.0, 0.4, 0.7, 1.0])
+PLAIN_COLOUR = (226, 218, 198)
+"""Colour of a spine whose uncertainty is not known."""
+
+
+@dataclass(frozen=True)
+class SpineScene:
+    """Input of all pictures.
+
+    Parameters
+    ----------
+    scan_id
+        Pseudonym, shown in titles.
+    image
+        The bone image [H, W], 0 to 255.
+    curves
+        The spine and its place in the image.
+    half_width_mm
+        Half width of the 90 % interval, mm [6, 209], or None.
+    plausible
+        Other spines that fit the image about as well.
+    warnings, made_by
+        Shown beneath the pictures.
+    """
+
+    scan_id: str
+    image: NDArray[np.float32]
+    curves: SpineCurves
+    half_width_mm: Float | None = None
+    plausible: tuple[SpineCurves, ...] = ()
+    warnings: tuple[str, ...] = ()
+    made_by: str = ""
+
+    @property
+    def colours(self) -> Float:
+        """Colour of each of the 209 heights, RGB 0–255 [209, 3], by the interval of the depth."""
+        if self.half_width_mm is None:
+            return np.broadcast_to(np.array(PLAIN_COLOUR, np.float64), (len(self.curves.z_mm), 3))
+        return uncertainty_colour(self.half_width_mm[Curve.SAGITTAL])
+
+    @property
+    def plane_y_mm(self) -> float:
+        """Depth of the scan's plane: behind the whole spine."""
+        return float(self.curves.mm[SAGITTAL].max()) + PLANE_GAP_MM
+
+    def region(
+        self, *, side_mm: float = 150.0, margin_mm: float = 45.0
+    ) -> tuple[NDArray[np.float32], tuple[float, float, float, float]]:
+        """The image around the spine, resampled to 1.2 mm squares, and its outer edges in mm.
+
+        The edges are (right of the patient, left, head, feet): outer borders of the border pixels, in the
+        axes of ``curves.mm``. Beyond the scan the image is 0.
+        """
+        mm, z, spacing = self.curves.mm, self.curves.z_mm, self.curves.frame.spacing
+        centre = (float(mm[Curve.RIGHT].min()) + float(mm[Curve.LEFT].max())) / 2
+        cols = round(2 * side_mm / PLANE_PIXEL_MM)
+        rows = round((z[-1] - z[0] + 2 * margin_mm) / PLANE_PIXEL_MM)
+        x0 = centre - (cols - 1) / 2 * PLANE_PIXEL_MM
+        z0 = (z[0] + z[-1]) / 2 - (rows - 1) / 2 * PLANE_PIXEL_MM
+        part = ndimage.affine_transform(
+            np.asarray(self.image, np.float32),
+            np.array([PLANE_PIXEL_MM / spacing.row_mm, PLANE_PIXEL_MM / spacing.col_mm]),
+            np.array([z0 / spacing.row_mm, x0 / spacing.col_mm]),
+            (rows, cols),
+            order=1,
+            mode="constant",
+        )
+        half = PLANE_PIXEL_MM / 2
+        x1, z1 = x0 + (cols - 1) * PLANE_PIXEL_MM, z0 + (rows - 1) * PLANE_PIXEL_MM
+        return part, (x0 - half, x1 + half, z0 - half, z1 + half)
+
+
+def uncertainty_colour(half_width_mm: Float) -> Float:
+    """RGB 0–255 [..., 3] of a 90 % half width in mm: blue is sure, red is 12 mm or more."""
+    t = np.clip(np.asarray(half_width_mm) / UNCERTAIN_MM, 0, 1)
+    return np.stack([np.interp(t, _STOPS, _COLOURS[:, k]) for k in range(3)], -1)

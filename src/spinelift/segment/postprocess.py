@@ -1,0 +1,201 @@
+"""From the segmenter's maps to the place of the spine: numpy and scipy only, shared by training and use."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.errors import NoSpineError
+from spinelift.geometry import SpineFrame
+from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+
+Float = NDArray[np.float64]
+
+MASK, TOP, BOTTOM = 0, 1, 2
+"""Channels of the segmenter's maps."""
+
+MIN_PEAK = 0.25
+"""Lowest heat-map peak that counts as an end of the spine."""
+MIN_AREA_MM2 = 4000.0
+"""Smallest spine mask: about 300 mm × 13 mm."""
+HEIGHT_RANGE_MM = (300.0, 700.0)
+"""Plausible heights from T1's upper to L5's lower endplate, adults of any size with a wide margin."""
+MIN_ROWS_COVERED = 0.7
+"""Least share of the rows between the two ends that the mask must hold."""
+END_DISAGREEMENT_MM = (15.0, 60.0)
+"""Distance between an end and the mask's own end that gives a warning, and that gives an error."""
+_SOFT_RADIUS = 5
+
+_LOOK = "Look at the image: a whole-body DXA that shows the spine from T1 to L5 is needed."
+
+
+@dataclass(frozen=True)
+class SpineLocation:
+    """Where the spine lies in a scan.
+
+    Parameters
+    ----------
+    grid
+        The canvas on which it was found.
+    mask
+        Probability of spine on the canvas, one connected piece, float32 [832, 320].
+    top_xz_mm, bottom_xz_mm
+        Centres of T1's upper and L5's lower endplate, mm from the centre of the scan's first pixel.
+    confidence
+        0 to 1: the lowest of the two peaks and the mean probability inside the mask.
+    warnings
+        What a reader of the result ought to know.
+    """
+
+    grid: CanonicalGrid
+    mask: NDArray[np.float32]
+    top_xz_mm: tuple[float, float]
+    bottom_xz_mm: tuple[float, float]
+    confidence: float
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def frame(self) -> SpineFrame:
+        """The crop for the regressor."""
+        return SpineFrame.from_ends(
+            self.grid.spacing, top_xz_mm=self.top_xz_mm, bottom_xz_mm=self.bottom_xz_mm
+        )
+
+
+def soft_peak(heat: NDArray[np.floating]) -> tuple[Float, float]:
+    """Peak of a heat map [H, W]: (row, col) to a fraction of a pixel [2], and its height.
+
+    The mean position, weighted by the heat above a tenth of the peak, within 5 pixels of the highest
+    pixel (soft-argmax in a window: Luvizon et al. 2019, section 3.1, without the exponential since the
+    map is already a density).
+    """
+    r, c = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    peak = float(heat[r, c])
+    # One radius for both sides, so that a window cut by the border does not pull the mean inwards.
+    reach_r = min(_SOFT_RADIUS, int(r), heat.shape[0] - 1 - int(r))
+    reach_c = min(_SOFT_RADIUS, int(c), heat.shape[1] - 1 - int(c))
+    window = heat[r - reach_r : r + reach_r + 1, c - reach_c : c + reach_c + 1].astype(np.float64)
+    weight = np.maximum(window - 0.1 * peak, 0.0)
+    total = weight.sum()
+    if total <= 0:
+        return np.array([r, c], np.float64), peak
+    rows, cols = np.mgrid[-reach_r : reach_r + 1, -reach_c : reach_c + 1]
+    return np.array([r + (weight * rows).sum() / total, c + (weight * cols).sum() / total]), peak
+
+
+def connected_mask(probability: NDArray[np.floating]) -> tuple[NDArray[np.float32], float]:
+    """The spine's own piece of a mask [H, W], and its share of all that is likely spine.
+
+    Pieces are connected where the probability is at least 0.25, so that a faint vertebra does not cut
+    the spine; the piece with most pixels of at least 0.5 is kept and all else is set to 0.
+    """
+    labels, count = ndimage.label(probability >= 0.25, structure=np.ones((3, 3)))
+    if count == 0:
+        return np.zeros(probability.shape, np.float32), 0.0
+    sizes = np.bincount(labels.ravel(), weights=(probability >= 0.5).ravel())
+    sizes[0] = 0
+    keep = int(sizes.argmax())
+    share = float(sizes[keep] / sizes.sum()) if sizes.sum() else 0.0
+    return np.where(labels == keep, probability, 0).astype(np.float32), share
+
+
+def locate_spine(maps: NDArray[np.floating], grid: CanonicalGrid) -> SpineLocation:
+    """Segmenter maps [3, 832, 320] → the place of the spine.
+
+    Raises
+    ------
+    NoSpineError
+        When there is no spine, only a part of one, or one that cannot be human.
+    """
+    if maps.shape != (3, *GRID_SHAPE):
+        raise ValueError(f"maps must be [3, {GRID_SHAPE[0]}, {GRID_SHAPE[1]}], not {list(maps.shape)}")
+    top, top_peak = soft_peak(maps[TOP])
+    bottom, bottom_peak = soft_peak(maps[BOTTOM])
+    mask, share = connected_mask(maps[MASK])
+    inside = mask >= 0.5
+    _require_spine(inside, top_peak, bottom_peak)
+    _require_whole(inside, grid)
+    warnings = [
+        *_check_ends(inside, top, bottom),
+        *_check_sides(inside, grid),
+        *(["the spine mask has other pieces elsewhere in the image"] if share < 0.8 else []),
+    ]
+    xz = grid.canonical_to_mm(np.stack([top, bottom]))
+    confidence = min(top_peak, bottom_peak, float(mask[inside].mean()))
+    if confidence < 0.5:
+        warnings.append(f"the spine was found with low confidence ({confidence:.2f} of 1)")
+    return SpineLocation(
+        grid,
+        mask,
+        (float(xz[0, 0]), float(xz[0, 1])),
+        (float(xz[1, 0]), float(xz[1, 1])),
+        round(min(confidence, 1.0), 4),
+        tuple(warnings),
+    )
+
+
+def _require_spine(inside: NDArray[np.bool_], top_peak: float, bottom_peak: float) -> None:
+    area = float(np.count_nonzero(inside)) * GRID_MM**2
+    if area < MIN_AREA_MM2:
+        raise NoSpineError(
+            found=f"no spine: only {area / 100:.0f} cm² of the image look like vertebrae",
+            expected=f"at least {MIN_AREA_MM2 / 100:.0f} cm²",
+            do=_LOOK,
+        )
+    for name, peak in (("upper end of T1", top_peak), ("lower end of L5", bottom_peak)):
+        if peak < MIN_PEAK:
+            raise NoSpineError(
+                found=f"no {name} (best place scores {peak:.2f} of 1)",
+                expected=f"both ends of the spine, each with a score of at least {MIN_PEAK}",
+                do=_LOOK,
+            )
+
+
+def _require_whole(inside: NDArray[np.bool_], grid: CanonicalGrid) -> None:
+    rows = np.flatnonzero(inside.any(1))
+    covered = grid.covered[0]
+    for edge, cut in (("upper", rows[0] <= covered.start), ("lower", rows[-1] >= covered.stop - 1)):
+        if cut:
+            raise NoSpineError(
+                found=f"a spine that the {edge} edge of the image cuts",
+                expected="the whole spine from T1 to L5 inside the image",
+                do=_LOOK,
+            )
+
+
+def _check_ends(inside: NDArray[np.bool_], top: Float, bottom: Float) -> list[str]:
+    height = (bottom[0] - top[0]) * GRID_MM
+    low, high = HEIGHT_RANGE_MM
+    if not low <= height <= high:
+        what = f"{height:.0f} mm" if height > 0 else "upside down"
+        raise NoSpineError(
+            found=f"a spine that is {what} from T1 to L5",
+            expected=f"{low:.0f} to {high:.0f} mm, the head at the top of the image",
+            do="Check the pixel spacing and the orientation of the image.",
+        )
+    rows = np.flatnonzero(inside.any(1))
+    first, last = int(np.ceil(top[0])), int(np.floor(bottom[0]))
+    share = float(inside[first : last + 1].any(1).mean())
+    gaps = {"upper": abs(rows[0] - top[0]) * GRID_MM, "lower": abs(rows[-1] - bottom[0]) * GRID_MM}
+    warn_at, fail_at = END_DISAGREEMENT_MM
+    if share < MIN_ROWS_COVERED or max(gaps.values()) > fail_at:
+        raise NoSpineError(
+            found=f"a broken spine: {100 * share:.0f} % of the rows between its ends are spine",
+            expected=f"one connected spine that fills at least {100 * MIN_ROWS_COVERED:.0f} % of them "
+            f"and ends within {fail_at:.0f} mm of T1 and L5",
+            do=_LOOK,
+        )
+    return [
+        f"the {end} end of the spine is uncertain: mask and end point differ by {gap:.0f} mm"
+        for end, gap in gaps.items()
+        if gap > warn_at
+    ]
+
+
+def _check_sides(inside: NDArray[np.bool_], grid: CanonicalGrid) -> list[str]:
+    cols = np.flatnonzero(inside.any(0))
+    covered = grid.covered[1]
+    if cols[0] <= covered.start or cols[-1] >= covered.stop - 1:
+        return ["the side of the image cuts the spine"]
+    return []

@@ -1,0 +1,99 @@
+"""One simulated person: physique, posed spine, every solid, and what the solids are made of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.simulate.bones import template
+from spinelift.simulate.clutter import place_clutter
+from spinelift.simulate.flesh import place_flesh
+from spinelift.simulate.physique import Physique, sample_physique
+from spinelift.simulate.prior import ShapePrior
+from spinelift.simulate.project import View, add_mesh
+from spinelift.simulate.skeleton import Joints, place_skeleton
+from spinelift.simulate.solids import MATERIALS, Solid, Tissue
+from spinelift.simulate.spine import PosedSpine, pose, sample_shape
+from spinelift.simulate.vertebrae import place_vertebrae
+
+Float = NDArray[np.float64]
+COARSE = frozenset({"skin", "trunk wall", "cavity", "lung", "liver", "heart", "arm", "leg", "arm muscle", "leg muscle", "head"})
+"""Large smooth solids, for which one ray a pixel is enough."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A person in a pose. Solids are listed from the outside in; coordinates are patient axes in mm."""
+
+    physique: Physique
+    spine: PosedSpine
+    joints: Joints
+    solids: tuple[Solid, ...]
+    composition: Float
+
+
+def sample_composition(physique: Physique, rng: np.random.Generator) -> Float:
+    """Mass of bone, lean and fat in each tissue, g/cm³ [tissues, 3].
+
+    Bone counts as mineral of a cortical kind. Trabecular bone of a vertebra holds about 0.15 g/cm³ of it
+    at 45 years and a third less at 75, with wide spread; cortex of thin shells is porous and thinner than
+    the mesh's, hence less than the 1.9 g/cm³ of compact bone.
+    """
+    z = physique.density_z
+    age = (physique.age - 60) / 10
+    trabecular = 0.16 * np.exp(0.22 * z - 0.12 * age + rng.normal(0, 0.15))
+    cortex = 1.15 * np.exp(0.12 * z - 0.05 * age + rng.normal(0, 0.1))
+    table = np.zeros((len(Tissue), len(MATERIALS)))
+    table[Tissue.FAT] = 0, 0.14, 0.80
+    table[Tissue.MUSCLE] = 0, 1.0, 0.05
+    fat = rng.uniform(0.1, 0.7)
+    table[Tissue.VISCERA] = 0, 1.04 * (1 - fat), 0.93 * fat
+    table[Tissue.ORGAN] = 0, 1.05, 0
+    table[Tissue.LUNG] = 0, rng.uniform(0.22, 0.42), 0
+    table[Tissue.CARTILAGE] = 0.03, 1.08, 0
+    table[Tissue.CORTEX] = cortex * 1.05, 0.35, 0
+    table[Tissue.SPINE_CORTEX] = cortex, 0.4, 0.05
+    table[Tissue.SPINE_TRABECULAR] = trabecular, 0.55, 0.4
+    table[Tissue.RIB_TRABECULAR] = trabecular * rng.uniform(0.4, 1.0), 0.6, 0.35
+    table[Tissue.LIMB_TRABECULAR] = trabecular * 0.8, 0.2, 0.75
+    table[Tissue.METAL] = 15.0, 0, 0
+    return table
+
+
+def build_body(
+    centres: Float, physique: Physique, rng: np.random.Generator, *, whole: bool = True
+) -> Body:
+    """A person around given vertebral-body centres [17, 3] mm."""
+    spine = pose(centres, physique, rng)
+    bones = template()
+    skeleton, joints = place_skeleton(bones, spine, physique, rng, whole=whole)
+    cage = np.concatenate([s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))])
+    flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
+    vertebrae = place_vertebrae(bones, spine, physique, rng)
+    clutter = place_clutter(spine, physique.scale, rng)
+    solids = (*flesh, *skeleton, *vertebrae, *clutter)
+    return Body(physique, spine, joints, solids, sample_composition(physique, rng))
+
+
+def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+    """A random person; ``whole=False`` leaves out head and legs, which lie outside the spine's crop."""
+    physique = sample_physique(rng)
+    return build_body(sample_shape(prior, physique, rng), physique, rng, whole=whole)
+
+
+def project_front(body: Body, view: View) -> Float:
+    """Maps of bone, lean and fat [3, rows, cols] in g/cm², rays from back to front."""
+    return _project(body, view, lambda p: p)
+
+
+def project_side(body: Body, view: View) -> Float:
+    """The same, rays from the patient's right to the left; columns grow to posterior."""
+    return _project(body, view, lambda p: p[:, [1, 0, 2]] * np.array([1.0, -1.0, 1.0]))
+
+
+def _project(body: Body, view: View, turn) -> Float:  # type: ignore[no-untyped-def]
+    maps = np.zeros((len(MATERIALS), view.rows, view.cols))
+    for solid in body.solids:
+        mass = solid.mass(body.composition)
+        add_mesh(maps, turn(solid.points), solid.faces, mass, view, samples=1 if solid.name in COARSE else 2)
+    return np.maximum(maps, 0.0)

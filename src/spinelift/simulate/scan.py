@@ -1,0 +1,106 @@
+"""A simulated person on the scanner's table: the pictures, their pixel size, and the truth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.curves import Curve, SpineCurves
+from spinelift.geometry import Spacing, SpineFrame
+from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.simulate.body import Body, project_front, project_side
+from spinelift.simulate.project import View
+from spinelift.simulate.xray import Scanner, acquire, sample_scanner
+
+Float = NDArray[np.float64]
+LVA_MM = 0.2476
+"""Pixel size of the lateral vertebral view, mm (formats.md)."""
+LVA_SHAPE = (1768, 808)
+"""Rows and columns of the lateral vertebral view."""
+
+
+@dataclass(frozen=True)
+class SimulatedScan:
+    """Pictures of one person with exact truth.
+
+    Parameters
+    ----------
+    bone, tissue
+        Total-body pictures, uint8 [H, W], columns to the patient's left.
+    spacing
+        Pixel size, mm.
+    z_mm, mm
+        True heights [209] and curves [6, 209] in mm, from the centre of the scan's first pixel.
+    """
+
+    bone: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
+    spacing: Spacing
+    z_mm: Float
+    mm: Float
+
+    @property
+    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Top and bottom of the spine, (x, z) in mm."""
+        x = self.mm[Curve.CENTRE]
+        return (float(x[0]), float(self.z_mm[0])), (float(x[-1]), float(self.z_mm[-1]))
+
+    @property
+    def curves(self) -> SpineCurves:
+        """The truth in the crop that exact ends would give."""
+        top, bottom = self.ends
+        return SpineCurves.from_mm(self.mm, SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom))
+
+
+def take_scan(body: Body, rng: np.random.Generator, *, whole: bool = True, scanner: Scanner | None = None) -> SimulatedScan:
+    """Put a person on the table and scan the whole body, or with ``whole=False`` the trunk alone.
+
+    The field is 660 mm wide, its height follows the person's; ExposedArea is in whole millimetres.
+    """
+    scanner = scanner or sample_scanner(rng)
+    top, bottom = body.spine.ends
+    cols, width = 272, 658
+    if whole:
+        z0 = body.joints.vertex[2] - rng.uniform(25, 70)
+        height = round(body.joints.ankle[:, 2].max() + rng.uniform(90, 130) - z0)
+        rows = round(height / rng.uniform(2.41, 2.44))
+    else:
+        z0, height = top[2] - 40.0, round(bottom[2] - top[2] + 80.0)
+        rows = round(height / 2.427)
+    spacing = Spacing(height / rows, width / cols)
+    x0 = body.spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * spacing.col_mm
+    view = View(rows, cols, float(x0), float(z0), spacing.col_mm, spacing.row_mm)
+    bone, tissue = acquire(project_front(body, view), scanner, rng)
+    z, mm = body.spine.curves_mm()
+    mm[: Curve.ANTERIOR] -= view.u0
+    return SimulatedScan(bone, tissue, spacing, z - view.z0, mm)
+
+
+def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The lateral vertebral view of T5 to L5, uint8 [1768, 808]; columns grow to posterior."""
+    rows, cols = LVA_SHAPE
+    centre = body.spine.centres[4:].mean(0)
+    half = np.array([(cols - 1) / 2, (rows - 1) / 2]) * LVA_MM
+    coarse = 2  # projected at half the resolution, then doubled: the beam is not sharper
+    view = View(
+        rows // coarse, cols // coarse, float(centre[1] - half[0]), float(centre[2] - half[1]),
+        LVA_MM * coarse, LVA_MM * coarse,
+    )  # fmt: skip
+    picture, _ = acquire(project_side(body, view), sample_scanner(rng), rng)
+    return np.ascontiguousarray(np.kron(picture, np.ones((coarse, coarse), np.uint8)))
+
+
+def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Image and spine mask, uint8 [832, 320], and ends [2, 2] (row, col), on the canonical grid."""
+    grid = CanonicalGrid(scan.spacing, (scan.bone.shape[0], scan.bone.shape[1]))
+    image = np.clip(np.round(grid.resample(scan.bone)), 0, 255).astype(np.uint8)
+    z = grid.canonical_to_mm(np.stack([np.arange(GRID_SHAPE[0]), np.zeros(GRID_SHAPE[0])], 1))[:, 1]
+    x = grid.canonical_to_mm(np.stack([np.zeros(GRID_SHAPE[1]), np.arange(GRID_SHAPE[1])], 1))[:, 0]
+    left, right = (np.interp(z, scan.z_mm, scan.mm[c]) for c in (Curve.LEFT, Curve.RIGHT))
+    inside = (z >= scan.z_mm[0]) & (z <= scan.z_mm[-1])
+    mask = (x[None] <= left[:, None]) & (x[None] >= right[:, None]) & inside[:, None]
+    ends = grid.mm_to_canonical(np.array(scan.ends))
+    return image, mask.astype(np.uint8), ends.astype(np.float32)
+
+
+__all__ = ["GRID_MM", "SimulatedScan", "canonical_truth", "take_lateral", "take_scan"]

@@ -1,0 +1,156 @@
+"""Vertebrae of one person: the template morphed to size, varied in shape, put in place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.simulate import morphometry
+from spinelift.simulate.bones import Template, make_mesh
+from spinelift.simulate.physique import Physique
+from spinelift.simulate.prior import N_LEVELS
+from spinelift.simulate.solids import Solid, Tissue, shell
+from spinelift.simulate.spine import PosedSpine
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VertebraStyle:
+    """How one vertebra differs in shape from the template; lengths in mm, angles as tangents."""
+
+    posterior_length: float
+    posterior_width: float
+    posterior_height: float
+    arch_slope: float
+    spinous_length: float
+    spinous_lean: float
+    transverse_length: float
+    transverse_slope: float
+    transverse_thickness: float
+    wedge: float
+    concavity: float
+    lipping: float
+    waves: Float
+    cortex_body_mm: float
+    cortex_arch_mm: float
+    density: float
+
+
+def sample_styles(physique: Physique, rng: np.random.Generator) -> list[VertebraStyle]:
+    """Shapes of the 17 vertebrae of a person: a common part, and a part for each level."""
+    age = (physique.age - 60) / 10
+
+    def both(person: float, level: float) -> Float:
+        return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
+
+    length, width, height = 1 + both(0.06, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
+    slope, spinous = both(0.06, 0.05), 1 + both(0.08, 0.08)
+    lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
+    slim = 0.55 + both(0.12, 0.05)
+    wedge = morphometry.WEDGE + both(0.015, 0.015)
+    concavity = np.abs(0.08 + both(0.03, 0.02))
+    lipping = np.clip(0.02 * (age + 1) + both(0.03, 0.02), 0, 0.15)
+    fractured = rng.random(N_LEVELS) < np.exp(-4.6 + 0.4 * age)
+    wedge += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
+    concavity += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
+    body, arch = np.exp(both(0.3, 0.06)), np.exp(both(0.28, 0.1))
+    density = np.exp(both(0.0, 0.06) + rng.normal(0, 0.12) * np.linspace(-1, 1, N_LEVELS))
+    return [
+        VertebraStyle(
+            float(length[i]),
+            float(width[i]),
+            float(height[i]),
+            float(slope[i]),
+            float(spinous[i]),
+            float(lean[i]),
+            float(reach[i]),
+            float(rise[i]),
+            float(np.clip(slim[i], 0.3, 1.0)),
+            float(wedge[i]),
+            float(concavity[i]),
+            float(lipping[i]),
+            rng.normal(0, 0.35, (3, 3, 3)),
+            float(0.30 * body[i]),
+            float(1.45 * arch[i]),
+            float(density[i]),
+        )
+        for i in range(N_LEVELS)
+    ]
+
+
+def morph(
+    local: Float, template_size: Float, level: int, size: Float, scale: float, pitch: float, style: VertebraStyle
+) -> Float:
+    """Template points [n, 3] (left, posterior, down) → points of a body of ``size`` [3] mm, own frame.
+
+    ``scale`` is the person's size over the reference adult's, ``pitch`` the spacing of the person's
+    vertebrae over the template's: it scales the arch's height, so that facets still meet.
+    """
+    w0, d0, h0 = template_size
+    w, d, h = size
+    u, v, z = local.T
+    back = _step(v - d0 / 2 - 1.5, 1.5)
+    behind = np.maximum(v - d0 / 2, 0.0)
+    # The body: box to box, then waist, hollow endplates, wedge and lips.
+    bu, bv, bz = u * w / w0, v * d / d0, z * h / h0
+    height = np.clip(2 * np.abs(bz) / h, 0, 1)
+    radius = np.clip((2 * bu / w) ** 2 + (2 * bv / d) ** 2, 0, 1)
+    ring = 1 - morphometry.WAIST * (1 - height**2) + style.lipping * height**6
+    bu, bv = bu * ring, bv * ring
+    bz = bz * (1 - style.concavity * (1 - radius)) * (1 + style.wedge * (2 * bv / d))
+    # The arch: pedicles to their width, transverse and spinous processes to their length.
+    inner0, outer0 = 0.42 * w0, float(np.abs(u[back > 0.5]).max())
+    inner = 0.95 * morphometry.PEDICLE_REACH[level] * scale * style.posterior_width
+    outer = morphometry.TRANSVERSE_SPAN[level] / 2 * scale * style.transverse_length
+    beyond = np.maximum(np.abs(u) - inner0, 0.0)
+    au = np.sign(u) * (np.minimum(np.abs(u), inner0) * inner / inner0 + beyond * (outer - inner) / (outer0 - inner0))
+    spinous = np.exp(-((u / 6.0) ** 2)) * _step(behind - 16, 3.0)
+    tip = int(np.argmax(behind - 20 * np.abs(u)))
+    length0 = float(np.hypot(behind[tip], z[tip] + h0 / 2))
+    longer = morphometry.SPINOUS_LENGTH[level] * scale * style.spinous_length / length0
+    reach = behind * (pitch * style.posterior_length * (1 - spinous) + longer * spinous)
+    arm = _step(beyond - 2.0, 2.0)
+    if (flat := back * arm).sum() > 1:  # the template's transverse processes are too stout
+        middle = float((flat * reach).sum() / flat.sum())
+        reach = reach + arm * (style.transverse_thickness - 1) * (reach - middle)
+    au = au + spinous * style.spinous_lean * behind
+    az = z * pitch * style.posterior_height + style.arch_slope * reach
+    az = az + style.transverse_slope * beyond
+    arch = np.stack([au, d / 2 + reach, az], 1)
+    out = np.stack([bu, bv, bz], 1) * (1 - back[:, None]) + arch * back[:, None]
+    # Slow, small waves over the whole bone.
+    phase = np.stack([np.sin(out[:, [k]] * np.array([0.12, 0.2, 0.3]) + k) for k in range(3)], 2)
+    return np.asarray(out + np.einsum("nfk,fkc->nc", phase, style.waves) * 0.8)
+
+
+def _step(x: Float, width: float) -> Float:
+    """Smooth step from 0 to 1 around x = 0."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(x / width, -30, 30))))
+
+
+def place_vertebrae(
+    template: Template, spine: PosedSpine, physique: Physique, rng: np.random.Generator
+) -> list[Solid]:
+    """All 17 vertebrae as shells of cortex around trabecular bone, in place."""
+    steps = np.linalg.norm(np.gradient(spine.centres, axis=0), axis=1)
+    usual = np.linalg.norm(np.gradient(template.centres, axis=0), axis=1)
+    solids: list[Solid] = []
+    for i, style in enumerate(sample_styles(physique, rng)):
+        bone = template.vertebrae[i]
+        local = morph(
+            bone.mesh.vertices, bone.size, i, spine.size[i], physique.scale, steps[i] / usual[i], style
+        )
+        mesh = make_mesh(spine.centres[i] + local @ spine.frames[i].T, bone.mesh.faces)
+        behind = np.clip((local[:, 1] - spine.size[i, 1] / 2) / 6 + 0.5, 0, 1)
+        cortex = style.cortex_body_mm + behind * (style.cortex_arch_mm - style.cortex_body_mm)
+        solids += shell(
+            f"vertebra_{i}",
+            mesh,
+            cortex,
+            cortex=Tissue.SPINE_CORTEX,
+            core=Tissue.SPINE_TRABECULAR,
+            displaces=Tissue.MUSCLE,
+            density=style.density,
+        )
+    return solids

@@ -1,0 +1,83 @@
+"""Files of a run: checkpoints that are whole or absent, weights without pickles, the log."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from spinelift.errors import ConfigError
+
+CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Weights as safetensors; the file appears whole."""
+    part = path.with_suffix(".part")
+    part.write_bytes(save({k: v.detach().contiguous().clone() for k, v in state.items()}))
+    part.replace(path)
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Weights from safetensors into a model of the same shape."""
+    if not path.is_file():
+        raise ConfigError(found=f"no weights at {path}", expected="a safetensors file", do="Check the path.")
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ConfigError(
+            found=f"weights of another network in {path} ({str(error).splitlines()[-1].strip()})",
+            expected=f"those of {type(model).__name__} as configured",
+            do="Give the configuration that the weights were trained with.",
+        ) from error
+
+
+def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
+    """All that resuming needs; the file appears whole."""
+    part = path.with_suffix(".part")
+    torch.save(dict(state), part)
+    part.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote: tensors and plain values only, no code."""
+    if not path.is_file():
+        raise ConfigError(
+            found=f"no checkpoint at {path}", expected="a run to resume", do="Start without --resume."
+        )
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    return state
+
+
+class CsvLog:
+    """``log.csv``: one row a report. Opening at a step drops the rows of work that was lost after it."""
+
+    FIELDS = ("step", "seconds", "rate", "split", "name", "value")
+
+    def __init__(self, path: Path, *, after_step: int) -> None:
+        kept = [row for row in read_log(path) if int(row["step"]) <= after_step] if path.is_file() else []
+        self._file = path.open("w", newline="")
+        self._writer = csv.DictWriter(self._file, self.FIELDS)
+        self._writer.writeheader()
+        self._writer.writerows(kept)
+        self._file.flush()
+
+    def add(self, step: int, seconds: float, rate: float, split: str, values: Mapping[str, float]) -> None:
+        """One row for each value."""
+        for name, value in values.items():
+            row = (step, f"{seconds:.1f}", f"{rate:.3e}", split, name, f"{value:.5g}")
+            self._writer.writerow(dict(zip(self.FIELDS, row, strict=True)))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Rows of ``log.csv``."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
