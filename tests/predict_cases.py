@@ -56,8 +56,12 @@ def curves_px() -> NDArray[np.float32]:
     return np.stack([centre + 7, centre, centre - 8, depth - 5, depth, depth + 6]).astype(np.float32)
 
 
-def _model(nodes: list[onnx.NodeProto], arrays: dict[str, NDArray[np.generic]], outputs: dict[str, list[object]],
-           size: tuple[int, int]) -> bytes:  # fmt: skip
+def _model(
+    nodes: list[onnx.NodeProto],
+    arrays: dict[str, NDArray[np.generic]],
+    outputs: dict[str, list[object]],
+    size: tuple[int, int],
+) -> bytes:
     graph = helper.make_graph(
         nodes,
         "fake",

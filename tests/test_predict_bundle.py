@@ -2,9 +2,9 @@ import json
 import zipfile
 
 import pytest
-from predict_cases import calibration, write_bundle
 from pydantic import ValidationError
 
+from predict_cases import calibration, write_bundle
 from spinelift.errors import BundleError
 from spinelift.predict import Bundle, Card
 

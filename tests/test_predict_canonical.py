@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinelift.geometry import Spacing
@@ -13,6 +13,7 @@ grids = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(grids, st.tuples(st.floats(-50, 900), st.floats(-50, 400)))
 def test_places_come_back_exactly(grid, rowcol):
     point = np.array(rowcol)
@@ -20,6 +21,7 @@ def test_places_come_back_exactly(grid, rowcol):
     np.testing.assert_allclose(grid.canonical_to_scan(grid.scan_to_canonical(point)), point, atol=1e-9)
 
 
+@settings(deadline=None)
 @given(grids)
 def test_the_centres_of_scan_and_canvas_meet(grid):
     rows, cols = grid.scan_shape
@@ -34,7 +36,9 @@ def test_a_step_of_one_pixel_is_its_size_and_axes_keep_their_order():
     np.testing.assert_allclose(left - origin, [GRID_MM, 0])
 
 
-@pytest.mark.parametrize("spacing", [Spacing(2.4, 2.4), Spacing(2.427, 2.419), Spacing(0.9, 1.3), Spacing(4, 3)])
+@pytest.mark.parametrize(
+    "spacing", [Spacing(2.4, 2.4), Spacing(2.427, 2.419), Spacing(0.9, 1.3), Spacing(4, 3)]
+)
 def test_a_ramp_is_resampled_to_where_it_belongs(spacing):
     shape = (round(1900 / spacing.row_mm), round(600 / spacing.col_mm))
     rows, cols = np.mgrid[: shape[0], : shape[1]]

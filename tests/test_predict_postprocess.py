@@ -67,11 +67,11 @@ def test_a_faint_vertebra_does_not_cut_the_mask():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (dict(peak=0.1), "upper end of T1"),
-        (dict(half=0), "no spine"),
-        (dict(bottom=np.array([220.0, 160])), "204 mm"),
-        (dict(bottom=np.array([470.0, 160])), "804 mm"),
-        (dict(mask_rows=(250, 341)), "broken spine"),
+        ({"peak": 0.1}, "upper end of T1"),
+        ({"half": 0}, "no spine"),
+        ({"bottom": np.array([220.0, 160])}, "203 mm"),
+        ({"bottom": np.array([470.0, 160])}, "803 mm"),
+        ({"mask_rows": (250, 341)}, "broken spine"),
     ],
 )
 def test_what_is_no_spine_is_refused(change, words):
@@ -92,7 +92,7 @@ def test_a_spine_that_the_image_cuts_is_refused():
     first = low.covered[0].start
     top = np.array([first - 30.0, 150])
     with pytest.raises(NoSpineError, match="upper edge of the image cuts"):
-        locate_spine(maps(top=top, bottom=top + [200, 0], mask_rows=(first, first + 170)), low)
+        locate_spine(maps(top=top, bottom=top + np.array([200, 0]), mask_rows=(first, first + 170)), low)
     last = low.covered[0].stop - 1
     with pytest.raises(NoSpineError, match="lower edge of the image cuts"):
         locate_spine(maps(top=np.array([last - 180.0, 150]), bottom=np.array([last, 150.0])), low)

@@ -16,6 +16,7 @@ from spinelift.errors import SpineliftError
 
 COMMANDS = {
     "predict": "spinelift.cli.predict",
+    "simulate": "spinelift.cli.simulate",
 }
 
 

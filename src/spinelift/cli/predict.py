@@ -124,6 +124,8 @@ def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
                     found[scan] = None
         except SpineliftError as error:
             lost.append(Failure(path.name or str(path), error))
+    if not found and len(lost) == 1:
+        raise lost[0].error
     if not found and not lost:
         raise NoScansError(
             found="nothing but earlier results of spinelift in the given paths",

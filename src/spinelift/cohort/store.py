@@ -101,7 +101,7 @@ class RowStore:
                 raise ValueError(f"{name} must be {dtype}, not {array.dtype}")
         for name, (dtype, _) in self.FIELDS.items():
             self._buffer[name].append(np.array(arrays[name], dtype))
-        if self.pending >= self.SHARD:
+        if self._rows % self.SHARD + self.pending >= self.SHARD:
             self._write(self.pending - (self._rows + self.pending) % self.SHARD)
 
     @property

@@ -85,22 +85,29 @@ def run_batch(
     make_folder(out)
     report = BatchReport(failed=list(lost))
     seen: dict[str, str] = {}
-    for path in scans:
-        try:
-            prediction = _one(model, path, out, seen, spacing, pictures, picture_names)
-        except SpineliftError as error:
-            report.failed.append(Failure(path.name, error))
-        else:
-            if prediction is not None:
-                row = summary_row(prediction)
-                report.good.append(Success(path.name, prediction.scan_id, prediction.warnings, row))
-        on_done(path)
+    try:
+        for path in scans:
+            try:
+                prediction = _one(model, path, out, seen, spacing, pictures, picture_names)
+            except SpineliftError as error:
+                report.failed.append(Failure(path.name, error))
+            else:
+                if prediction is not None:
+                    row = summary_row(prediction)
+                    report.good.append(Success(path.name, prediction.scan_id, prediction.warnings, row))
+            on_done(path)
+    finally:
+        _write_tables(report, out)
+    return report
+
+
+def _write_tables(report: BatchReport, out: Path) -> None:
+    """Write the tables, also of a run that was interrupted."""
     write_atomically(out / SUMMARY_CSV, _csv(SUMMARY_HEADER, [success.row for success in report.good]))
     if report.failed:
         write_atomically(out / FAILED_CSV, failed_csv(report.failed))
     else:
         (out / FAILED_CSV).unlink(missing_ok=True)
-    return report
 
 
 def make_folder(out: Path) -> None:

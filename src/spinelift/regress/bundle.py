@@ -58,6 +58,7 @@ class BundlePlan:
     licence: str = "Apache-2.0"
     limits: Sequence[str] = LIMITS
     limit: int | None = None
+    iou_step_mm: float | None = 1.0
 
 
 def make_bundle(plan: BundlePlan, out: Path) -> Card:
@@ -106,6 +107,7 @@ def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibratio
         test,
         load_pairs(plan.baselines, limit=plan.limit) if plan.baselines else None,
         factors=Calibrator(calibration).factors,
+        iou_step_mm=plan.iou_step_mm,
     )
     return [_metric(row, _about(plan.test)) for row in rows]
 

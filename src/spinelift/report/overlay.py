@@ -97,6 +97,17 @@ def _side(axes: Axes, scene: SpineScene) -> None:
         label = "plausible spines" if k == 0 else None
         axes.plot(other.mm[Curve.SAGITTAL], z, color="#7a4a2b", lw=0.4, alpha=0.35, label=label)
     axes.plot(mm[Curve.SAGITTAL], z, color=LINE, lw=1.8, label="centre line")
+    for row, name, align, step in ((0, "T1", "bottom", -4.0), (-1, "L5", "top", 4.0)):
+        axes.text(
+            mm[Curve.SAGITTAL, row],
+            z[row] + step,
+            name,
+            color=INK,
+            size=8,
+            weight="bold",
+            ha="center",
+            va=align,
+        )
     axes.set_title("Side view, lifted", color=INK, size=9.5, pad=6)
     axes.set_xlabel("y, mm (to posterior)", color=SOFT, size=8)
     for x, name, align in ((0.04, "A", "left"), (0.96, "P", "right")):

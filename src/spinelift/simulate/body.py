@@ -20,6 +20,9 @@ Float = NDArray[np.float64]
 COARSE = frozenset({"skin", "trunk wall", "cavity", "lung", "liver", "heart", "arm", "leg", "arm muscle", "leg muscle", "head"})
 """Large smooth solids, for which one ray a pixel is enough."""
 
+ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
+"""What is out of the way when the arms are raised."""
+
 
 @dataclass(frozen=True)
 class Body:

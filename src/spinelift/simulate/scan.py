@@ -1,14 +1,14 @@
 """A simulated person on the scanner's table: the pictures, their pixel size, and the truth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import Spacing, SpineFrame
-from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
-from spinelift.simulate.body import Body, project_front, project_side
+from spinelift.segment.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.simulate.body import ARMS, Body, project_front, project_side
 from spinelift.simulate.project import View
 from spinelift.simulate.xray import Scanner, acquire, sample_scanner
 
@@ -17,6 +17,8 @@ LVA_MM = 0.2476
 """Pixel size of the lateral vertebral view, mm (formats.md)."""
 LVA_SHAPE = (1768, 808)
 """Rows and columns of the lateral vertebral view."""
+LVA_COARSE = 4
+"""The lateral view is computed on pixels of so many times its own size."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class SimulatedScan:
         Pixel size, mm.
     z_mm, mm
         True heights [209] and curves [6, 209] in mm, from the centre of the scan's first pixel.
+    centres_mm
+        Centres of the bodies T1 to L5 [17, 3], x and z from the scan's first pixel, y as in ``mm``.
     """
 
     bone: NDArray[np.uint8]
@@ -38,6 +42,7 @@ class SimulatedScan:
     spacing: Spacing
     z_mm: Float
     mm: Float
+    centres_mm: Float
 
     @property
     def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -72,22 +77,41 @@ def take_scan(body: Body, rng: np.random.Generator, *, whole: bool = True, scann
     view = View(rows, cols, float(x0), float(z0), spacing.col_mm, spacing.row_mm)
     bone, tissue = acquire(project_front(body, view), scanner, rng)
     z, mm = body.spine.curves_mm()
+    centres = body.spine.centres - np.array([view.u0, 0.0, view.z0])
+    centres[:, 1] += np.interp(body.spine.centres[8, 2], z, mm[Curve.SAGITTAL]) - centres[8, 1]
     mm[: Curve.ANTERIOR] -= view.u0
-    return SimulatedScan(bone, tissue, spacing, z - view.z0, mm)
+    return SimulatedScan(bone, tissue, spacing, z - view.z0, mm, centres)
 
 
 def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The lateral vertebral view of T5 to L5, uint8 [1768, 808]; columns grow to posterior."""
+    """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
+
+    Seen at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
+    """
     rows, cols = LVA_SHAPE
     centre = body.spine.centres[4:].mean(0)
     half = np.array([(cols - 1) / 2, (rows - 1) / 2]) * LVA_MM
-    coarse = 2  # projected at half the resolution, then doubled: the beam is not sharper
+    edge = (LVA_COARSE - 1) / 2 * LVA_MM  # from the first fine pixel's centre to the first coarse one's
     view = View(
-        rows // coarse, cols // coarse, float(centre[1] - half[0]), float(centre[2] - half[1]),
-        LVA_MM * coarse, LVA_MM * coarse,
-    )  # fmt: skip
-    picture, _ = acquire(project_side(body, view), sample_scanner(rng), rng)
-    return np.ascontiguousarray(np.kron(picture, np.ones((coarse, coarse), np.uint8)))
+        rows // LVA_COARSE,
+        cols // LVA_COARSE,
+        float(centre[1] - half[0] + edge),
+        float(centre[2] - half[1] + edge),
+        LVA_MM * LVA_COARSE,
+        LVA_MM * LVA_COARSE,
+    )
+    solids = tuple(s for s in body.solids if s.name not in ARMS and _in_view(s, view))
+    picture, _ = acquire(project_side(replace(body, solids=solids), view), sample_scanner(rng), rng)
+    return enlarge(picture, LVA_COARSE)
+
+
+def _in_view(solid: Solid, view: View) -> bool:
+    """Whether any of a solid may lie in a lateral view."""
+    y, z = solid.points[:, 1], solid.points[:, 2]
+    u1, z1 = view.u0 + view.cols * view.du, view.z0 + view.rows * view.dz
+    return bool(
+        y.max() > view.u0 - view.du and y.min() < u1 and z.max() > view.z0 - view.dz and z.min() < z1
+    )
 
 
 def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
@@ -102,5 +126,3 @@ def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.
     ends = grid.mm_to_canonical(np.array(scan.ends))
     return image, mask.astype(np.uint8), ends.astype(np.float32)
 
-
-__all__ = ["GRID_MM", "SimulatedScan", "canonical_truth", "take_lateral", "take_scan"]

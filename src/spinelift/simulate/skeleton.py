@@ -49,7 +49,7 @@ def place_skeleton(
     s = physique.scale * rng.normal(1.0, 0.02)
     deep = smooth_frames(spine.frames, 3.0)
     solids: list[Solid] = []
-    rib_cortex = float(np.exp(rng.normal(np.log(0.6), 0.3)))
+    rib_cortex = float(np.exp(rng.normal(np.log(0.42), 0.35)))
     breath, spread = rng.normal(0, 3.0), np.array([s * rng.normal(1, 0.04), s * rng.normal(1, 0.07), s])
     for side, sign in (("L", 1), ("R", -1)):
         for i in range(12):

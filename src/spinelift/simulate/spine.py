@@ -175,11 +175,14 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
     angle in the chest and 0.17 in the loin (means of Brink et al., Spine J. 17 (2017), 62 adolescents), with
     a wide scatter, on top of the normal pattern and a rotation of the whole trunk.
     """
-    tilt = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
-    bend = gaussian_filter1d(-np.gradient(tilt), 1.0)  # degrees a level; positive when convex to the left
+    lean = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
+    bend = gaussian_filter1d(-np.gradient(lean), 1.0)  # degrees a level; positive when convex to the left
     axial = bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.5) + gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
     axial = np.clip(axial, -35, 35) + rng.normal(0, 2.5)
-    frames = frames_along(centres, axial, rng.normal(0, 0.028, (N_LEVELS, 3)))
+    # Bodies do not stand quite square to the line through their centres; least so L5, whose wedge adds to it.
+    tilt = rng.normal(0, 0.022, (N_LEVELS, 3)) + 1.8 * gaussian_filter1d(rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0)
+    tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
+    frames = frames_along(centres, axial, tilt)
     scale = physique.scale * morphometry.SEX_WIDTH[physique.female]
 
     def vary(size: Float) -> Float:

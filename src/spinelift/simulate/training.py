@@ -7,7 +7,6 @@ people, and a store that was cut short goes on where it ends.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,3 @@ def _people(
     with ProcessPoolExecutor(workers) as pool:
         yield from zip(numbers, pool.map(partial(make, seed), numbers, chunksize=8), strict=True)
 
-
-def store_path(out: Path, kind: str) -> Path:
-    """Where a training store lies in its folder."""
-    return out / f"{kind}.zarr"

@@ -34,6 +34,7 @@ class VertebraStyle:
     waves: Float
     cortex_body_mm: float
     cortex_arch_mm: float
+    pillar: float
     density: float
 
 
@@ -47,6 +48,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     length, width, height = 1 + both(0.06, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
     slope, spinous = both(0.06, 0.05), 1 + both(0.08, 0.08)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
+    pillar = np.clip(0.75 + both(0.25, 0.1), 0.1, 1.4)
     slim = 0.55 + both(0.12, 0.05)
     wedge = morphometry.WEDGE + both(0.015, 0.015)
     concavity = np.abs(0.08 + both(0.03, 0.02))
@@ -55,7 +57,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     wedge += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
     concavity += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
     body, arch = np.exp(both(0.3, 0.06)), np.exp(both(0.28, 0.1))
-    density = np.exp(both(0.0, 0.06) + rng.normal(0, 0.12) * np.linspace(-1, 1, N_LEVELS))
+    density = np.exp(both(0.0, 0.06) + rng.normal(0, 0.2) * np.linspace(-1, 1, N_LEVELS))
     return [
         VertebraStyle(
             float(length[i]),
@@ -72,7 +74,8 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
             float(lipping[i]),
             rng.normal(0, 0.35, (3, 3, 3)),
             float(0.30 * body[i]),
-            float(1.45 * arch[i]),
+            float(1.6 * arch[i]),
+            float(pillar[i]),
             float(density[i]),
         )
         for i in range(N_LEVELS)
@@ -129,6 +132,20 @@ def _step(x: Float, width: float) -> Float:
     return np.asarray(1 / (1 + np.exp(-np.clip(x / width, -30, 30))))
 
 
+def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
+    """Thickness of the cortex at points [n, 3] of a vertebra in its own frame, mm [n].
+
+    Thin around the body and on the transverse processes, thick where the joints bear: pedicles, articular
+    processes and the pillars between them.
+    """
+    across = np.abs(local[:, 0])
+    behind = np.clip((local[:, 1] - size[1] / 2) / 5 + 0.5, 0, 1)
+    pillar = np.exp(-(((across - 0.33 * size[0]) / 6.5) ** 2))
+    arm = _step(across - 0.52 * size[0], 2.0)
+    arch = style.cortex_arch_mm * (0.45 + style.pillar * pillar) * (1 - 0.7 * arm)
+    return np.asarray(style.cortex_body_mm * (1 - behind) + arch * behind)
+
+
 def place_vertebrae(
     template: Template, spine: PosedSpine, physique: Physique, rng: np.random.Generator
 ) -> list[Solid]:
@@ -142,8 +159,7 @@ def place_vertebrae(
             bone.mesh.vertices, bone.size, i, spine.size[i], physique.scale, steps[i] / usual[i], style
         )
         mesh = make_mesh(spine.centres[i] + local @ spine.frames[i].T, bone.mesh.faces)
-        behind = np.clip((local[:, 1] - spine.size[i, 1] / 2) / 6 + 0.5, 0, 1)
-        cortex = style.cortex_body_mm + behind * (style.cortex_arch_mm - style.cortex_body_mm)
+        cortex = cortex_mm(local, spine.size[i], style)
         solids += shell(
             f"vertebra_{i}",
             mesh,

@@ -46,6 +46,8 @@ class Scanner:
         Standard deviation of the gain of a row, and of its sideways shift in pixels.
     texture
         Strength of the fine structure of soft parts, relative.
+    mottle, pits
+        Brightness of what motion, gas and folds leave in the bone picture: cloudy, and as dark specks.
     grain
         Strength of the fine structure of bone, relative.
     """
@@ -64,6 +66,8 @@ class Scanner:
     line_gain: float
     line_shift: float
     texture: float
+    mottle: float
+    pits: float
     grain: float
 
 
@@ -79,12 +83,14 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
         gain=1.0,
         lean_gain=float(rng.uniform(0.0, 0.035)),
         fat_gain=float(rng.uniform(-0.05, 0.02)),
-        gamma=rng.uniform(0.55, 1.1),
-        white=rng.uniform(0.65, 1.25),
+        gamma=rng.uniform(0.5, 1.05),
+        white=rng.uniform(0.5, 1.1),
         sharpen=rng.uniform(0.0, 1.0),
         line_gain=rng.uniform(0.0, 0.012),
         line_shift=float(rng.choice([0.0, 0.0, 0.15])),
         texture=rng.uniform(0.2, 1.6),
+        mottle=float(rng.choice([0.0, 1.0], p=[0.15, 0.85]) * rng.gamma(2.0, 0.035)),
+        pits=float(rng.choice([0.0, 1.0], p=[0.4, 0.6]) * rng.gamma(1.5, 0.12)),
         grain=rng.uniform(0.0, 0.35),
     )
 
@@ -108,6 +114,7 @@ def acquire(
     tissue = (log_high - ATTENUATION_HIGH[0] * bone) / ATTENUATION_HIGH[1]
     bone, tissue = (ndimage.gaussian_filter(m, scanner.smooth_px) for m in (bone, tissue))
     value = scanner.offset + scanner.gain * bone + scanner.lean_gain * maps[1] + scanner.fat_gain * maps[2]
+    value += _mottle(value.shape, scanner, rng)
     value *= 1 + rng.normal(0, scanner.line_gain, (len(value), 1)) * inside
     value += scanner.sharpen * (value - ndimage.gaussian_filter(value, 1.5))
     bony = value[inside & (maps[0] > 0.3)]
@@ -140,6 +147,18 @@ def _textured(maps: Float, scanner: Scanner, rng: np.random.Generator) -> Float:
     out[2] -= np.clip(exchange, -maps[1], maps[2])
     grain = ndimage.gaussian_filter(rng.standard_normal(shape), 0.7) * 2.4
     out[0] *= np.clip(1 + 0.35 * scanner.grain * grain, 0.2, 2.0)
+    return out
+
+
+def _mottle(shape: tuple[int, ...], scanner: Scanner, rng: np.random.Generator) -> Float:
+    """What gas, folds and motion leave behind in the decomposed picture, in units of bone."""
+    out = np.zeros(shape)
+    for sigma in np.exp(rng.uniform(np.log(0.9), np.log(6.0), 2)):
+        cloud = ndimage.gaussian_filter(rng.standard_normal(shape), sigma) * 3.5 * sigma
+        out += scanner.mottle * cloud * rng.uniform(0.3, 1.0)
+        if scanner.pits:
+            where = ndimage.gaussian_filter(rng.standard_normal(shape), 12.0) * 42.0 + rng.uniform(-1, 0.5)
+            out -= scanner.pits * np.clip(cloud - 1.0, 0, 2) * np.clip(where, 0, 1)
     return out
 
 

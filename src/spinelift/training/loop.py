@@ -112,12 +112,11 @@ def fit(
         state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds()}
         save_checkpoint(state, out / CHECKPOINT)
 
-    log = CsvLog(out / LOG, after_step=step)
     sums: dict[str, float] = {}
     counted, mark, validation = 0, time.monotonic(), {}
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    with TrainingProgress(title) as show:
+    with CsvLog(out / LOG, after_step=step) as log, TrainingProgress(title) as show:
         while (done := progress()) < 1.0:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:
@@ -152,8 +151,8 @@ def fit(
                 save()
                 saved = time.monotonic()
         save()
-        validation = task.validate(ema.model, loop.validate_limit)
-        log.add(step, seconds(), 0.0, "validation", validation)
-        show.validated(step, validation)
-    log.close()
+        if not validation or step % loop.validate_every:
+            validation = task.validate(ema.model, loop.validate_limit)
+            log.add(step, seconds(), 0.0, "validation", validation)
+            show.validated(step, validation)
     return Outcome(ema.model, step, seconds(), validation)

@@ -1,0 +1,80 @@
+"""Simulated people as UK Biobank's archives, with the truth beside them.
+
+``out/dxa/<eid>_20158_2_0.zip`` is what the real archive holds; ``out/truth/<eid>_2.json`` is what no real
+archive has. A person's truth is written last: a person without it is made again.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from spinelift.geometry import Vertebra
+from spinelift.io import DxaImage, write_dxa_zip
+from spinelift.simulate.body import sample_body
+from spinelift.simulate.prior import ShapePrior
+from spinelift.simulate.scan import LVA_MM, take_lateral, take_scan
+from spinelift.simulate.spine import ferguson_deg
+from spinelift.simulate.training import person_rng
+
+FIRST_EID = 1_000_000
+INSTANCE = 2
+
+
+def write_person(out: Path, seed: int, person: int) -> Path:
+    """Simulate one person and write archive and truth; returns the archive's path."""
+    rng = person_rng(seed, person)
+    body = sample_body(ShapePrior.load(), rng)
+    scan = take_scan(body, rng)
+    height, width = scan.bone.shape
+    size = (width * scan.spacing.col_mm, height * scan.spacing.row_mm)
+    lateral = take_lateral(body, rng)
+    images = [
+        DxaImage("Total Body", 1, scan.tissue, *size),
+        DxaImage("Total Body", 2, scan.bone, *size),
+        DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
+    ]
+    eid = FIRST_EID + person
+    for folder in (out / "dxa", out / "truth"):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = write_dxa_zip(out / "dxa", images, eid=eid, instance=INSTANCE, rng=rng)
+    centres = scan.centres_mm.round(3)
+    truth = {
+        "spine_id": f"{eid}_{INSTANCE}",
+        "seed": seed,
+        "person": person,
+        **scan.curves.to_json(),
+        "vertebra_centres_mm": {v.name: centres[v].tolist() for v in Vertebra},
+        "ferguson_deg": round(ferguson_deg(scan.z_mm, scan.mm[1]), 2),
+        "female": body.physique.female,
+        "age": round(body.physique.age, 1),
+        "height_mm": round(body.physique.height_mm),
+        "weight_kg": round(body.physique.weight_kg, 1),
+    }
+    target = truth_path(out, person)
+    partial_file = target.with_suffix(".part")
+    partial_file.write_text(json.dumps(truth) + "\n", encoding="utf-8")
+    partial_file.replace(target)
+    return path
+
+
+def truth_path(out: Path, person: int) -> Path:
+    """Where the truth of a person lies."""
+    return out / "truth" / f"{FIRST_EID + person}_{INSTANCE}.json"
+
+
+def write_people(
+    out: Path, *, people: int, seed: int, workers: int, first: int = 0, tick: Callable[[int], None]
+) -> None:
+    """Write the people that are not there yet; ``tick`` is told how many are done."""
+    missing = [n for n in range(first, first + people) if not truth_path(out, n).is_file()]
+    tick(people - len(missing))
+    if workers <= 1:
+        for n in missing:
+            write_person(out, seed, n)
+            tick(1)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in pool.map(partial(write_person, out, seed), missing, chunksize=2):
+            tick(1)

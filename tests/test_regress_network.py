@@ -1,0 +1,105 @@
+import logging
+
+import pytest
+import torch
+
+from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.regress.config import LossConfig, PaperConfig, RowsConfig
+from spinelift.regress.head import Prediction, row_weights
+from spinelift.regress.loss import regressor_losses
+from spinelift.regress.network import make_network
+from spinelift.regress.normalise import Normalise
+from spinelift.regress.rows import Block
+
+SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_width=32, heads=2)
+
+
+def test_rows_read_where_their_tokens_lie():
+    """A curve that is linear in the crop's rows comes back exactly from tokens at rows 4 i + 1.5."""
+    tokens = 4 * torch.arange(56) + 1.5
+    got = tokens @ row_weights(56, stride=4, first=1.5)
+    torch.testing.assert_close(got.double(), torch.from_numpy(SPINE_CROP_ROWS), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("stride", [(2, 2), (1, 2), (1, 1)])
+def test_blocks_are_centred(stride):
+    """With kernels that are symmetric, a mirrored image gives mirrored features."""
+    block = Block(3, 4, stride).eval()
+    for conv in (block.conv1, block.conv2):
+        conv.weight.data = conv.weight.data + conv.weight.data.flip(2, 3)
+        conv.weight.data = conv.weight.data + conv.weight.data.flip(3)
+    x = torch.randn(1, 3, 16, 16)
+    torch.testing.assert_close(block(x.flip(2, 3)), block(x).flip(2, 3), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("config", [RowsConfig(), SMALL, SMALL.model_copy(update={"bot": False})])
+def test_networks_share_one_interface(config):
+    mean = torch.randn(6, 209)
+    mean[3:] -= mean[4].mean()
+    model = make_network(config, mean).eval()
+    with torch.inference_mode():
+        got = model(torch.rand(2, 1, 224, 224) * 255)
+    assert isinstance(got, Prediction)
+    assert got.curves.shape == got.scale.shape == (2, 6, 209)
+    assert got.features.ndim == 2
+    torch.testing.assert_close(got.curves[0], mean, atol=1e-4, rtol=0)
+    torch.testing.assert_close(got.scale, torch.full((2, 6, 209), 2.05), atol=1e-3, rtol=0)
+
+
+def test_the_rows_network_is_small():
+    count = sum(p.numel() for p in make_network(RowsConfig()).parameters())
+    assert 0.6e6 < count < 1.0e6
+
+
+def test_the_transformer_layer_is_what_the_ablation_lacks():
+    with_bot, without = (make_network(SMALL.model_copy(update={"bot": b})) for b in (True, False))
+    names = set(with_bot.state_dict()) - set(without.state_dict())
+    assert any("pos_embed.height_rel" in n for n in names)
+    assert all(n.startswith("bot.") for n in names)
+
+
+def test_weights_that_cannot_be_had_are_told_of(caplog, monkeypatch):
+    import timm
+
+    real = timm.create_model
+
+    def offline(name, *, pretrained=False, **kwargs):
+        if pretrained:
+            raise OSError("the hub is out of reach")
+        return real(name, **kwargs)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with caplog.at_level(logging.WARNING):
+        make_network(SMALL.model_copy(update={"pretrained": True}), load=True)
+    assert "random" in caplog.text
+
+
+def test_local_contrast_forgets_gain_and_slow_shading():
+    normalise = Normalise((15,), floor=0.001)
+    x = (100 + 50 * torch.rand(1, 1, 64, 64)).clamp(0, 255)
+    shading = torch.linspace(0.6, 1.0, 64)[None, None, :, None]
+    plain, shaded = normalise(x), normalise(x * shading)
+    inner = (slice(None), 1, slice(10, -10), slice(10, -10))
+    torch.testing.assert_close(plain[inner], shaded[inner], atol=0.25, rtol=0)
+    assert torch.corrcoef(torch.stack([plain[inner].flatten(), shaded[inner].flatten()]))[0, 1] > 0.99
+    assert normalise(torch.zeros(1, 1, 64, 64)).abs().max() < 1e-3
+
+
+def test_loss_parts():
+    curves = torch.zeros(1, 6, 209)
+    prediction = Prediction(curves + 2.0, torch.ones(1, 6, 209), torch.zeros(1, 4))
+    got = regressor_losses(prediction, curves, LossConfig(nll=0.5, smooth=1.0, sagittal=3.0))
+    assert got["l1"] == pytest.approx(2)
+    assert got["nll"] == pytest.approx(torch.log(torch.tensor(2.0)).item() + 2)
+    assert got["smooth"] == pytest.approx(0, abs=1e-8)
+    assert got["loss"] == pytest.approx(2 + 0.5 * (2 + 0.6931), rel=1e-3)
+
+
+def test_the_likelihood_moves_the_scale_alone():
+    curves = torch.ones(1, 6, 209, requires_grad=True)
+    scale = torch.ones(1, 6, 209, requires_grad=True)
+    prediction = Prediction(curves, scale, torch.zeros(1, 4))
+    target = torch.zeros(1, 6, 209)
+    regressor_losses(prediction, target, LossConfig(l1=0, smooth=0))["loss"].backward()
+    assert curves.grad is None or not curves.grad.any()
+    assert scale.grad is not None
