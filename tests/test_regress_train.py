@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from spinelift.cli.evaluate import app as evaluate_app
+from spinelift.cli.train import app as train_app
 from spinelift.cohort.store import PairStore
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
@@ -143,6 +146,22 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
     assert again.validation["sagittal_mm"] == pytest.approx(outcome.validation["sagittal_mm"], rel=0.1)
 
 
+def test_the_command_trains(stores, tmp_path):
+    words = [
+        "regressor",
+        "--data",
+        stores / "train.zarr",
+        "--val",
+        stores / "val.zarr",
+        "--out",
+        tmp_path / "r",
+    ]
+    words += ["--config", "smoke.yaml", "--max-minutes", "0.01"]
+    told = CliRunner().invoke(train_app, [str(w) for w in words])
+    assert told.exit_code == 0, told.output
+    assert (tmp_path / "r" / "weights.safetensors").is_file()
+
+
 def test_mistakes_are_told(trained, stores, tmp_path):
     out, _ = trained
     with pytest.raises(ConfigError, match="new folder"):
@@ -229,6 +248,13 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     curves, _, _ = predict_pairs(load_regressor(out)[0], test.image)
     np.testing.assert_allclose(predicted.curves, curves, atol=1e-3)
     assert Calibrator(card.calibration).missing() == []
+
+    where = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "test.zarr"), "--iou-step-mm", "0"]
+    told = CliRunner().invoke(evaluate_app, ["model", *where, "--out", str(tmp_path / "table.json")])
+    assert told.exit_code == 0, told.output
+    assert "sagittal_mae" in told.output
+    table = {row["name"]: row["model"]["value"] for row in json.loads((tmp_path / "table.json").read_text())}
+    assert table["sagittal_mae"] == pytest.approx(metrics["sagittal_mae"].value, abs=1e-3)
 
     with pytest.raises(BundleError, match="both the calibration and the test"):
         make_bundle(

@@ -79,7 +79,7 @@ def test_it_learns_a_bar_and_resumes(tmp_path):
     first = train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "run")
     longer = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 28})})
     second = train_segmenter(longer, data=[scans], validation=scans, out=tmp_path / "run", resume=True)
-    assert (first.steps, second.steps) == (6, 30)
+    assert (first.steps, second.steps) == (6, 28)
     assert second.validation["dice"] > 0.2 + first.validation["dice"]
     model, _ = load_segmenter(tmp_path / "run")
     assert not model.training

@@ -22,6 +22,7 @@ def predict(
     scans: Annotated[
         list[Path],
         typer.Argument(
+            metavar="SCAN",
             help="DXA scans: UK Biobank zips, DICOM files, PNG or TIFF images (with --spacing), or folders "
             "of them.",
             show_default=False,
@@ -61,8 +62,8 @@ def predict(
     - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: the turning spine and its meshes
     - [bold]run.json[/bold]: versions, hashes, times, warnings
 
-    A scan that cannot be used becomes a row in [bold]OUT/failed.csv[/bold], and the rest go on; the good
-    ones are listed in [bold]OUT/summary.csv[/bold].
+    A scan that cannot be used becomes a row in [bold]OUT/failed.csv[/bold], and the rest go on.
+    The good ones are listed in [bold]OUT/summary.csv[/bold].
 
     [bold]Examples[/bold]
 
@@ -77,8 +78,9 @@ def predict(
 
     [bold]Exit codes[/bold]
 
-    0 all went well; 2 wrong command line; 3 some scans failed; 10 and above: the cause, when one scan was
-    given or all failed for the same one (13 no DXA inside, 15 no spacing, 19 no spine, 30 bad bundle, …).
+    - 0: all went well; 2: wrong command line; 3: some scans failed
+    - 10 and above: the cause, when all failed for the same one, such as
+      13 no DXA inside, 15 no pixel size, 19 no spine, 30 bad bundle
     """
     pixel = _parse_spacing(spacing)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

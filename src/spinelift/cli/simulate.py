@@ -43,6 +43,9 @@ def training(
     whole_body: Annotated[
         bool, typer.Option("--whole-body", help="Whole bodies with masks for the segmenter, not crops.")
     ] = False,
+    other: Annotated[
+        bool, typer.Option("--other", help="People and scanners unlike those of training: to calibrate on.")
+    ] = False,
 ) -> None:
     """Write a training store (Zarr) straight from the simulator: crops and curves, or scans and masks.
 
@@ -55,7 +58,7 @@ def training(
     from spinelift.cohort.store import PairStore, ScanStore
     from spinelift.simulate.training import fill_pairs, fill_scans
 
-    about = {"simulator": "spinelift", "seed": seed}
+    about = {"simulator": "spinelift", "seed": seed, "other": other}
     out.parent.mkdir(parents=True, exist_ok=True)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
@@ -64,7 +67,7 @@ def training(
     else:
         pairs = PairStore.open_or_create(out, about=about)
         with progress("people", people - len(pairs)) as tick:
-            fill_pairs(pairs, people=people, seed=seed, workers=workers, tick=tick)
+            fill_pairs(pairs, people=people, seed=seed, workers=workers, tick=tick, other=other)
 
 
 @app.command("fit-prior")

@@ -113,7 +113,7 @@ def _check_decoder(syntax: UID) -> None:
         raise MissingExtraError(
             found=f"pixels compressed as {syntax.name}, and no decoder for them",
             expected="a decoder for this transfer syntax",
-            do="Run: pip install python-gdcm",
+            do="Run: pip install 'spinelift[jpeg]'",
         )
 
 

@@ -1,6 +1,6 @@
 """One simulated person: physique, posed spine, every solid, and what the solids are made of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Float = NDArray[np.float64]
 COARSE = frozenset({"skin", "trunk wall", "cavity", "lung", "liver", "heart", "arm", "leg", "arm muscle", "leg muscle", "head"})
 """Large smooth solids, for which one ray a pixel is enough."""
 
+CLUTTER_SHARE = 0.3
+"""Share of people with foreign bodies in the picture."""
 ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
 """What is out of the way when the arms are raised."""
 
@@ -64,24 +66,37 @@ def sample_composition(physique: Physique, rng: np.random.Generator) -> Float:
 
 
 def build_body(
-    centres: Float, physique: Physique, rng: np.random.Generator, *, whole: bool = True
+    centres: Float,
+    physique: Physique,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    clutter_share: float = CLUTTER_SHARE,
 ) -> Body:
-    """A person around given vertebral-body centres [17, 3] mm."""
+    """A person around given vertebral-body centres [17, 3] mm; ``whole=False`` leaves out the legs."""
     spine = pose(centres, physique, rng)
     bones = template()
     skeleton, joints = place_skeleton(bones, spine, physique, rng, whole=whole)
     cage = np.concatenate([s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))])
     flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
     vertebrae = place_vertebrae(bones, spine, physique, rng)
-    clutter = place_clutter(spine, physique.scale, rng)
+    clutter = place_clutter(spine, physique.scale, clutter_share, rng)
     solids = (*flesh, *skeleton, *vertebrae, *clutter)
     return Body(physique, spine, joints, solids, sample_composition(physique, rng))
 
 
 def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A random person; ``whole=False`` leaves out head and legs, which lie outside the spine's crop."""
+    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
     physique = sample_physique(rng)
     return build_body(sample_shape(prior, physique, rng), physique, rng, whole=whole)
+
+
+def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+    """A person unlike those of training: bones of other density, twice the foreign bodies. For calibration."""
+    physique = sample_physique(rng)
+    physique = replace(physique, density_z=1.5 * physique.density_z - 0.4)
+    centres = sample_shape(prior, physique, rng)
+    return build_body(centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE)
 
 
 def project_front(body: Body, view: View) -> Float:

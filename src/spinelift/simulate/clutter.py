@@ -9,9 +9,9 @@ from spinelift.simulate.spine import PosedSpine
 Float = NDArray[np.float64]
 
 
-def place_clutter(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
-    """None for most people; else one to three kinds of foreign bodies in front of or beside the spine."""
-    if rng.random() < 0.7:
+def place_clutter(spine: PosedSpine, s: float, share: float, rng: np.random.Generator) -> list[Solid]:
+    """A ``share`` of people carry one to three kinds of foreign bodies in front of or beside the spine."""
+    if rng.random() >= share:
         return []
     kinds = (_beads, _buttons, _pacemaker, _clips, _calcium)
     out: list[Solid] = []

@@ -4,10 +4,11 @@ Mass attenuation coefficients are those of the NIST XCOM tables for ICRU-44 cort
 adipose tissue at 39 and 71 keV, the effective energies of a cerium-filtered 80 kV beam (Lunar).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 Float = NDArray[np.float64]
@@ -95,6 +96,25 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
     )
 
 
+def sample_other_scanner(rng: np.random.Generator) -> Scanner:
+    """Settings that training never sees: less dose, other tone and blur, more mottle. For calibration."""
+    usual = sample_scanner(rng)
+    return replace(
+        usual,
+        photons_low=usual.photons_low * 0.6,
+        photons_high=usual.photons_high * 0.6,
+        blur_px=usual.blur_px + rng.uniform(0.0, 0.35),
+        offset=usual.offset * rng.uniform(0.5, 1.6),
+        lean_gain=rng.uniform(-0.01, 0.05),
+        fat_gain=rng.uniform(-0.07, 0.04),
+        gamma=rng.uniform(0.4, 1.3),
+        white=rng.uniform(0.45, 1.4),
+        mottle=usual.mottle * 1.5,
+        pits=usual.pits * 1.5,
+        line_gain=usual.line_gain * 2,
+    )
+
+
 def acquire(
     maps: Float, scanner: Scanner, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -123,6 +143,13 @@ def acquire(
     if scanner.line_shift:
         picture = _shift_rows(picture, rng.normal(0, scanner.line_shift, len(picture)))
     return _levels(picture), _levels(_tone(tissue * inside, thick, 0.8))
+
+
+def enlarge(picture: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """A picture with ``times`` as many rows and columns, linear in between, of the scanner's levels alone."""
+    height, width = picture.shape
+    larger = Image.fromarray(picture).resize((width * times, height * times), Image.Resampling.BILINEAR)
+    return _levels(np.arange(256) / 255)[np.asarray(larger)]
 
 
 def _measure(attenuation: Float, photons: float, rng: np.random.Generator) -> Float:

@@ -1,0 +1,78 @@
+# The one list of tasks, for people and for CI. `make help` prints it.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUNS   ?= runs
+MINUTES ?= 110
+TEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs train-default bench-accuracy clean
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "spinelift needs Python 3.11 or newer as '$(PYTHON)'; found: $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
+	  echo "Install it, or name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	  rm -rf $(VENV); exit 1; }
+	@touch $@
+
+# What `make demo` needs: the base install alone. No torch, no simulator.
+$(VENV)/.base: $(VENV)/.made pyproject.toml
+	@echo "Installing spinelift into $(VENV) ..."
+	@$(PIP) install --editable .
+	@touch $@
+
+# What everything else needs.
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	@echo "Installing spinelift with all its extras into $(VENV) ..."
+	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/.base
+
+demo: $(VENV)/.base ## Predict a simulated person who was never in training; pictures go to demo_out/
+	@$(BIN)/spinelift demo --out demo_out
+
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(VENV)/.dev ## Check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Measure speed and memory beside their targets
+	@$(BIN)/python benchmarks/run.py
+
+bench-accuracy: $(VENV)/.dev ## Measure the default bundle on 500 simulated people who were never trained on
+	@$(BIN)/spinelift simulate training --people 500 --seed 900001 --workers 2 --out $(RUNS)/accuracy/test.zarr
+	@$(BIN)/spinelift simulate training --people 2000 --seed 900002 --workers 2 --out $(RUNS)/accuracy/baselines.zarr
+	@$(BIN)/spinelift evaluate model --test $(RUNS)/accuracy/test.zarr --train $(RUNS)/accuracy/baselines.zarr \
+	  --out $(RUNS)/accuracy/table.md
+
+docs: $(VENV)/.dev ## Build the documentation into site/
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "Documentation: site/index.html"
+
+# Simulates, trains and bundles; each step resumes where it was cut short. RUNS and MINUTES can be set.
+train-default: $(VENV)/.dev ## Make the default bundle anew: simulate, train, calibrate, export
+	@$(BIN)/spinelift simulate training --people 40000 --seed 1 --workers 2 --out $(RUNS)/default/train.zarr
+	@$(BIN)/spinelift simulate training --people 1000 --seed 2 --workers 2 --out $(RUNS)/default/val.zarr
+	@$(BIN)/spinelift simulate training --people 2000 --seed 3 --workers 2 --out $(RUNS)/default/calibration.zarr
+	@$(BIN)/spinelift simulate training --people 500 --seed 4 --workers 2 --out $(RUNS)/default/test.zarr
+	@$(BIN)/spinelift simulate training --whole-body --people 3000 --seed 5 --workers 2 --out $(RUNS)/default/scans.zarr
+	@$(BIN)/spinelift simulate training --whole-body --people 200 --seed 6 --workers 2 --out $(RUNS)/default/scans-val.zarr
+	@$(BIN)/spinelift train segmenter --data $(RUNS)/default/scans.zarr --val $(RUNS)/default/scans-val.zarr \
+	  --out $(RUNS)/default/segmenter --resume
+	@$(BIN)/spinelift train regressor --data $(RUNS)/default/train.zarr --val $(RUNS)/default/val.zarr \
+	  --out $(RUNS)/default/regressor --max-minutes $(MINUTES) --resume
+	@$(BIN)/spinelift train bundle --regressor $(RUNS)/default/regressor --segmenter $(RUNS)/default/segmenter \
+	  --calibration $(RUNS)/default/calibration.zarr --test $(RUNS)/default/test.zarr \
+	  --train $(RUNS)/default/train.zarr --limit 10000 --out src/spinelift/bundles/default
+
+clean: ## Remove the virtual environment and what was built
+	rm -rf $(VENV) site demo_out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
