@@ -6,6 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNS   ?= runs
 MINUTES ?= 110
 TEST_ARGS ?=
+resume  = $$(test -f $(RUNS)/default/$(1)/checkpoint.pt && echo --resume)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench docs train-default bench-accuracy clean
@@ -67,9 +68,9 @@ train-default: $(VENV)/.dev ## Make the default bundle anew: simulate, train, ca
 	@$(BIN)/spinelift simulate training --whole-body --people 3000 --seed 5 --workers 2 --out $(RUNS)/default/scans.zarr
 	@$(BIN)/spinelift simulate training --whole-body --people 200 --seed 6 --workers 2 --out $(RUNS)/default/scans-val.zarr
 	@$(BIN)/spinelift train segmenter --data $(RUNS)/default/scans.zarr --val $(RUNS)/default/scans-val.zarr \
-	  --out $(RUNS)/default/segmenter --resume
+	  --out $(RUNS)/default/segmenter $(call resume,segmenter)
 	@$(BIN)/spinelift train regressor --data $(RUNS)/default/train.zarr --val $(RUNS)/default/val.zarr \
-	  --out $(RUNS)/default/regressor --max-minutes $(MINUTES) --resume
+	  --out $(RUNS)/default/regressor --max-minutes $(MINUTES) $(call resume,regressor)
 	@$(BIN)/spinelift train bundle --regressor $(RUNS)/default/regressor --segmenter $(RUNS)/default/segmenter \
 	  --calibration $(RUNS)/default/calibration.zarr --test $(RUNS)/default/test.zarr \
 	  --train $(RUNS)/default/train.zarr --limit 10000 --out src/spinelift/bundles/default

@@ -164,7 +164,7 @@ def test_missing_decoder_names_the_package(tmp_path, monkeypatch):
     data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     path = saved(data, tmp_path / "a.dcm")
     monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", property(lambda self: False))
-    with pytest.raises(MissingExtraError, match="pip install python-gdcm"):
+    with pytest.raises(MissingExtraError, match=r"spinelift\[jpeg\]"):
         read_dxa(path)
 
 

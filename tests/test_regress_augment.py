@@ -4,7 +4,15 @@ import torch
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW
-from spinelift.regress.augment import Batch, Placement, augment, draw_placement, mirror_curves, place
+from spinelift.regress.augment import (
+    Batch,
+    Placement,
+    augment,
+    draw_placement,
+    mirror_curves,
+    place,
+    tone_share,
+)
 from spinelift.regress.config import AugmentConfig, GeometryAugment, ToneAugment
 from spinelift.regress.tone import change_tone, tone_tables
 from spinelift.training.damage import degrade
@@ -104,6 +112,12 @@ def test_augmentation_is_reproducible_bounded_and_leaves_its_input():
         assert run.image.isfinite().all()
         assert run.curves.isfinite().all()
         assert 0 <= run.image.min() <= run.image.max() <= 255
+
+
+def test_changed_tones_come_in_over_the_run():
+    config = AugmentConfig(plain=0.2, ramp=0.5)
+    assert [tone_share(config, p) for p in (0, 0.25, 0.5, 1)] == pytest.approx([0.2, 0.5, 0.8, 0.8])
+    assert tone_share(AugmentConfig(plain=0, ramp=0), 0.0) == 1
 
 
 def test_tone_can_be_switched_off():

@@ -117,10 +117,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
 
     calls, losses = iter(range(1000)), RegressorTask.losses
 
-    def killed(self, index, generator):
+    def killed(self, index, generator, progress):
         if next(calls) == 13:
             raise KeyboardInterrupt
-        return losses(self, index, generator)
+        return losses(self, index, generator, progress)
 
     with monkeypatch.context() as patch:
         patch.setattr(RegressorTask, "losses", killed)
@@ -147,16 +147,8 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
 
 
 def test_the_command_trains(stores, tmp_path):
-    words = [
-        "regressor",
-        "--data",
-        stores / "train.zarr",
-        "--val",
-        stores / "val.zarr",
-        "--out",
-        tmp_path / "r",
-    ]
-    words += ["--config", "smoke.yaml", "--max-minutes", "0.01"]
+    words = ["regressor", "--data", stores / "train.zarr", "--val", stores / "val.zarr"]
+    words += ["--out", tmp_path / "r", "--config", "smoke.yaml", "--max-minutes", "0.01"]
     told = CliRunner().invoke(train_app, [str(w) for w in words])
     assert told.exit_code == 0, told.output
     assert (tmp_path / "r" / "weights.safetensors").is_file()

@@ -15,6 +15,7 @@ from spinelift.cli.messages import print_error
 from spinelift.errors import SpineliftError
 
 COMMANDS = {
+    "demo": "spinelift.cli.demo",
     "predict": "spinelift.cli.predict",
     "simulate": "spinelift.cli.simulate",
 }

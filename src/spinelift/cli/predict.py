@@ -100,7 +100,7 @@ def predict(
             found,
             out,
             spacing=pixel,
-            pictures=_pictures if pictures else None,
+            pictures=make_result_pictures if pictures else None,
             picture_names=PICTURE_NAMES,
             lost=lost,
             on_done=lambda _: progress.advance(task),
@@ -153,7 +153,8 @@ def _parse_spacing(text: str | None) -> "Spacing | None":
         ) from error
 
 
-def _pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
+def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
+    """Every picture of a result, by file name."""
     from spinelift.report.pictures import SpineScene, make_pictures
 
     scene = SpineScene(

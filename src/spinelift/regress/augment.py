@@ -19,6 +19,7 @@ from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.regress.config import AugmentConfig, GeometryAugment
 from spinelift.regress.head import zero_mean_sagittal
 from spinelift.regress.tone import change_tone
+from spinelift.training.pixels import on_some
 
 MIDDLE = (CROP_SIZE - 1) / 2
 END_ROWS = 8
@@ -114,7 +115,18 @@ def place(batch: Batch, p: Placement) -> Batch:
     return Batch(image, curves, batch.mm_per_px * p.scale)
 
 
-def augment(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
+def tone_share(config: AugmentConfig, progress: float) -> float:
+    """Share of images whose tones are changed at ``progress`` 0..1 of a run: 1 / 4 at first."""
+    grown = 1.0 if config.ramp == 0 else min(1.0, 0.25 + 0.75 * progress / config.ramp)
+    return (1 - config.plain) * grown
+
+
+def augment(
+    batch: Batch, config: AugmentConfig, generator: torch.Generator, *, progress: float = 1.0
+) -> Batch:
     """A random variant of every pair; the input is left alone."""
     placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
-    return placed._replace(image=change_tone(placed.image, config.tone, generator))
+    image = on_some(
+        placed.image, tone_share(config, progress), generator, lambda x, g: change_tone(x, config.tone, g)
+    )
+    return placed._replace(image=image)

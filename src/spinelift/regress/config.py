@@ -73,8 +73,10 @@ class ToneAugment(Config):
 
 
 class AugmentConfig(Config):
-    """All augmentation."""
+    """All augmentation. Tones start rare: what tells depth is faint, and is found sooner in plain images."""
 
+    plain: Share = Field(default=0.1, description="images that keep their tones to the end")
+    ramp: Share = Field(default=0.15, description="share of the run over which changed tones come in")
     geometry: GeometryAugment = GeometryAugment()
     tone: ToneAugment = ToneAugment()
 

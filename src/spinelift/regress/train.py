@@ -32,9 +32,11 @@ class RegressorTask:
     def __len__(self) -> int:
         return len(self.train)
 
-    def losses(self, index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented pairs ``index`` [B]."""
-        batch = augment(batch_of(self.train, index.numpy()), self.config.augment, generator)
+        batch = augment(
+            batch_of(self.train, index.numpy()), self.config.augment, generator, progress=progress
+        )
         return regressor_losses(self._model(batch.image), batch.curves, self.config.loss)
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:

@@ -33,7 +33,7 @@ class SegmenterTask:
     def __len__(self) -> int:
         return len(self.train)
 
-    def losses(self, index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented scans ``index`` [B]."""
         rows = index.numpy()
         batch = ScanBatch(

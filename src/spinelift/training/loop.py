@@ -36,8 +36,8 @@ class Task(Protocol):
 
     def __len__(self) -> int: ...
 
-    def losses(self, index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Losses of the examples ``index`` [B]; ``loss`` is the one to minimise."""
+    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        """Losses of the examples ``index`` [B] at ``progress`` 0..1 of the run; ``loss`` is minimised."""
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Figures of a model on at most ``limit`` held-out examples."""
@@ -125,7 +125,7 @@ def fit(
             rate = optim.rate * rate_factor(optim.schedule, progress=done, epoch=epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses = task.losses(order[k * loop.batch : (k + 1) * loop.batch], generator)
+            losses = task.losses(order[k * loop.batch : (k + 1) * loop.batch], generator, done)
             optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()  # type: ignore[no-untyped-call]
             if optim.clip_norm is not None:
