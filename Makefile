@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 RUNS   ?= runs
 MINUTES ?= 110
 TEST_ARGS ?=
@@ -63,7 +63,7 @@ docs: $(VENV)/.dev ## Build the documentation into site/
 train-default: $(VENV)/.dev ## Make the default bundle anew: simulate, train, calibrate, export
 	@$(BIN)/spinelift simulate training --people 40000 --seed 1 --workers 2 --out $(RUNS)/default/train.zarr
 	@$(BIN)/spinelift simulate training --people 1000 --seed 2 --workers 2 --out $(RUNS)/default/val.zarr
-	@$(BIN)/spinelift simulate training --people 2000 --seed 3 --workers 2 --out $(RUNS)/default/calibration.zarr
+	@$(BIN)/spinelift simulate training --people 2000 --seed 3 --other --workers 2 --out $(RUNS)/default/calibration.zarr
 	@$(BIN)/spinelift simulate training --people 500 --seed 4 --workers 2 --out $(RUNS)/default/test.zarr
 	@$(BIN)/spinelift simulate training --whole-body --people 3000 --seed 5 --workers 2 --out $(RUNS)/default/scans.zarr
 	@$(BIN)/spinelift simulate training --whole-body --people 200 --seed 6 --workers 2 --out $(RUNS)/default/scans-val.zarr

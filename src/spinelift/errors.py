@@ -111,6 +111,18 @@ class AmbiguousScanError(SpineliftError):
     exit_code = 23
 
 
+class IncompleteScanError(SpineliftError):
+    """An MRI with a hole where the spine is: a station, or too many slices, are missing."""
+
+    exit_code = 24
+
+
+class NoDixonInArchiveError(SpineliftError):
+    """An archive that holds no Dixon MRI, or not both its fat and its water images."""
+
+    exit_code = 25
+
+
 class BundleError(SpineliftError):
     """A model bundle that is missing, incomplete, altered, or made for another version."""
 

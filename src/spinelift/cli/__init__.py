@@ -16,8 +16,11 @@ from spinelift.errors import SpineliftError
 
 COMMANDS = {
     "demo": "spinelift.cli.demo",
+    "mri": "spinelift.cli.mri",
     "predict": "spinelift.cli.predict",
     "simulate": "spinelift.cli.simulate",
+    "train": "spinelift.cli.train",
+    "evaluate": "spinelift.cli.evaluate",
 }
 
 

@@ -8,7 +8,9 @@ import typer
 app = typer.Typer(help="Simulate people: archives with their truth, training stores.", no_args_is_help=True)
 
 People = Annotated[int, typer.Option(min=1, help="How many people.")]
-Seed = Annotated[int, typer.Option(min=0, help="Other people with another seed; the same ones with the same.")]
+Seed = Annotated[
+    int, typer.Option(min=0, help="Other people with another seed; the same ones with the same.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="Processes side by side.")]
 
 
@@ -32,6 +34,29 @@ def dxa(
     with progress("people", people) as tick:
         write_people(out, people=people, seed=seed, workers=workers, first=first, tick=tick)
     typer.echo(f"{people} people in {out / 'dxa'}, their truth in {out / 'truth'}")
+
+
+@app.command()
+def cohort(
+    out: Annotated[Path, typer.Option(help="Folder: archives go to dxa/ and mri/, the truth to truth/.")],
+    people: People = 60,
+    seed: Seed = 0,
+    workers: Workers = 1,
+    traps: Annotated[float, typer.Option(min=0, max=1, help="Share of people with a flaw in the MRI.")] = 0.2,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
+) -> None:
+    """Write pairs of archives, whole-body DXA and neck-to-knee Dixon MRI, and the truth beside them.
+
+    Resumable: people who are complete are not made again.
+
+    [bold]Example[/bold]: spinelift simulate cohort --people 60 --out people --seed 7 --workers 2
+    """
+    from spinelift.cli.progress import progress
+    from spinelift.simulate.cohort import write_cohort
+
+    with progress("people", people) as tick:
+        write_cohort(out, people=people, seed=seed, workers=workers, trap_share=traps, first=first, tick=tick)
+    typer.echo(f"{people} people in {out / 'dxa'} and {out / 'mri'}, their truth in {out / 'truth'}")
 
 
 @app.command()

@@ -70,7 +70,7 @@ def _overhang(p: Float, row: int, step: int) -> float:
 
 
 def ends_of(edges: MaskEdges) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Top and bottom of the spine as (x, z) in mm; x is read a few rows inside, where both edges are whole."""
+    """Top and bottom of the spine, (x, z) in mm; x is read a few rows inside, where both edges are whole."""
     inset = min(3, (len(edges.z_mm) - 1) // 2)
     top = (float(edges.centre_mm[inset]), float(edges.z_mm[0]))
     bottom = (float(edges.centre_mm[-1 - inset]), float(edges.z_mm[-1]))

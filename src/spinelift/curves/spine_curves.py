@@ -130,7 +130,8 @@ class SpineCurves:
 def mm_from_json(document: Mapping[str, object]) -> tuple[Float, Float]:
     """``curves.json`` → heights z_mm [n] and the six curves in mm [6, n]."""
     coronal, sagittal = document["coronal_mm"], document["sagittal_mm"]
-    assert isinstance(coronal, Mapping) and isinstance(sagittal, Mapping)
+    assert isinstance(coronal, Mapping)
+    assert isinstance(sagittal, Mapping)
     rows = [coronal[k] for k in ("left", "centre", "right")]
     rows += [sagittal[k] for k in ("anterior", "centre", "posterior")]
     return np.asarray(document["z_mm"], np.float64), np.asarray(rows, np.float64)

@@ -11,13 +11,14 @@ class RowsConfig(Config):
     """The row-token network."""
 
     kind: Literal["rows"] = "rows"
-    channels: tuple[int, int, int, int] = (24, 48, 64, 96)
+    channels: tuple[int, int, int, int] = (32, 64, 96, 128)
     extra_blocks: int = 0
     windows: list[PositiveInt] = Field(default=[9, 25], description="local-contrast windows, px, odd")
     width: PositiveInt = 128
     layers: PositiveInt = 3
     heads: PositiveInt = 4
     dropout: Share = 0.1
+    context: PositiveInt = Field(default=32, description="channels of the locator and its view of a row")
 
 
 class PaperConfig(Config):
@@ -91,6 +92,8 @@ class LossConfig(Config):
         default=1.0, description="squared second difference along z, the paper's regulariser"
     )
     sagittal: PositiveFloat = Field(default=1.0, description="weight of sagittal over coronal curves")
+    locate: float = Field(default=1.0, description="L1 of the row-token network's locator")
+    slope: float = Field(default=0.0, description="L1 of the change over 8 rows of the centre curves")
 
 
 class RegressorConfig(Config):

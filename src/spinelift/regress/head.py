@@ -1,6 +1,7 @@
 """What every regressor gives, and the way from a few numbers a row to six curves."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spinelift.curves import Curve
-from spinelift.geometry import SPINE_CROP_ROWS, SPINE_ROWS
 
 HEAD_PX = 10.0
 """Pixels for one unit of a network's output."""
@@ -23,10 +23,10 @@ class Prediction(NamedTuple):
     features: Tensor
 
 
-def row_weights(tokens: int, *, stride: float, first: float) -> Tensor:
-    """Linear interpolation [tokens, 209] from tokens centred on crop rows first + stride·i to the curves."""
-    weights = torch.zeros(tokens, SPINE_ROWS)
-    for k, row in enumerate(SPINE_CROP_ROWS):
+def row_weights(tokens: int, *, stride: float, first: float, rows: Sequence[float]) -> Tensor:
+    """Linear interpolation [tokens, rows] from tokens centred on crop rows first + stride·i to ``rows``."""
+    weights = torch.zeros(tokens, len(rows))
+    for k, row in enumerate(rows):
         at = min(max((row - first) / stride, 0.0), tokens - 1.0)
         i = min(int(at), tokens - 2)
         weights[i, k], weights[i + 1, k] = 1 - (at - i), at - i

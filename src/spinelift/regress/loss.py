@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor
 
+from spinelift.curves import Curve
 from spinelift.regress.config import LossConfig
 from spinelift.regress.head import Prediction
 
+SLOPE_ROWS = 8
+"""Rows over which the slope of a centre curve is compared: about a vertebra."""
+
 
 def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """L1 (paper, 3.2) + Laplace negative log likelihood log 2s + |e| / s + squared second difference.
+    """L1 (paper, 3.2) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
 
     ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
     """
@@ -17,6 +21,9 @@ def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig)
     l1 = (error * weight / weight.mean()).mean()
     fixed = error.detach() if config.nll_detach else error
     nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
+    centres = [Curve.CENTRE, Curve.SAGITTAL]
+    change = prediction.curves[:, centres] - curves[:, centres]
+    slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
     smooth = prediction.curves.diff(n=2, dim=2).square().mean()
-    loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth
-    return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth}
+    loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
+    return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth, "slope": slope}

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from spinelift.cohort.store import Pairs, load_pairs
-from spinelift.curves import CORONAL, SAGITTAL
+from spinelift.curves import CORONAL, SAGITTAL, Curve
+from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.regress.augment import Batch, augment
 from spinelift.regress.config import RegressorConfig
 from spinelift.regress.loss import regressor_losses
 from spinelift.regress.network import make_network
+from spinelift.regress.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.training.checkpoint import WEIGHTS, load_weights
 from spinelift.training.loop import Outcome, fit
 from spinelift.training.run import finish_run, read_run_config, start_run
@@ -37,7 +39,13 @@ class RegressorTask:
         batch = augment(
             batch_of(self.train, index.numpy()), self.config.augment, generator, progress=progress
         )
-        return regressor_losses(self._model(batch.image), batch.curves, self.config.loss)
+        if not isinstance(self._model, RowsRegressor):
+            return regressor_losses(self._model(batch.image), batch.curves, self.config.loss)
+        centre = token_centres(batch.curves)
+        prediction, found = self._model.guided(batch.image, shaken(centre, generator))
+        losses = regressor_losses(prediction, batch.curves, self.config.loss)
+        locate = (found - centre).abs().mean()
+        return losses | {"loss": losses["loss"] + self.config.loss.locate * locate, "locate": locate}
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Mean absolute errors in mm on the first held-out pairs, as they are."""
@@ -48,6 +56,23 @@ class RegressorTask:
             "coronal_mm": float(error[:, CORONAL].mean()),
             "sagittal_mm": float(error[:, SAGITTAL].mean()),
         }
+
+
+def token_centres(curves: Tensor) -> Tensor:
+    """Coronal centre [B, 56] of curves [B, 6, 209] at the rows of the tokens; constant beyond the ends."""
+    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS) - FIRST_SPINE_ROW
+    return curves[:, Curve.CENTRE, rows.round().long().clamp(0, SPINE_ROWS - 1)]
+
+
+def shaken(centre: Tensor, generator: torch.Generator) -> Tensor:
+    """Centres [B, 56] with the kind of errors that a locator makes: shifted, tilted, wavy, in px."""
+    n = len(centre)
+    rows = torch.linspace(-1, 1, TOKENS)
+    parts = 2.0 * torch.randn(3, n, 1, generator=generator)
+    phase = 2 * torch.pi * torch.rand(n, 1, generator=generator)
+    wave = torch.sin(torch.pi * rows * (1 + 4 * torch.rand(n, 1, generator=generator)) + phase)
+    noise = 0.4 * torch.randn(centre.shape, generator=generator)
+    return centre + parts[0] + 0.7 * parts[1] * rows + 0.7 * parts[2] * wave + noise
 
 
 def batch_of(pairs: Pairs, index: np.ndarray) -> Batch:

@@ -1,1 +1,1 @@
-"""People who do not exist: shapes of spines, anatomy, X-ray physics, posture, and the files of real archives."""
+"""People who do not exist: spines, anatomy, X-ray and MR physics, posture, the files of real archives."""

@@ -7,14 +7,16 @@ archive has. A person's truth is written last: a person without it is made again
 import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from spinelift.geometry import Vertebra
 from spinelift.io import DxaImage, write_dxa_zip
-from spinelift.simulate.body import sample_body
+from spinelift.simulate.body import Body, sample_body
 from spinelift.simulate.prior import ShapePrior
-from spinelift.simulate.scan import LVA_MM, take_lateral, take_scan
+from spinelift.simulate.scan import LVA_MM, SimulatedScan, take_lateral, take_scan
 from spinelift.simulate.spine import ferguson_deg
 from spinelift.simulate.training import person_rng
 
@@ -22,8 +24,18 @@ FIRST_EID = 1_000_000
 INSTANCE = 2
 
 
-def write_person(out: Path, seed: int, person: int) -> Path:
-    """Simulate one person and write archive and truth; returns the archive's path."""
+@dataclass(frozen=True)
+class WrittenDxa:
+    """A person whose DXA archive is written: where it is, the body that was scanned, and the truth so far."""
+
+    path: Path
+    body: Body
+    scan: SimulatedScan
+    truth: dict[str, Any]
+
+
+def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
+    """Simulate one person and write the archive into ``out/dxa``."""
     rng = person_rng(seed, person)
     body = sample_body(ShapePrior.load(), rng)
     scan = take_scan(body, rng)
@@ -36,8 +48,7 @@ def write_person(out: Path, seed: int, person: int) -> Path:
         DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
     ]
     eid = FIRST_EID + person
-    for folder in (out / "dxa", out / "truth"):
-        folder.mkdir(parents=True, exist_ok=True)
+    (out / "dxa").mkdir(parents=True, exist_ok=True)
     path = write_dxa_zip(out / "dxa", images, eid=eid, instance=INSTANCE, rng=rng)
     centres = scan.centres_mm.round(3)
     truth = {
@@ -52,11 +63,23 @@ def write_person(out: Path, seed: int, person: int) -> Path:
         "height_mm": round(body.physique.height_mm),
         "weight_kg": round(body.physique.weight_kg, 1),
     }
+    return WrittenDxa(path, body, scan, truth)
+
+
+def write_truth(out: Path, person: int, truth: dict[str, Any]) -> None:
+    """Write a person's truth, whole or not at all."""
     target = truth_path(out, person)
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial_file = target.with_suffix(".part")
     partial_file.write_text(json.dumps(truth) + "\n", encoding="utf-8")
     partial_file.replace(target)
-    return path
+
+
+def write_person(out: Path, seed: int, person: int) -> Path:
+    """Simulate one person and write archive and truth; returns the archive's path."""
+    written = write_dxa(out, seed, person)
+    write_truth(out, person, written.truth)
+    return written.path
 
 
 def truth_path(out: Path, person: int) -> Path:
@@ -68,13 +91,21 @@ def write_people(
     out: Path, *, people: int, seed: int, workers: int, first: int = 0, tick: Callable[[int], None]
 ) -> None:
     """Write the people that are not there yet; ``tick`` is told how many are done."""
-    missing = [n for n in range(first, first + people) if not truth_path(out, n).is_file()]
-    tick(people - len(missing))
+    numbers = range(first, first + people)
+    write_missing(partial(write_person, out, seed), out, numbers, workers=workers, tick=tick)
+
+
+def write_missing(
+    write: Callable[[int], object], out: Path, numbers: range, *, workers: int, tick: Callable[[int], None]
+) -> None:
+    """Call ``write`` for the people without a truth, in so many processes."""
+    missing = [n for n in numbers if not truth_path(out, n).is_file()]
+    tick(len(numbers) - len(missing))
     if workers <= 1:
         for n in missing:
-            write_person(out, seed, n)
+            write(n)
             tick(1)
         return
     with ProcessPoolExecutor(workers) as pool:
-        for _ in pool.map(partial(write_person, out, seed), missing, chunksize=2):
+        for _ in pool.map(write, missing, chunksize=2):
             tick(1)

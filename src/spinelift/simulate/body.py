@@ -17,7 +17,21 @@ from spinelift.simulate.spine import PosedSpine, pose, sample_shape
 from spinelift.simulate.vertebrae import place_vertebrae
 
 Float = NDArray[np.float64]
-COARSE = frozenset({"skin", "trunk wall", "cavity", "lung", "liver", "heart", "arm", "leg", "arm muscle", "leg muscle", "head"})
+COARSE = frozenset(
+    {
+        "skin",
+        "trunk wall",
+        "cavity",
+        "lung",
+        "liver",
+        "heart",
+        "arm",
+        "leg",
+        "arm muscle",
+        "leg muscle",
+        "head",
+    }
+)
 """Large smooth solids, for which one ray a pixel is enough."""
 
 CLUTTER_SHARE = 0.3
@@ -77,7 +91,9 @@ def build_body(
     spine = pose(centres, physique, rng)
     bones = template()
     skeleton, joints = place_skeleton(bones, spine, physique, rng, whole=whole)
-    cage = np.concatenate([s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))])
+    cage = np.concatenate(
+        [s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))]
+    )
     flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
     vertebrae = place_vertebrae(bones, spine, physique, rng)
     clutter = place_clutter(spine, physique.scale, clutter_share, rng)
@@ -92,7 +108,7 @@ def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = Tr
 
 
 def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A person unlike those of training: bones of other density, twice the foreign bodies. For calibration."""
+    """A person unlike those of training: other density, twice the foreign bodies. For calibration."""
     physique = sample_physique(rng)
     physique = replace(physique, density_z=1.5 * physique.density_z - 0.4)
     centres = sample_shape(prior, physique, rng)

@@ -133,10 +133,10 @@ def template() -> Template:
         If `myo-sim` is not installed.
     """
     pieces = _pieces("hat_thoracic") + _pieces("hat_lumbar")
-    bodies = sorted((outward(p) for p in pieces if len(p.faces) == 424), key=lambda p: p.vertices[:, 2].mean())
-    discs = sorted(
-        (p.vertices for p in pieces if len(p.faces) < 60), key=lambda v: float(v[:, 2].mean())
+    bodies = sorted(
+        (outward(p) for p in pieces if len(p.faces) == 424), key=lambda p: p.vertices[:, 2].mean()
     )
+    discs = sorted((p.vertices for p in pieces if len(p.faces) < 60), key=lambda v: float(v[:, 2].mean()))
     if len(bodies) != N_LEVELS or len(discs) != N_LEVELS + 1:
         raise RuntimeError(f"myo-sim holds {len(bodies)} vertebrae and {len(discs)} discs, not 17 and 18")
     middle = np.array([d.mean(0) for d in discs])

@@ -11,10 +11,20 @@ from spinelift.simulate.solids import Solid, Tissue, ellipsoid, loft
 from spinelift.simulate.spine import PosedSpine
 
 Float = NDArray[np.float64]
+ARM_RADII = (44, 56, 43, 29, 22)
+"""Above the shoulder, at shoulder, elbow, wrist and fingertips, mm."""
+LEG_RADII = (80, 88, 60, 38, 36)
+"""At the hip, below the groin, at knee, ankle and toes, mm."""
 
 
 def place_flesh(
-    spine: PosedSpine, joints: Joints, cage: Float, physique: Physique, rng: np.random.Generator, *, whole: bool
+    spine: PosedSpine,
+    joints: Joints,
+    cage: Float,
+    physique: Physique,
+    rng: np.random.Generator,
+    *,
+    whole: bool,
 ) -> list[Solid]:
     """Everything but bones, from the skin inwards: later solids displace what lies around them.
 
@@ -84,12 +94,13 @@ def _limbs(
     fat = np.clip(0.12 + (physique.bmi - 22) * 0.012 + 0.08 * physique.female, 0.08, 0.4)
     for k in range(2):
         hand = joints.wrist[k] + (joints.wrist[k] - joints.elbow[k]) * 0.68
-        arm = (np.stack([joints.shoulder[k] - [0, 0, 38 * s], joints.shoulder[k], joints.elbow[k], joints.wrist[k], hand]),
-               [44, 56, 43, 29, 22], [0.0, 0.1, 0.6, 0.92, 1.0])  # fmt: skip
+        shoulder, hip = joints.shoulder[k], joints.hip[k]
+        above = np.array([0, 0, 38 * s])
+        arm = np.stack([shoulder - above, shoulder, joints.elbow[k], joints.wrist[k], hand])
         toe = joints.ankle[k] + np.array([0, -30, 75]) * s
-        leg = (np.stack([joints.hip[k] - [0, 0, 5 * s], joints.hip[k] + [0, 0, 90 * s], joints.knee[k], joints.ankle[k], toe]),
-               [80, 88, 60, 38, 36], [0.0, 0.1, 0.5, 0.95, 1.0])  # fmt: skip
-        for name, (line, radii, _) in (("arm", arm), ("leg", leg)):
+        groin = np.array([[0, 0, -5], [0, 0, 90]]) * s
+        leg = np.stack([*(hip + groin), joints.knee[k], joints.ankle[k], toe])
+        for name, line, radii in (("arm", arm, ARM_RADII), ("leg", leg, LEG_RADII)):
             if name == "leg" and not whole:
                 continue
             t = np.linspace(0, len(line) - 1, 15)
@@ -103,7 +114,14 @@ def _limbs(
             thin = np.clip(t / 0.75, 0.02, 1) if name == "leg" else 1.0
             half = np.stack([r, r * 0.95 * thin], 1)[order]
             out.append(Solid(name, *loft(axis[order], half, segments=20), Tissue.FAT, Tissue.AIR))
-            out.append(Solid(f"{name} muscle", *loft(axis[order], half * (1 - fat), segments=20), Tissue.MUSCLE, Tissue.FAT))
+            out.append(
+                Solid(
+                    f"{name} muscle",
+                    *loft(axis[order], half * (1 - fat), segments=20),
+                    Tissue.MUSCLE,
+                    Tissue.FAT,
+                )
+            )
     return out
 
 
@@ -137,21 +155,53 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
             u = rng.uniform(0.2, 0.85)
             centre = [x0 + sign * rng.uniform(35, 90) * size, np.interp(u, t, y), apex + u * (low - apex)]
             radii = rng.uniform(3, 14, 3) * s
-            out.append(Solid("lung mark", *ellipsoid(np.array(centre), radii), Tissue.ORGAN, Tissue.LUNG, rng.uniform(0.3, 1)))
+            out.append(
+                Solid(
+                    "lung mark",
+                    *ellipsoid(np.array(centre), radii),
+                    Tissue.ORGAN,
+                    Tissue.LUNG,
+                    rng.uniform(0.3, 1),
+                )
+            )
     heart = np.array([x0 + rng.normal(16, 7) * s, 0.0, spine.centres[Vertebra.T8, 2] + rng.normal(0, 12)])
     heart[1] = spine.centres[Vertebra.T8, 1] - 75 * s
-    out.append(Solid("heart", *ellipsoid(heart, np.array([52, 40, 58]) * s * rng.normal(1, 0.1, 3)), Tissue.ORGAN, Tissue.LUNG, rng.uniform(0.5, 1.0)))
+    out.append(
+        Solid(
+            "heart",
+            *ellipsoid(heart, np.array([52, 40, 58]) * s * rng.normal(1, 0.1, 3)),
+            Tissue.ORGAN,
+            Tissue.LUNG,
+            rng.uniform(0.5, 1.0),
+        )
+    )
     z = np.linspace(spine.centres[Vertebra.T4, 2], spine.centres[Vertebra.L4, 2], 14)
     side = np.interp(z, [z[0], z[-1]], [rng.normal(20, 5), rng.normal(8, 6)])
     x = np.interp(z, spine.centres[:, 2], spine.centres[:, 0]) + side * s
     y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) - 26 * s
     r = np.full((14, 2), rng.uniform(9, 15) * s)
-    out.append(Solid("aorta", *loft(np.stack([x, y, z], 1), r, segments=12), Tissue.ORGAN, Tissue.VISCERA, rng.uniform(0.9, 1.2)))
+    out.append(
+        Solid(
+            "aorta",
+            *loft(np.stack([x, y, z], 1), r, segments=12),
+            Tissue.ORGAN,
+            Tissue.VISCERA,
+            rng.uniform(0.9, 1.2),
+        )
+    )
     if rng.random() < 0.3:  # calcified plaques
         for _ in range(rng.integers(1, 7)):
             k = rng.integers(4, 14)
             centre = np.array([x[k] + rng.choice([-1, 1]) * r[k, 0], y[k], z[k] + rng.normal(0, 8)])
-            out.append(Solid("plaque", *ellipsoid(centre, rng.uniform(1, 3.5, 3)), Tissue.CORTEX, Tissue.ORGAN, rng.uniform(0.3, 1)))
+            out.append(
+                Solid(
+                    "plaque",
+                    *ellipsoid(centre, rng.uniform(1, 3.5, 3)),
+                    Tissue.CORTEX,
+                    Tissue.ORGAN,
+                    rng.uniform(0.3, 1),
+                )
+            )
     z = np.linspace(spine.ends[0][2] - 95 * s, spine.centres[Vertebra.T5, 2] + rng.normal(0, 8), 10)
     x = np.interp(z, spine.centres[:, 2], spine.centres[:, 0]) + rng.normal(0, 3)
     y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) - 32 * s
@@ -174,9 +224,13 @@ def _belly(
     y = np.interp(z, spine.centres[:, 2], gaussian_filter1d(spine.centres[:, 1], 3)) - (72 + 18 * build) * s
     shape = np.clip(np.sin(np.pi * np.clip(0.12 + 0.76 * t, 0, 1)), 0.3, 1) ** 0.5
     half = np.stack([(108 + 16 * build) * shape, (62 + 22 * build) * shape], 1) * s * rng.normal(1, 0.04)
-    out.append(Solid("cavity", *loft(np.stack([x, y, z], 1), half, segments=24), Tissue.VISCERA, Tissue.MUSCLE))
+    out.append(
+        Solid("cavity", *loft(np.stack([x, y, z], 1), half, segments=24), Tissue.VISCERA, Tissue.MUSCLE)
+    )
 
-    def organ(name: str, at: tuple[float, float, float], radii: tuple[float, float, float], sway: float = 8) -> None:
+    def organ(
+        name: str, at: tuple[float, float, float], radii: tuple[float, float, float], sway: float = 8
+    ) -> None:
         level = np.array([np.interp(at[2], np.arange(17), spine.centres[:, c]) for c in range(3)])
         centre = level + np.array([at[0], at[1], 0]) * s + rng.normal(0, sway, 3)
         size = np.array(radii) * s * rng.normal(1, 0.1, 3)
@@ -191,7 +245,10 @@ def _belly(
         zz = np.linspace(spine.centres[Vertebra.L1, 2], joints.hip[0, 2], 9)
         lateral = np.interp(zz, [zz[0], zz[-1]], [30, 72]) * s
         px = np.interp(zz, spine.centres[:, 2], spine.centres[:, 0]) + sign * lateral
-        py = np.interp(zz, spine.centres[:, 2], spine.centres[:, 1]) - np.interp(zz, [zz[0], zz[-1]], [0, 30]) * s
+        py = (
+            np.interp(zz, spine.centres[:, 2], spine.centres[:, 1])
+            - np.interp(zz, [zz[0], zz[-1]], [0, 30]) * s
+        )
         r = np.array([8, 14, 19, 23, 26, 26, 24, 20, 14]) * s * rng.normal(1, 0.1)
         psoas = loft(np.stack([px, py, zz], 1), np.stack([r, r * 1.1], 1), segments=14)
         out.append(Solid("psoas", *psoas, Tissue.MUSCLE, Tissue.VISCERA))
@@ -216,5 +273,13 @@ def _gas(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
             radii = radius * rng.uniform(0.6, 1.2, 3)
             gas = rng.random() < 0.75
             tissue = Tissue.AIR if gas else Tissue.ORGAN
-            out.append(Solid("gas" if gas else "stool", *ellipsoid(np.array([x, y, z]), radii, rings=6, segments=10), tissue, Tissue.VISCERA, 1.0 if gas else rng.uniform(0.9, 1.4)))
+            out.append(
+                Solid(
+                    "gas" if gas else "stool",
+                    *ellipsoid(np.array([x, y, z]), radii, rings=6, segments=10),
+                    tissue,
+                    Tissue.VISCERA,
+                    1.0 if gas else rng.uniform(0.9, 1.4),
+                )
+            )
     return out

@@ -181,7 +181,7 @@ def fit_table(table: Path, out: Path, *, keep_complete: bool = False) -> tuple[S
     document = {
         "source": "ImFusion VID vertebra-identification dataset, CC BY-SA 4.0 (Bürgin, Prevost, Stollenga)",
         "fitted_to": f"{len(rows)} spines" + ("" if keep_complete else ", complete T1-L5 spines left out"),
-        "features": "16 coronal angles, 16 sagittal angles (degrees, T1-T2 first), 16 of 100 ln(length / step_mm)",
+        "features": "16 coronal, 16 sagittal angles (degrees, T1-T2 first), 16 of 100 ln(length / step_mm)",
         "mean": prior.mean.round(4).tolist(),
         "modes": prior.modes.round(4).tolist(),
         "noise": round(prior.noise, 4),

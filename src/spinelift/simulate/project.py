@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spinelift.errors import MissingExtraError
 
 try:
-    import numba
+    import numba as numba  # exported to the other kernels
 except ImportError as error:
     raise MissingExtraError(
         found="no package `numba`",
@@ -84,4 +84,6 @@ def add_mesh(
     """
     centred = np.array(points, np.float64)
     centred[:, 1] -= centred[:, 1].mean()
-    _accumulate(image, centred, faces, np.asarray(mass, np.float64), view.u0, view.z0, view.du, view.dz, samples)
+    _accumulate(
+        image, centred, faces, np.asarray(mass, np.float64), view.u0, view.z0, view.du, view.dz, samples
+    )

@@ -55,10 +55,14 @@ class SimulatedScan:
     def curves(self) -> SpineCurves:
         """The truth in the crop that exact ends would give."""
         top, bottom = self.ends
-        return SpineCurves.from_mm(self.mm, SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom))
+        return SpineCurves.from_mm(
+            self.mm, SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom)
+        )
 
 
-def take_scan(body: Body, rng: np.random.Generator, *, whole: bool = True, scanner: Scanner | None = None) -> SimulatedScan:
+def take_scan(
+    body: Body, rng: np.random.Generator, *, whole: bool = True, scanner: Scanner | None = None
+) -> SimulatedScan:
     """Put a person on the table and scan the whole body, or with ``whole=False`` the trunk alone.
 
     The field is 660 mm wide, its height follows the person's; ExposedArea is in whole millimetres.
@@ -112,9 +116,7 @@ def _in_view(solid: Solid, view: View) -> bool:
     """Whether any of a solid may lie in a lateral view."""
     y, z = solid.points[:, 1], solid.points[:, 2]
     u1, z1 = view.u0 + view.cols * view.du, view.z0 + view.rows * view.dz
-    return bool(
-        y.max() > view.u0 - view.du and y.min() < u1 and z.max() > view.z0 - view.dz and z.min() < z1
-    )
+    return bool(y.max() > view.u0 - view.du and y.min() < u1 and z.max() > view.z0 - view.dz and z.min() < z1)
 
 
 def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
@@ -128,4 +130,3 @@ def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.
     mask = (x[None] <= left[:, None]) & (x[None] >= right[:, None]) & inside[:, None]
     ends = grid.mm_to_canonical(np.array(scan.ends))
     return image, mask.astype(np.uint8), ends.astype(np.float32)
-

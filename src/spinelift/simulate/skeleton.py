@@ -1,4 +1,4 @@
-"""The rest of the skeleton, carried along by the spine: ribs, sternum, shoulders, neck, skull, pelvis, limbs."""
+"""The rest of the skeleton, carried along by the spine: ribs, shoulders, neck, skull, pelvis, limbs."""
 
 from dataclasses import dataclass
 
@@ -55,7 +55,9 @@ def place_skeleton(
         for i in range(12):
             bone = template.parts[f"rib_{side}{i + 1}"]
             turn = Rotation.from_rotvec(
-                np.radians([breath + rng.normal(0, 1.5), sign * rng.normal(0, 2.0), sign * rng.normal(0, 1.5)])
+                np.radians(
+                    [breath + rng.normal(0, 1.5), sign * rng.normal(0, 2.0), sign * rng.normal(0, 1.5)]
+                )
             ).as_matrix()
             mesh = _carried(bone, template, spine, deep, i, spread, turn, near_mm=35.0)
             solids += shell(
@@ -70,7 +72,9 @@ def place_skeleton(
     front = _turn(rng, 2, 2, 2)
     cage = _carried(template.parts["sternum"], template, spine, deep, Vertebra.T6, spread, front, near_mm=0.0)
     calcified = float(rng.gamma(1.0, 0.6))
-    solids.append(Solid("cartilage", cage.vertices, cage.faces, Tissue.CARTILAGE, Tissue.MUSCLE, 1.0 + calcified))
+    solids.append(
+        Solid("cartilage", cage.vertices, cage.faces, Tissue.CARTILAGE, Tissue.MUSCLE, 1.0 + calcified)
+    )
     solids += _sternum(cage, s, rng)
     shrug = rng.normal(0, 12, 3) * np.array([0.5, 0.5, 1.0])
     shoulders = []
@@ -80,12 +84,21 @@ def place_skeleton(
         pivot = None
         for name, cortex in ((f"clavicle_{side}", 1.2), (f"scapula_{side}", 0.7)):
             mesh = _carried(
-                template.parts[name], template, spine, deep, Vertebra.T3, np.full(3, s), np.eye(3), near_mm=0.0
+                template.parts[name],
+                template,
+                spine,
+                deep,
+                Vertebra.T3,
+                np.full(3, s),
+                np.eye(3),
+                near_mm=0.0,
             )
             points = mesh.vertices
             if pivot is None:  # the inner end of the clavicle stays at the sternum
                 pivot = points[np.argmin(sign * points[:, 0])]
-            points = pivot + (points - pivot) @ turn.T + move * np.clip(np.abs(points - pivot)[:, [0]] / 120, 0, 1)
+            points = (
+                pivot + (points - pivot) @ turn.T + move * np.clip(np.abs(points - pivot)[:, [0]] / 120, 0, 1)
+            )
             solids += _bone(name, make_mesh(points, mesh.faces), cortex, rng)
         shoulders.append(points[np.argmax(sign * points[:, 0] - points[:, 2])] + [sign * 4.0, 0, 28 * s])
     neck, vertex = _neck_and_head(template, spine, deep, s, rng)
@@ -179,7 +192,9 @@ def _pelvis(
     """Sacrum and hip bones hung from L5, and the hip joints [2, 3]."""
     level = Vertebra.L5
     bottom = spine.ends[1]
-    anchor = template.centres[level] + template.frames[level] @ np.array([0, 0, template.vertebrae[level].size[2] / 2])
+    anchor = template.centres[level] + template.frames[level] @ np.array(
+        [0, 0, template.vertebrae[level].size[2] / 2]
+    )
     pitch = _pitch(spine.frames[level]) - _pitch(template.frames[level])
     turn = Rotation.from_euler("x", pitch * rng.uniform(0.3, 0.8)).as_matrix() @ _turn(rng, 5, 2.0, 2.0)
     scale = s * rng.normal(1, 0.04, 3)
@@ -200,7 +215,7 @@ def _pelvis(
     for k, sign in enumerate((1, -1)):
         v = heads[k]
         upper = v[v[:, 2] < v[:, 2].min() + 45]
-        tops.append(upper[np.argsort(sign * upper[:, 0])[:20]].mean(0) + [sign * 12.0, 0, 0])
+        tops.append(upper[np.argsort(sign * upper[:, 0])[:20]].mean(0) + np.array([sign * 12.0, 0, 0]))
     return out, at(np.array(tops))
 
 
@@ -248,9 +263,7 @@ def _long_bone(
         out += _bone(name, mesh, 0.0, rng)[:1]
         shaft = np.exp(-(((t - 0.5) / 0.33) ** 4))
         core = loft_mesh(line, np.stack([r, r * 0.9], 1) * (0.93 - 0.4 * shaft)[:, None], segments=16)
-        out.append(
-            Solid(name, core.vertices, core.faces, Tissue.LIMB_TRABECULAR, Tissue.CORTEX)
-        )
+        out.append(Solid(name, core.vertices, core.faces, Tissue.LIMB_TRABECULAR, Tissue.CORTEX))
     return out
 
 
@@ -260,9 +273,11 @@ def _limbs(template: Template, joints: Joints, s: float, rng: np.random.Generato
     offset = np.array([9.0, 0, 0]) * s
     out += _long_bone("ulna", joints.elbow - offset, joints.wrist - offset, 6.5 * s, rng, head=1.6)
     out += _long_bone("radius", joints.elbow + offset, joints.wrist + offset, 6.5 * s, rng, head=1.6)
-    out += _long_bone("tibia", joints.knee + [0, 0, 12 * s], joints.ankle, 15 * s, rng, head=2.2)
+    out += _long_bone("tibia", joints.knee + np.array([0, 0, 12 * s]), joints.ankle, 15 * s, rng, head=2.2)
     side = np.array([[28.0, 0, 0], [-28.0, 0, 0]]) * s
-    out += _long_bone("fibula", joints.knee + side + [0, 0, 25 * s], joints.ankle + side, 6 * s, rng, head=1.6)
+    out += _long_bone(
+        "fibula", joints.knee + side + np.array([0, 0, 25 * s]), joints.ankle + side, 6 * s, rng, head=1.6
+    )
     for k, name in enumerate(("L", "R")):
         bone = template.parts[f"femur_{name}"]
         v = bone.vertices
@@ -279,10 +294,16 @@ def _limbs(template: Template, joints: Joints, s: float, rng: np.random.Generato
         for f in range(5):
             root = joints.wrist[k] + np.array([(f - 2) * 9.0, 0, 25]) * s
             tip = root + np.array([(f - 2) * 5.0, 0, 105 - 12 * abs(f - 2)]) * s
-            out += _long_bone("finger", root[None].repeat(2, 0), tip[None].repeat(2, 0), 3.8 * s, rng, head=1.3)[:2]
+            out += _long_bone(
+                "finger", root[None].repeat(2, 0), tip[None].repeat(2, 0), 3.8 * s, rng, head=1.3
+            )[:2]
             root = joints.ankle[k] + np.array([(f - 2) * 11.0, -30, 15]) * s
             tip = root + np.array([(f - 2) * 4.0, -60, 55]) * s
-            out += _long_bone("toe", root[None].repeat(2, 0), tip[None].repeat(2, 0), 5.5 * s, rng, head=1.3)[:2]
+            out += _long_bone("toe", root[None].repeat(2, 0), tip[None].repeat(2, 0), 5.5 * s, rng, head=1.3)[
+                :2
+            ]
         heel = joints.ankle[k] + np.array([[0, 0, -5], [0, 5, 12], [0, 10, 30], [0, 10, 48]]) * s
-        out += _bone("heel", loft_mesh(heel, np.array([[18, 20], [26, 30], [26, 32], [10, 12]]) * s), 1.5, rng)
+        out += _bone(
+            "heel", loft_mesh(heel, np.array([[18, 20], [26, 30], [26, 32], [10, 12]]) * s), 1.5, rng
+        )
     return out

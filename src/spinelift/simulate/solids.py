@@ -128,7 +128,9 @@ def loft_mesh(centres: Float, half: Float, *, segments: int = 28, exponent: floa
     return make_mesh(*loft(centres, half, segments=segments, exponent=exponent))
 
 
-def ellipsoid(centre: Float, radii: Float, *, rings: int = 9, segments: int = 16) -> tuple[Float, NDArray[np.int32]]:
+def ellipsoid(
+    centre: Float, radii: Float, *, rings: int = 9, segments: int = 16
+) -> tuple[Float, NDArray[np.int32]]:
     """Closed mesh of an ellipsoid with half axes ``radii`` [3] mm."""
     t = np.cos(np.linspace(np.pi, 0, rings + 2)[1:-1])
     centres = np.asarray(centre) + np.stack([0 * t, 0 * t, t * radii[2]], 1)

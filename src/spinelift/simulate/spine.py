@@ -1,6 +1,7 @@
 """A spine in a pose: where each vertebra is, how it is turned, how large it is, and the true curves."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def ferguson_deg(z: Float, x: Float) -> float:
     flips = np.flatnonzero(np.diff(np.sign(bend[6:-6]))) + 7
     bounds = np.unique(np.concatenate([[0], flips, [len(even) - 1]]))
     best = 0.0
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise(bounds):
         if even[b] - even[a] < 40:
             continue
         t = (even[a : b + 1] - even[a]) / (even[b] - even[a])
@@ -177,10 +178,15 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
     """
     lean = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
     bend = gaussian_filter1d(-np.gradient(lean), 1.0)  # degrees a level; positive when convex to the left
-    axial = bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.5) + gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
+    axial = (
+        bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.5)
+        + gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
+    )
     axial = np.clip(axial, -35, 35) + rng.normal(0, 2.5)
     # Bodies do not stand quite square to the line through their centres; least so L5, whose wedge adds to it.
-    tilt = rng.normal(0, 0.022, (N_LEVELS, 3)) + 1.8 * gaussian_filter1d(rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0)
+    tilt = rng.normal(0, 0.022, (N_LEVELS, 3)) + 1.8 * gaussian_filter1d(
+        rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0
+    )
     tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
     frames = frames_along(centres, axial, tilt)
     scale = physique.scale * morphometry.SEX_WIDTH[physique.female]

@@ -46,16 +46,26 @@ def make_scan(seed: int, person: int) -> tuple[NDArray[np.uint8], NDArray[np.uin
 
 
 def fill_pairs(
-    store: PairStore, *, people: int, seed: int, workers: int, tick: Callable[[int], None], other: bool = False
+    store: PairStore,
+    *,
+    people: int,
+    seed: int,
+    workers: int,
+    tick: Callable[[int], None],
+    other: bool = False,
 ) -> None:
     """Grow a store to ``people`` rows; ``tick`` is told how many were added."""
     with store:
-        for person, (image, curves, mm_per_px) in _people(partial(make_pair, seed, other), len(store), people, workers):
+        for person, (image, curves, mm_per_px) in _people(
+            partial(make_pair, seed, other), len(store), people, workers
+        ):
             store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=person)
             tick(1)
 
 
-def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, tick: Callable[[int], None]) -> None:
+def fill_scans(
+    store: ScanStore, *, people: int, seed: int, workers: int, tick: Callable[[int], None]
+) -> None:
     """Grow a store of whole-body scans to ``people`` rows."""
     with store:
         for person, (image, mask, ends) in _people(partial(make_scan, seed), len(store), people, workers):
@@ -63,13 +73,10 @@ def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, tick: 
             tick(1)
 
 
-def _people(
-    make: Callable[[int], Any], start: int, stop: int, workers: int
-) -> Iterator[tuple[int, Any]]:
+def _people(make: Callable[[int], Any], start: int, stop: int, workers: int) -> Iterator[tuple[int, Any]]:
     numbers = range(start, stop)
     if workers <= 1:
         yield from ((n, make(n)) for n in numbers)
         return
     with ProcessPoolExecutor(workers) as pool:
         yield from zip(numbers, pool.map(make, numbers, chunksize=8), strict=True)
-

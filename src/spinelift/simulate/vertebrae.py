@@ -46,7 +46,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
         return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
 
     length, width, height = 1 + both(0.06, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
-    slope, spinous = both(0.06, 0.05), 1 + both(0.08, 0.08)
+    slope, spinous = both(0.045, 0.035), 1 + both(0.08, 0.08)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
     pillar = np.clip(0.75 + both(0.25, 0.1), 0.1, 1.4)
     slim = 0.55 + both(0.12, 0.05)
@@ -83,7 +83,13 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
 
 
 def morph(
-    local: Float, template_size: Float, level: int, size: Float, scale: float, pitch: float, style: VertebraStyle
+    local: Float,
+    template_size: Float,
+    level: int,
+    size: Float,
+    scale: float,
+    pitch: float,
+    style: VertebraStyle,
 ) -> Float:
     """Template points [n, 3] (left, posterior, down) → points of a body of ``size`` [3] mm, own frame.
 
@@ -107,7 +113,9 @@ def morph(
     inner = 0.95 * morphometry.PEDICLE_REACH[level] * scale * style.posterior_width
     outer = morphometry.TRANSVERSE_SPAN[level] / 2 * scale * style.transverse_length
     beyond = np.maximum(np.abs(u) - inner0, 0.0)
-    au = np.sign(u) * (np.minimum(np.abs(u), inner0) * inner / inner0 + beyond * (outer - inner) / (outer0 - inner0))
+    au = np.sign(u) * (
+        np.minimum(np.abs(u), inner0) * inner / inner0 + beyond * (outer - inner) / (outer0 - inner0)
+    )
     spinous = np.exp(-((u / 6.0) ** 2)) * _step(behind - 16, 3.0)
     tip = int(np.argmax(behind - 20 * np.abs(u)))
     length0 = float(np.hypot(behind[tip], z[tip] + h0 / 2))

@@ -15,6 +15,8 @@ from spinelift.simulate.project import numba
 
 Float = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+Over = NDArray[np.bool_]
+ALL: Over = np.ones(256, bool)
 NUDGE = 1.7e-4
 """Rays stand off the voxel centres by this part of a voxel, so that they miss edges and vertices."""
 
@@ -64,7 +66,7 @@ def _cross(counts, points, faces, z0, x0):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _fill(labels, counts, value, z0, x0, y0):  # type: ignore[no-untyped-def]
+def _fill(labels, counts, value, over, z0, x0, y0):  # type: ignore[no-untyped-def]
     nz, nx, ny = counts.shape
     for i in range(nz):
         for j in range(nx):
@@ -76,14 +78,17 @@ def _fill(labels, counts, value, z0, x0, y0):  # type: ignore[no-untyped-def]
             inside = 0
             for k in range(ny - 1):
                 inside += counts[i, j, k]
-                if inside > 0:
+                if inside > 0 and over[labels[z0 + i, x0 + j, y0 + k]]:
                     labels[z0 + i, x0 + j, y0 + k] = value
 
 
-def paint(labels: Labels, grid: Grid, points: Float, faces: NDArray[np.int32], value: int) -> None:
+def paint(
+    labels: Labels, grid: Grid, points: Float, faces: NDArray[np.int32], value: int, *, over: Over = ALL
+) -> None:
     """Give the voxels of ``labels`` [z, x, y] whose centres lie in a closed mesh a value, in place.
 
-    ``points`` [v, 3] are in mm; ``faces`` [f, 3] outward as those of `solids.Solid`.
+    ``points`` [v, 3] are in mm; ``faces`` [f, 3] outward as those of `solids.Solid`. ``over`` [256] says
+    which labels are painted over.
     """
     p = (points - np.asarray(grid.origin)) / np.asarray(grid.step) + NUDGE
     size = np.array([grid.shape[1], grid.shape[2], grid.shape[0]])
@@ -95,4 +100,4 @@ def paint(labels: Labels, grid: Grid, points: Float, faces: NDArray[np.int32], v
     counts = np.zeros((nz, nx, ny + 1), np.int8)
     shifted = p - np.array([0.0, low[1], 0.0])
     _cross(counts, shifted, faces, float(low[2]), float(low[0]))
-    _fill(labels, counts, np.uint8(value), low[2], low[0], low[1])
+    _fill(labels, counts, np.uint8(value), over, low[2], low[0], low[1])

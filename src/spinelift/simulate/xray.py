@@ -118,7 +118,7 @@ def sample_other_scanner(rng: np.random.Generator) -> Scanner:
 def acquire(
     maps: Float, scanner: Scanner, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Maps of bone, lean and fat [3, H, W] in g/cm² → the scanner's bone and tissue pictures, uint8 [H, W]."""
+    """Maps of bone, lean and fat [3, H, W], g/cm² → the bone and the tissue picture, uint8 [H, W]."""
     maps = _textured(maps, scanner, rng)
     maps = ndimage.gaussian_filter(maps, (0, scanner.blur_px, scanner.blur_px), mode="constant")
     inside = ndimage.binary_fill_holes(maps.sum(0) > 0.6)
@@ -129,7 +129,9 @@ def acquire(
     ratio = ATTENUATION_LOW[1] / ATTENUATION_HIGH[1]
     bone = (log_low - ratio * log_high) / (ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0])
     # Fat looks like negative bone by a known share, which the maker's baseline takes out.
-    ghost = (ATTENUATION_LOW[2] - ratio * ATTENUATION_HIGH[2]) / (ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0])
+    ghost = (ATTENUATION_LOW[2] - ratio * ATTENUATION_HIGH[2]) / (
+        ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0]
+    )
     bone = bone - ghost * maps[2]
     tissue = (log_high - ATTENUATION_HIGH[0] * bone) / ATTENUATION_HIGH[1]
     bone, tissue = (ndimage.gaussian_filter(m, scanner.smooth_px) for m in (bone, tissue))
@@ -149,7 +151,8 @@ def enlarge(picture: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
     """A picture with ``times`` as many rows and columns, linear in between, of the scanner's levels alone."""
     height, width = picture.shape
     larger = Image.fromarray(picture).resize((width * times, height * times), Image.Resampling.BILINEAR)
-    return _levels(np.arange(256) / 255)[np.asarray(larger)]
+    levels = _levels(np.arange(256) / 255)
+    return np.asarray(levels[np.asarray(larger)])
 
 
 def _measure(attenuation: Float, photons: float, rng: np.random.Generator) -> Float:
@@ -166,7 +169,9 @@ def _textured(maps: Float, scanner: Scanner, rng: np.random.Generator) -> Float:
         weight * sigma * 3.5 * ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
         for sigma, weight in zip((0.8, 1.6, 3.2), rng.uniform(0, 1, 3), strict=True)
     )
-    coarse = ndimage.zoom(rng.standard_normal([n // 7 + 2 for n in shape]), 7, order=1)[: shape[0], : shape[1]]
+    coarse = ndimage.zoom(rng.standard_normal([n // 7 + 2 for n in shape]), 7, order=1)[
+        : shape[0], : shape[1]
+    ]
     field = (field + rng.uniform(0, 1) * coarse) * scanner.texture
     soft = np.minimum(maps[1] + maps[2], 20)
     exchange = 0.05 * field * soft

@@ -1,6 +1,5 @@
 """Vertebral bodies of the labelled CT: which voxels are body, where its centre is, how it lies, how large."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -37,16 +36,16 @@ def find_bodies(volume: CtVolume) -> tuple[Float, Float]:
     that the neighbouring centres give.
     """
     cord = volume.xyz_mm(np.argwhere(volume.labels == CORD))
-    clouds = [volume.xyz_mm(np.argwhere(volume.labels == VERTEBRA_LABEL[Vertebra(k)])) for k in range(N_WHOLE)]
+    clouds = [
+        volume.xyz_mm(np.argwhere(volume.labels == VERTEBRA_LABEL[Vertebra(k)])) for k in range(N_WHOLE)
+    ]
     z = np.unique(cord[:, 2])
     front = np.array([cord[cord[:, 2] == s, 1].min() for s in z])
     bodies = [p[p[:, 1] < np.interp(p[:, 2], z, front)] for p in clouds]
     for _ in range(3):
         centres = np.array([b.mean(0) for b in bodies])
         frames = _frames(centres)
-        bodies = [
-            p[body_voxels(p, cord, c, f)] for p, c, f in zip(clouds, centres, frames, strict=True)
-        ]
+        bodies = [p[body_voxels(p, cord, c, f)] for p, c, f in zip(clouds, centres, frames, strict=True)]
     sizes = np.array([_size((b - c) @ f) for b, c, f in zip(bodies, centres, frames, strict=True)])
     return centres, sizes
 

@@ -107,7 +107,9 @@ def load_cases(path: Path) -> list[YardstickCase]:
     """Read what :func:`save_cases` wrote."""
     if not path.is_file():
         raise ConfigError(
-            found=f"no file {path}", expected="a cache of yardstick cases", do="Make it first, or check the path."
+            found=f"no file {path}",
+            expected="a cache of yardstick cases",
+            do="Make it first, or check the path.",
         )
     with np.load(path) as z:
         rows = zip(z["name"], z["image"], z["curves"], z["mm_per_px"], z["valid"], z["known"], strict=True)

@@ -21,7 +21,10 @@ def project_volume(volume: CtVolume, view: View) -> Float:
     """Integrate along y: maps of bone, lean and fat [3, rows, cols] in g/cm², each pixel its area's mean."""
     dz, dy, dx = volume.spacing
     maps = volume.density.sum(2, dtype=np.float64) * dy / 10
-    for axis, size, first, count, pixel in ((1, dz, view.z0, view.rows, view.dz), (2, dx, view.u0, view.cols, view.du)):
+    for axis, size, first, count, pixel in (
+        (1, dz, view.z0, view.rows, view.dz),
+        (2, dx, view.u0, view.cols, view.du),
+    ):
         edges = np.arange(maps.shape[axis] + 1) * size - size / 2
         total = np.concatenate([np.zeros_like(maps.take([0], axis)), np.cumsum(maps, axis) * size], axis)
         want = first + (np.arange(count + 1) - 0.5) * pixel

@@ -26,10 +26,13 @@ NECK_LABELS = (44, 45, 46)
 CORD, HEART, LIVER = 79, 51, 5
 BONES = (*range(29, 47), 69, 70, 71, 72, 73, 74, *range(92, 116), 116)
 """Vertebrae, humeri, scapulae, clavicles, ribs and sternum."""
+RIBS = range(92, 116)
 CARTILAGE = 118
 LUNGS = (10, 11, 12, 13, 14)
 CORTICAL_DENSITY, CORTICAL_HU, SOFT_HU = 1.92, 1600.0, 40.0
 """Compact bone (ICRU-44) in g/cm³ and its HU at 120 kV, and the HU of what fills bone's pores."""
+NECK_HU, VEIN_HU = 130.0, 1300.0
+"""Unlabelled bone is brighter than the first; beside a rib, only contrast medium than the second."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +82,10 @@ def load_ct() -> CtVolume:
         raise MissingExtraError(
             found="no package `nibabel`", expected="a reader of NIfTI files", do="Run: pip install nibabel"
         ) from error
-    volume, labelled = nibabel.load(image), nibabel.load(mask)
+    volume, labelled = nibabel.nifti1.load(image), nibabel.nifti1.load(mask)
     hu, spacing = to_patient(np.asarray(volume.dataobj, np.int16), volume.affine)
     labels, _ = to_patient(np.asarray(labelled.dataobj, np.uint8), labelled.affine)
-    return CtVolume(densities(hu, labels, body_mask(hu)), labels, spacing)
+    return CtVolume(densities(hu, labels, body_mask(hu), spacing), labels, spacing)
 
 
 def to_patient(
@@ -99,8 +102,15 @@ def to_patient(
         raise ValueError(f"the affine is oblique: {linear.tolist()}")
     order = [int(np.flatnonzero(axis == world)[0]) for world in (2, 1, 0)]
     out = data.transpose(order)
-    flips = tuple(slice(None, None, -1 if linear[world, i] > 0 else 1) for world, i in zip((2, 1, 0), order, strict=True))
-    return np.ascontiguousarray(out[flips]), (float(size[order[0]]), float(size[order[1]]), float(size[order[2]]))
+    flips = tuple(
+        slice(None, None, -1 if linear[world, i] > 0 else 1)
+        for world, i in zip((2, 1, 0), order, strict=True)
+    )
+    return np.ascontiguousarray(out[flips]), (
+        float(size[order[0]]),
+        float(size[order[1]]),
+        float(size[order[2]]),
+    )
 
 
 def body_mask(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
@@ -114,18 +124,41 @@ def body_mask(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
     return np.asarray(body.repeat(2, 1).repeat(2, 2))
 
 
-def densities(hu: NDArray[np.int16], labels: NDArray[np.uint8], body: NDArray[np.bool_]) -> Float32:
+def rib_necks(labels: NDArray[np.uint8], spacing: tuple[float, float, float]) -> NDArray[np.bool_]:
+    """Unlabelled voxels beside and behind the vertebral bodies, where the ribs' heads and necks lie.
+
+    The label map cuts the ribs off about 35 mm from the midline.
+    """
+    out = np.zeros(labels.shape, bool)
+    _, dy, dx = spacing
+    for k, (cord, part) in enumerate(zip(labels == CORD, labels, strict=True)):
+        y, x = np.nonzero(cord)
+        if len(y):
+            row, col, half = int(y.mean() - 22 / dy), int(x.mean()), int(52 / dx)
+            window = slice(row, row + int(55 / dy)), slice(max(col - half, 0), col + half)
+            out[k][window] = part[window] == 0
+    return out
+
+
+def densities(
+    hu: NDArray[np.int16],
+    labels: NDArray[np.uint8],
+    body: NDArray[np.bool_],
+    spacing: tuple[float, float, float],
+) -> Float32:
     """HU → g/cm³ of bone, lean and fat [3, z, y, x].
 
     Soft parts split linearly between fat (-100 HU) and muscle (50 HU), lung is thin lean tissue. Bone is
     compact bone and marrow in the share that gives its HU, and occurs only where the labels have bone or
     next to it: contrast medium in vessels, heart and kidneys counts as lean tissue, not as bone.
     """
-    bone = np.isin(labels, BONES)
-    near = ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool), iterations=2) & ((labels == 0) | bone)
     h = hu.astype(np.float32)
+    bone = np.isin(labels, BONES)
+    near = ndimage.binary_dilation(bone, np.ones((1, 3, 3), bool), iterations=2) & (labels == 0)
+    near |= rib_necks(labels, spacing) & (ndimage.gaussian_filter(h, (0, 0.7, 0.7)) > NECK_HU)
     share = np.clip((h - SOFT_HU) / (CORTICAL_HU - SOFT_HU), 0, 1.2)
-    share *= (near & (h > 100)) | ((labels == CARTILAGE) & (h > 130))
+    share *= ((near | bone) & (h > 100)) | ((labels == CARTILAGE) & (h > 130))
+    share[(near | np.isin(labels, RIBS)) & (h > VEIN_HU)] = 0.0
     muscle = np.clip((h + 100) / 150, 0, 1)
     lung = np.isin(labels, LUNGS) | (h < -250)
     muscle[lung] = 1.0

@@ -1,0 +1,50 @@
+"""``spinelift mri``: Dixon archives stitched, and as NIfTI."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Dixon MRI: stitch an archive's stations, write NIfTI.", no_args_is_help=True)
+
+
+@app.callback()
+def root() -> None:
+    """Dixon MRI: stitch an archive's stations, write NIfTI."""
+
+
+@app.command("to-nifti")
+def to_nifti(
+    archive: Annotated[Path, typer.Argument(help="Zip of a Dixon MRI: <eid>_20201_<instance>_0.zip.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")],
+) -> None:
+    """Stitch a Dixon MRI: water and fat at 2.0 mm as NIfTI, and what was found on the way as JSON.
+
+    [bold]Example[/bold]: spinelift mri to-nifti 1234567_20201_2_0.zip -o nifti
+    """
+    import json
+    from dataclasses import asdict
+
+    from spinelift.errors import OutputError
+    from spinelift.io.dixon import read_dixon
+    from spinelift.io.nifti import write_nifti
+
+    volume = read_dixon(archive)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in ("water", "fat"):
+            path = out / f"{volume.spine_id}_{name}.nii.gz"
+            typer.echo(write_nifti(path, getattr(volume, name), volume.affine))
+        report = out / f"{volume.spine_id}_findings.json"
+        document = {"spine_id": volume.spine_id, "findings": [asdict(f) for f in volume.findings]}
+        report.write_text(json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise OutputError(
+            found=f"no way to write into {out.name} ({error.strerror})",
+            expected="a folder that can be written to, with 60 MB of room",
+            do="Choose another folder with -o.",
+        ) from None
+    typer.echo(report)
+    for finding in volume.findings:
+        where = f"station {finding.station}" if finding.station else "whole body"
+        typer.echo(f"{finding.action}: {finding.trap}, {where}: {finding.detail}", err=True)

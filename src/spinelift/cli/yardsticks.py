@@ -1,0 +1,65 @@
+"""``spinelift evaluate real``: a bundle measured on the yardsticks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spinelift.errors import ConfigError
+
+
+def real(
+    out: Annotated[Path, typer.Option(help="Folder for report.json, report.md, pictures and cached cases.")],
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle; without it the default one.")] = None,
+    centroids: Annotated[
+        Path | None, typer.Option(help="CSV of real vertebral-body centres (yardstick 2).")
+    ] = None,
+    scan: Annotated[
+        Path | None, typer.Option(help="PNG of the real scan that was marked (yardstick 4).")
+    ] = None,
+    spacing: Annotated[
+        str, typer.Option(help="Pixel size of the real scan in mm, row,column.")
+    ] = "2.427,2.419",
+    cases: Annotated[
+        str, typer.Option(help="Yardsticks: 1 real CT, 2 half-real people, 3 other simulator, 4 real scan.")
+    ] = "1,2,3,4",
+    copies: Annotated[int, typer.Option(help="Half-real people on every real spine.", min=1)] = 4,
+    drawn: Annotated[int, typer.Option(help="People of the other simulator.", min=1)] = 300,
+) -> None:
+    """Measure a bundle on real and half-real people; what lacks its data is skipped, with the reason."""
+    numbers, (row, col) = parse_cases(cases), parse_spacing(spacing)
+    from spinelift.geometry import Spacing
+    from spinelift.predict.bundle import Bundle
+    from spinelift.yardsticks.bundle import bundle_mean_curves, bundle_predictor
+    from spinelift.yardsticks.run import Plan, run_yardsticks
+
+    loaded = Bundle.load(bundle)
+    plan = Plan(
+        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=Spacing(row, col), copies=copies,
+        drawn=drawn,
+    )  # fmt: skip
+    report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), tell=typer.echo)
+    typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
+
+
+def parse_cases(text: str) -> tuple[int, ...]:
+    """``1,3`` → (1, 3)."""
+    parts = [p.strip() for p in text.split(",")]
+    if not all(p in {"1", "2", "3", "4"} for p in parts):
+        raise ConfigError(
+            found=f"--cases {text}", expected="numbers from 1 to 4, as 1,2,3,4", do="Correct it."
+        )
+    return tuple(sorted({int(p) for p in parts}))
+
+
+def parse_spacing(text: str) -> tuple[float, float]:
+    """``2.427,2.419`` → mm a row, mm a column."""
+    try:
+        row, col = (float(p) for p in text.split(","))
+    except ValueError:
+        row = col = 0.0
+    if not (0.1 < row < 20 and 0.1 < col < 20):
+        raise ConfigError(
+            found=f"--spacing {text}", expected="two sizes in mm, as 2.427,2.419", do="Correct it."
+        )
+    return row, col

@@ -1,0 +1,114 @@
+"""What cannot be mended and must be known: voids of metal, and bodies wider than the field of view."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.io.dixon_stations import Station
+from spinelift.io.dixon_volume import GRID_MM, Action, Finding, Trap
+
+VOID_LEVEL = 0.12
+"""Mean signal of a void, relative to the body's median: noise. Lung has about twice as much."""
+
+
+@dataclass(frozen=True)
+class _Region:
+    """Where metal is looked for, and how large it may be before it must be lung, stomach or bowel.
+
+    ``rows_mm`` below the first row; ``lateral_mm`` from the body's middle, either side; ``depth`` from 0,
+    the front of the body, to 1.
+    """
+
+    rows_mm: tuple[float, float]
+    lateral_mm: tuple[float, float]
+    depth: tuple[float, float]
+    most_ml: float
+    reach_mm: float
+
+
+_BY_THE_SPINE = _Region((0.0, 600.0), (0.0, 35.0), (0.55, 1.0), 250.0, 130.0)
+_HIPS = _Region((460.0, 800.0), (35.0, 150.0), (0.25, 0.85), 900.0, 200.0)
+_LEAST_ML = 3.0
+_MOST_FINDINGS = 20
+_BIN = 2
+
+
+def find_voids(water: NDArray[np.float32], fat: NDArray[np.float32], rows: tuple[int, int]) -> list[Finding]:
+    """Signal voids inside the body, where no gas is expected: by the spine, and beside the pelvis.
+
+    Voids of gas (bowel in front, trachea and lungs) are passed over by place and size, so metal in front
+    of the spine is passed over too.
+    """
+    total = _binned(water, rows) + _binned(fat, rows)
+    level = float(np.median(total[total > 0.15 * np.percentile(total[::2, ::2, ::2], 99)]))
+    body = np.stack([ndimage.binary_fill_holes(ndimage.binary_closing(p)) for p in total > 0.3 * level])
+    dark = body & (ndimage.uniform_filter(total, 3) < VOID_LEVEL * level)
+    labels, _ = ndimage.label(dark)
+    findings = []
+    for index, box in enumerate(ndimage.find_objects(labels), start=1):
+        inside = labels[box] == index
+        ml = float(inside.sum()) * (_BIN * GRID_MM) ** 3 / 1000
+        size = np.array(inside.shape) * _BIN * GRID_MM
+        if ml < _LEAST_ML:
+            continue
+        z, y, x = (float(v) + s.start for v, s in zip(ndimage.center_of_mass(inside), box, strict=True))
+        below = z * _BIN * GRID_MM
+        depth, lateral = _place(body[round(z)], y, x)
+        if any(_fits(region, ml, size, below, depth, lateral) for region in (_BY_THE_SPINE, _HIPS)):
+            detail = (
+                f"{ml:.0f} ml, {size[0]:.0f}×{size[1]:.0f}×{size[2]:.0f} mm (z, y, x), {below:.0f} mm below "
+                f"the first row, {abs(lateral):.0f} mm to the {'left' if lateral > 0 else 'right'} of the middle"
+            )
+            findings.append(Finding(Trap.SIGNAL_VOID, 0, Action.REPORTED, detail))
+    return findings[:_MOST_FINDINGS]
+
+
+def _fits(
+    region: _Region, ml: float, size: NDArray[np.float64], below: float, depth: float, lateral: float
+) -> bool:
+    return (
+        ml <= region.most_ml
+        and float(size.max()) <= region.reach_mm
+        and region.rows_mm[0] <= below <= region.rows_mm[1]
+        and region.lateral_mm[0] <= abs(lateral) <= region.lateral_mm[1]
+        and region.depth[0] <= depth <= region.depth[1]
+    )
+
+
+def _binned(volume: NDArray[np.float32], rows: tuple[int, int]) -> NDArray[np.float32]:
+    """Means of 2×2×2 voxels of the measured rows."""
+    part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
+    part = part[::2] + part[1::2]
+    part = part[:, ::2] + part[:, 1::2]
+    binned: NDArray[np.float32] = (part[:, :, ::2] + part[:, :, 1::2]) / 8
+    return binned
+
+
+def _place(body: NDArray[np.bool_], y: float, x: float) -> tuple[float, float]:
+    """Depth from 0 (front) to 1 (back), and mm to the left of the body's middle."""
+    ys, xs = np.nonzero(body)
+    if not len(ys):
+        return 0.0, 0.0
+    front, back = np.percentile(ys, (1, 99))
+    return (y - float(front)) / max(float(back - front), 1.0), (x - float(xs.mean())) * _BIN * GRID_MM
+
+
+def find_cuts(stations: Sequence[Station]) -> list[Finding]:
+    """Stations in which the body reaches the edge of the field of view (mostly arms: harmless)."""
+    findings = []
+    for station in stations:
+        edges = (np.s_[:, :, 1], np.s_[:, :, -2], np.s_[:, 1, :], np.s_[:, -2, :])
+        sample = station.water[::4, ::4, ::4].astype(np.float32) + station.fat[::4, ::4, ::4]
+        level = 0.15 * float(np.percentile(sample, 99))
+        cut = []
+        for name, edge in zip(("right", "left", "front", "back"), edges, strict=True):
+            along = station.water[edge].astype(np.float32) + station.fat[edge]
+            if ((along > level).sum(axis=1) >= 5).sum() >= 3:
+                cut.append(name)
+        if cut and level > 0:
+            detail = f"the body is cut at the {' and '.join(cut)}; the spine is not touched"
+            findings.append(Finding(Trap.CUT_ARMS, station.number, Action.REPORTED, detail))
+    return findings

@@ -1,0 +1,265 @@
+"""Stations of a Dixon scan from its slices: by position, never by index; repeats resolved; holes judged."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.errors import IncompleteScanError
+from spinelift.io.dixon_slices import DixonSlice, PlaneGrid
+from spinelift.io.dixon_volume import Action, Finding, Trap
+
+STATIONS = 6
+"""Stations of a complete scan."""
+MIN_SLICES = 5
+"""A series with fewer slices is a localiser or was aborted at once."""
+SAME_PLACE = 0.6
+"""Two series that share this part of the shorter one are of one station; neighbours share about 0.2."""
+SHORT_REPEAT = 0.5
+"""A repeat with less than this part of the slices of the one before was aborted."""
+MAX_GAP_MM = 15.0
+"""Widest hole that is bridged where the spine may be: less than half a lumbar vertebra with its disc."""
+SPINE_REACH_MM = 620.0
+"""T1–L5 ends above this, from the head end: neck 90 mm, tallest spine 520 mm, a margin."""
+
+_RESCAN = "Ask for the visit's repeat scan, or leave this person out."
+
+
+class Placed(Protocol):
+    """Anything with a number from the head, slice positions z [n] and their distance dz, mm to the feet."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def z(self) -> NDArray[np.float64]: ...
+
+    @property
+    def dz(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One series sorted head to feet: z [n], mm to the feet, and slices, all of one grid."""
+
+    contrast: str
+    breath_hold: bool | None
+    order: tuple[int, float]
+    grid: PlaneGrid
+    z: NDArray[np.float64]
+    slices: tuple[DixonSlice, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Station:
+    """Fat and water at common positions.
+
+    Parameters
+    ----------
+    number
+        From the head, 1-based.
+    z
+        float64 [n], mm to the feet, ascending.
+    dz
+        Slice distance, mm.
+    fat, water
+        [n, rows, columns], as stored.
+    """
+
+    number: int
+    breath_hold: bool | None
+    grid: PlaneGrid
+    z: NDArray[np.float64]
+    dz: float
+    fat: NDArray[np.generic] = field(repr=False)
+    water: NDArray[np.generic] = field(repr=False)
+
+
+def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Finding]]:
+    """Stations sorted head to feet, and what was mended on the way.
+
+    Raises
+    ------
+    IncompleteScanError
+        A station, or too many slices, are missing where the spine may be.
+    """
+    places = _places(_stacks(slices))
+    stations: list[Station] = []
+    findings: list[Finding] = []
+    for place in places:
+        found: list[Finding] = []
+        station = _station(len(stations) + 1, place, found)
+        if station is not None:
+            stations.append(station)
+            findings += found
+    if not stations:
+        raise _incomplete("no station with both fat and water")
+    findings += _judge_ends(stations)
+    return stations, findings
+
+
+def unused_holes(unused: Iterable[DixonSlice], stations: Sequence[Station]) -> list[Finding]:
+    """Slices lost in series that are not used; the station is that at the same height."""
+    findings = []
+    for stack in _stacks(unused):
+        steps = np.diff(stack.z)
+        lost = int(np.rint(steps / np.median(steps) - 1).clip(0).sum())
+        if lost:
+            number = min(stations, key=lambda s: abs(float(s.z.mean() - stack.z.mean()))).number
+            detail = f"{lost} inner slices missing in the series {stack.contrast}, which is not used"
+            findings.append(Finding(Trap.LOST_SLICE, number, Action.REPORTED, detail))
+    return findings
+
+
+def _stacks(slices: Iterable[DixonSlice]) -> list[Stack]:
+    groups: dict[tuple[object, ...], list[DixonSlice]] = defaultdict(list)
+    for item in slices:
+        grid = item.grid
+        rounded = (grid.rows, grid.columns, *(round(v, 2) for v in (grid.dy, grid.dx, grid.y0, grid.x0)))
+        groups[item.series, item.contrast, rounded].append(item)
+    stacks = []
+    for group in groups.values():
+        group.sort(key=lambda s: (s.z, s.instance_number))
+        unique = [a for a, b in zip(group, group[1:], strict=False) if b.z - a.z > 0.1] + group[-1:]
+        if len(unique) >= MIN_SLICES:
+            first = unique[0]
+            order = (first.series_number, max(s.time for s in unique))
+            z = np.array([s.z for s in unique])
+            stacks.append(Stack(first.contrast, first.breath_hold, order, first.grid, z, tuple(unique)))
+    return sorted(stacks, key=lambda s: (float(s.z.mean()), s.order))
+
+
+def _places(stacks: Sequence[Stack]) -> list[list[Stack]]:
+    """Stacks that lie at the same place, head to feet."""
+    places: list[list[Stack]] = []
+    for stack in stacks:
+        home = next((p for p in places if any(_overlap(stack, other) >= SAME_PLACE for other in p)), None)
+        if home is None:
+            places.append([stack])
+        else:
+            home.append(stack)
+    return sorted(places, key=lambda p: float(np.mean([s.z.mean() for s in p])))
+
+
+def _overlap(a: Stack, b: Stack) -> float:
+    common = min(a.z[-1], b.z[-1]) - max(a.z[0], b.z[0])
+    return float(common / max(min(np.ptp(a.z), np.ptp(b.z)), 1e-6))
+
+
+def _station(number: int, place: list[Stack], findings: list[Finding]) -> Station | None:
+    """The latest complete pair of fat and water at a place; None if there is no pair."""
+    pairs = _pairs(place)
+    if not pairs:
+        return None
+    best = pairs[-1]
+    for pair in reversed(pairs[:-1]):
+        if min(map(_length, best)) < SHORT_REPEAT * min(map(_length, pair)):
+            best = pair
+    extra = len(pairs) - 1
+    if extra:
+        which = "the last" if best is pairs[-1] else "an earlier one, as the last was cut short,"
+        detail = f"measured {extra + 1} times; {which} was taken (series {best[0].order[0]})"
+        findings.append(Finding(Trap.DUPLICATE_STATION, number, Action.MENDED, detail))
+    return _matched(number, *best, findings)
+
+
+def _length(stack: Stack) -> int:
+    return len(stack.z)
+
+
+def _pairs(place: list[Stack]) -> list[tuple[Stack, Stack]]:
+    """(fat, water) of one measurement each, oldest first: the k-th last fat with the k-th last water.
+
+    Where their numbers differ, each of the rarer contrast takes its nearest by series number.
+    """
+    fats = sorted((s for s in place if s.contrast == "F"), key=lambda s: s.order)
+    waters = sorted((s for s in place if s.contrast == "W"), key=lambda s: s.order)
+    if len(fats) == len(waters):
+        return list(zip(fats, waters, strict=True))
+    few, many = sorted((fats, waters), key=len)
+    chosen = [(s, min(many, key=lambda other: abs(other.order[0] - s.order[0]))) for s in few]
+    return [(a, b) if a.contrast == "F" else (b, a) for a, b in chosen]
+
+
+def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> Station | None:
+    dz = float(np.median(np.diff(water.z)))
+    nearest = np.abs(fat.z[:, None] - water.z[None, :])
+    of_fat = np.flatnonzero(nearest.min(axis=1) < 0.25 * dz)
+    of_water = nearest.argmin(axis=1)[of_fat]
+    if len(of_fat) < MIN_SLICES or not _same_plane(fat.grid, water.grid):
+        return None
+    if len(fat.z) != len(water.z):
+        detail = f"{len(fat.z)} fat and {len(water.z)} water slices; the {len(of_fat)} common ones were used"
+        findings.append(Finding(Trap.UNEQUAL_LENGTHS, number, Action.MENDED, detail))
+    z = water.z[of_water]
+    steps = np.diff(z)
+    for k in np.flatnonzero(steps > 1.5 * dz):
+        lost = round(float(steps[k]) / dz) - 1
+        if steps[k] > MAX_GAP_MM:
+            raise _incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
+        detail = f"{lost} inner slice{'s' * (lost > 1)} missing; filled between the neighbours"
+        findings.append(Finding(Trap.LOST_SLICE, number, Action.MENDED, detail))
+    return Station(
+        number=number,
+        breath_hold=water.breath_hold,
+        grid=water.grid,
+        z=z,
+        dz=dz,
+        fat=np.stack([fat.slices[k].pixels for k in of_fat]),
+        water=np.stack([water.slices[k].pixels for k in of_water]),
+    )
+
+
+def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:
+    same_shape = (a.rows, a.columns) == (b.rows, b.columns)
+    return same_shape and max(abs(a.y0 - b.y0), abs(a.x0 - b.x0), 100 * abs(a.dx - b.dx)) < 1.0
+
+
+def _judge_ends(stations: Sequence[Station]) -> list[Finding]:
+    """Missing first station (refused) or last ones (reported, if the spine is in)."""
+    top, bottom = stations[0], stations[-1]
+    if top.breath_hold and len(stations) < STATIONS:
+        raise _incomplete("no station of the neck: the first one is of the breath-held chest")
+    length = float(bottom.z[-1] - top.z[0])
+    if length < SPINE_REACH_MM:
+        raise _incomplete(f"a body of {length:.0f} mm in {len(stations)} stations")
+    inner = sum(max(0, round(gap / 160.0)) for _, gap in gaps(stations))
+    missing = STATIONS - len(stations) - inner
+    if missing <= 0:
+        return []
+    detail = f"{len(stations)} stations, {length:.0f} mm: {missing} missing at the feet, below the spine"
+    return [Finding(Trap.MISSING_STATION, len(stations), Action.REPORTED, detail)]
+
+
+def gaps(stations: Sequence[Placed]) -> list[tuple[int, float]]:
+    """(index of the upper station, mm) of every hole between neighbours that is wider than their slices."""
+    holes = []
+    for k, (upper, lower) in enumerate(zip(stations, stations[1:], strict=False)):
+        gap = float(lower.z[0] - upper.z[-1])
+        if gap > 1.05 * max(upper.dz, lower.dz):
+            holes.append((k, gap))
+    return holes
+
+
+def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
+    """Report holes between stations; refuse those that cut the spine."""
+    findings = []
+    for k, gap in gaps(stations):
+        below = float(stations[k].z[-1] - stations[0].z[0])
+        if gap > MAX_GAP_MM and below < SPINE_REACH_MM:
+            raise _incomplete(f"a hole of {gap:.0f} mm below station {stations[k].number}")
+        trap = Trap.MISSING_STATION if gap > 100 else Trap.GAP
+        if gap > MAX_GAP_MM:
+            detail = f"{gap:.0f} mm not measured, below the spine; left empty"
+            findings.append(Finding(trap, stations[k].number, Action.REPORTED, detail))
+        else:
+            detail = f"{gap:.1f} mm between the last and the first slice; filled between them"
+            findings.append(Finding(trap, stations[k].number, Action.MENDED, detail))
+    return findings
+
+
+def _incomplete(found: str) -> IncompleteScanError:
+    return IncompleteScanError(found=found, expected="water and fat of the whole spine, T1 to L5", do=_RESCAN)

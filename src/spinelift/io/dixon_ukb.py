@@ -1,0 +1,168 @@
+"""Archives of Dixon MRI as UK Biobank hands them out (field 20201), for simulated people.
+
+Sizes, thicknesses and overlaps as of ``STATION_PLANS``; one DICOM file a slice; every header personal.
+"""
+
+import zipfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.io.dixon_template import SliceTemplate, series_template
+from spinelift.io.ukb_dxa import _invent, _Person
+
+Contrast = Literal["in", "opp", "F", "W"]
+CONTRASTS: tuple[Contrast, ...] = ("in", "opp", "F", "W")
+"""In-phase, opposed-phase, fat and water, in the order of their series numbers."""
+PIXEL_MM = 2.232
+"""Pixel size in plane, mm, square."""
+_ZIP_TIME = (2016, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class StationPlan:
+    """Grid of one station: columns, rows, slices, slice thickness (mm), breath held or not."""
+
+    columns: int
+    rows: int
+    slices: int
+    dz_mm: float
+    breath_hold: bool
+
+
+STATION_PLANS = (
+    StationPlan(224, 168, 64, 3.0, False),
+    StationPlan(224, 174, 44, 4.5, True),
+    StationPlan(224, 174, 44, 4.5, True),
+    StationPlan(224, 174, 44, 4.5, True),
+    StationPlan(224, 162, 72, 3.5, False),
+    StationPlan(224, 156, 64, 4.0, False),
+)
+"""The six stations, head to feet. Together 1,294 mm; a stitched body is about 1.1 m long, so neighbours
+overlap by about 39 mm."""
+
+
+@dataclass(frozen=True)
+class DixonStation:
+    """One series: one contrast of one station.
+
+    Parameters
+    ----------
+    series_number
+        ``SeriesNumber``; a repeat of a station has higher ones.
+    contrast
+        ``in``, ``opp``, ``F`` or ``W``.
+    breath_hold
+        Decides the name: ``Dixon_BH_17s_…`` or ``Dixon_noBH_…``.
+    volume
+        uint16 [slices, rows, columns], the project's axes: slices to the feet, rows to posterior, columns
+        to the patient's left.
+    origin_mm
+        (x, y, z) of the centre of voxel (0, 0, 0), DICOM patient axes: **z grows to the head**. Slice k
+        lies at z − k·dz.
+    spacing
+        (dz, dy, dx), mm, all positive; dz is the distance of the slices and their thickness.
+    acquisition_time
+        ``AcquisitionTime``, ``HHMMSS`` or seconds after midnight.
+    """
+
+    series_number: int
+    contrast: Contrast
+    breath_hold: bool
+    volume: NDArray[np.uint16]
+    origin_mm: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    acquisition_time: str | float
+
+    @property
+    def description(self) -> str:
+        """``SeriesDescription``."""
+        return f"Dixon_{'BH_17s' if self.breath_hold else 'noBH'}_{self.contrast}"
+
+    @property
+    def time(self) -> str:
+        """``AcquisitionTime`` as DICOM writes it, ``HHMMSS.ffffff``."""
+        if isinstance(self.acquisition_time, str):
+            return self.acquisition_time
+        minutes, seconds = divmod(self.acquisition_time % 86400, 60)
+        return f"{int(minutes) // 60:02d}{int(minutes) % 60:02d}{min(seconds, 59.999999):09.6f}"
+
+
+class ArchiveTrap(StrEnum):
+    """What can be wrong with the archive itself (the stations' own traps are in what is passed)."""
+
+    TRUNCATED = "the zip is cut in its middle"
+    NO_SLICES = "a manifest and no images"
+    MIXED_PEOPLE = "one series belongs to somebody else"
+    HOSTILE_NAME = "a member whose name points outside"
+    LOST_SLICE = "one inner slice of a series was never exported"
+
+
+def write_dixon_zip(
+    folder: Path,
+    stations: Sequence[DixonStation],
+    *,
+    eid: int,
+    instance: int,
+    rng: np.random.Generator,
+    traps: Collection[ArchiveTrap] = (),
+) -> Path:
+    """Write ``<eid>_20201_<instance>_0.zip`` into a folder and return its path.
+
+    The same stations, numbers and generator state give the same bytes. Members are in random order, the
+    manifest's header does not fit its rows, and its name is spelt ``manifest.cvs`` at times.
+    """
+    person = _invent(eid, instance, rng)
+    other = _invent(eid + 1, instance, rng) if ArchiveTrap.MIXED_PEOPLE in traps else person
+    templates = [
+        series_template(station, other if index == 0 else person, index)
+        for index, station in enumerate(stations)
+    ]
+    slices = [
+        (index, k)
+        for index, station in enumerate(stations)
+        for k in range(len(station.volume))
+        if not (ArchiveTrap.LOST_SLICE in traps and index == 0 and k == len(station.volume) // 2)
+    ]
+    if ArchiveTrap.NO_SLICES in traps:
+        slices = []
+    manifest = "manifest.cvs" if rng.random() < 0.3 else "manifest.csv"
+    hostile = ArchiveTrap.HOSTILE_NAME in traps
+    path = folder / f"{eid}_20201_{instance}_0.zip"
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w") as archive:
+        rows = ["filename,patientid,studyid,seriesid,discription,date"]
+        for number in rng.permutation(len(slices)):
+            index, k = slices[number]
+            name, data = _slice(stations[index], templates[index], k)
+            _add(archive, f"../{name}" if hostile and number == 0 else name, data)
+            rows.append(_row(name, person, stations[index]))
+        _add(archive, manifest, ("\r\n".join(rows) + "\r\n").encode())
+    if ArchiveTrap.TRUNCATED in traps:
+        with part.open("r+b") as file:
+            file.truncate(part.stat().st_size // 2)
+    return part.replace(path)
+
+
+def _slice(station: DixonStation, template: SliceTemplate, k: int) -> tuple[str, bytes]:
+    x, y, z = station.origin_mm
+    position = (x, y, z - k * station.spacing[0])
+    return template.fill(instance_number=k + 1, position=position, pixels=station.volume[k])
+
+
+def _row(name: str, person: _Person, station: DixonStation) -> str:
+    date = person.study_date
+    day = f"{date[:4]}-{date[4:6]}-{date[6:]}, {person.study_time}"
+    return f"{name},{person.number},1,{station.series_number},{station.description},{day}"
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    entry = zipfile.ZipInfo(name, _ZIP_TIME)
+    entry.create_system = 3
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, data, zipfile.ZIP_DEFLATED, compresslevel=1)

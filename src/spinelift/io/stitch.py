@@ -1,0 +1,124 @@
+"""Stations to one body: signals matched in the overlaps, slices blended to 2.0 mm, no seams.
+
+Each station's log gain is a number plus a smooth field. The numbers make neighbours' medians equal; what
+is left between two neighbours is shared half and half, and fades along each to its other neighbour.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.io.dixon_stations import MAX_GAP_MM
+from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, Action, Finding, Trap
+from spinelift.io.stitch_match import Match, match
+from spinelift.io.stitch_overlap import interpolate
+from spinelift.io.stitch_slab import COARSE, Slab
+
+STEP_REPORTED = 0.15
+"""Relative difference of two stations' signal from which on it is reported."""
+OFFSET_REPORTED_MM = (2.0, 4.0)
+"""Offset in plane and along the body from which on it is reported."""
+
+Volume = NDArray[np.float32]
+
+
+def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list[Finding]]:
+    """Water, fat [700, 224, 224], measured rows (first, last + 1), and what was matched.
+
+    Row 0 is the first slice of the first slab. The slabs' arrays are changed in place.
+    """
+    matches = [match(upper, lower) for upper, lower in itertools.pairwise(slabs)]
+    findings = _findings(slabs, matches)
+    _equalise(slabs, matches)
+    z = slabs[0].z[0] + GRID_MM * np.arange(GRID_SHAPE[0])
+    weights = _weights(slabs, z)
+    filled = np.flatnonzero(weights.sum(axis=0) > 0)
+    share = np.zeros((GRID_SHAPE[1], GRID_SHAPE[2]), np.float32)
+    shares = {int(k): share.copy() for k in np.flatnonzero((weights > 0).sum(axis=0) > 1)}
+    for slab, weight in zip(slabs, weights, strict=True):
+        for k in np.flatnonzero(weight):
+            if int(k) in shares:
+                shares[int(k)] += np.float32(weight[k]) * slab.seen
+    water, fat = (_blend([getattr(s, name) for s in slabs], slabs, z, weights) for name in ("water", "fat"))
+    for k, seen in shares.items():
+        scale = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 0)
+        water[k] *= scale
+        fat[k] *= scale
+    return water, fat, (int(filled[0]), int(filled[-1]) + 1), findings
+
+
+def _blend(
+    parts: Sequence[Volume], slabs: Sequence[Slab], z: NDArray[np.float64], weights: NDArray[np.float64]
+) -> Volume:
+    out = np.zeros(GRID_SHAPE, np.float32)
+    for part, slab, weight in zip(parts, slabs, weights, strict=True):
+        for rows in np.array_split(np.flatnonzero(weight), 8):
+            if len(rows):
+                values = interpolate(z[rows], slab.z, part)
+                values *= weight[rows].astype(np.float32)[:, None, None]
+                out[rows[0] : rows[-1] + 1] += values
+    return out
+
+
+def _weights(slabs: Sequence[Slab], z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[slabs, rows], sum 1 where measured: a smooth step in each overlap, a ramp over each small gap."""
+    weights = np.ones((len(slabs), len(z)))
+    weights[0, z < slabs[0].z[0]] = 0
+    weights[-1, z > slabs[-1].z[-1]] = 0
+    for k, (upper, lower) in enumerate(itertools.pairwise(slabs)):
+        top, bottom = float(lower.z[0]), float(upper.z[-1])
+        if top - bottom > MAX_GAP_MM:
+            weights[: k + 1, z > bottom] = 0
+            weights[k + 1 :, z < top] = 0
+            continue
+        low, high = min(top, bottom), max(top, bottom)
+        t = np.clip((z - low) / max(high - low, 1e-6), 0, 1)
+        if bottom > top:
+            t = t * t * (3 - 2 * t)
+        weights[: k + 1] *= 1 - t
+        weights[k + 1 :] *= t
+    total = weights.sum(axis=0)
+    scaled: NDArray[np.float64] = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    return scaled
+
+
+def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
+    """Multiply each slice by its gain field, in place."""
+    gains = -np.concatenate([[0.0], np.cumsum([m.log_gain for m in matches])])
+    gains -= np.median(gains)
+    flat = np.zeros(slabs[0].coarse_fat.shape[1:], np.float32)
+    halves = [_fine(m.log_bias / 2) for m in matches]
+    for k, slab in enumerate(slabs):
+        above = -halves[k - 1] if k > 0 else _fine(flat)
+        below = halves[k] if k < len(matches) else _fine(flat)
+        start = (slab.z[0] + slabs[k - 1].z[-1]) / 2 if k > 0 else slab.z[0]
+        end = (slab.z[-1] + slabs[k + 1].z[0]) / 2 if k < len(matches) else slab.z[-1]
+        along = np.clip((slab.z - start) / max(end - start, 1e-6), 0, 1).astype(np.float32)
+        for i, t in enumerate(along):
+            field = np.exp(above * (1 - t) + below * t + np.float32(gains[k]))
+            slab.water[i] *= field
+            slab.fat[i] *= field
+
+
+def _fine(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
+    fine: NDArray[np.float32] = ndimage.zoom(coarse, COARSE, order=1, mode="nearest", grid_mode=True)
+    return fine
+
+
+def _findings(slabs: Sequence[Slab], matches: Sequence[Match]) -> list[Finding]:
+    findings = []
+    for slab, found in zip(slabs, matches, strict=False):
+        if abs(found.log_gain) > math.log1p(STEP_REPORTED):
+            detail = f"the next station is {math.exp(found.log_gain):.2f} times as bright; matched"
+            findings.append(Finding(Trap.INTENSITY_STEP, slab.number, Action.MENDED, detail))
+        for half, (x, y, z) in (("front", found.front_mm), ("back", found.back_mm)):
+            if math.hypot(x, y) > OFFSET_REPORTED_MM[0] or abs(z) > OFFSET_REPORTED_MM[1]:
+                detail = (
+                    f"{half} of the next station {x:+.1f} mm left, {y:+.1f} posterior, {z:+.1f} to the feet"
+                )
+                findings.append(Finding(Trap.BREATHING_OFFSET, slab.number, Action.REPORTED, detail))
+    return findings

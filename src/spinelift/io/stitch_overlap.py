@@ -1,0 +1,43 @@
+"""Where two neighbouring stations meet, and their slices at the same heights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.io.dixon_stations import MAX_GAP_MM
+from spinelift.io.stitch_slab import Slab
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Positions (mm to the feet) at which two neighbours are compared."""
+
+    z: NDArray[np.float64]
+
+    def of(self, at: NDArray[np.float64], volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``volume`` [n, …], slices at ``at``, interpolated linearly to the positions."""
+        return interpolate(self.z, at, volume)
+
+
+def interpolate(
+    z: NDArray[np.float64], at: NDArray[np.float64], volume: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """``volume`` [n, …] with slices at ``at`` (ascending) → [len(z), …]; constant beyond the ends."""
+    place = np.interp(z, at, np.arange(len(at)))
+    first = np.minimum(place.astype(np.intp), len(at) - 2)
+    t = (place - first).astype(np.float32).reshape(-1, *[1] * (volume.ndim - 1))
+    out: NDArray[np.float32] = volume[first]
+    out *= 1 - t
+    out += volume[first + 1] * t
+    return out
+
+
+def overlap(upper: Slab, lower: Slab, *, step: float) -> Overlap | None:
+    """Common positions, ``step`` mm apart; the middle of a small gap; None if the stations lie apart."""
+    top, bottom = float(lower.z[0]), float(upper.z[-1])
+    if top - bottom > MAX_GAP_MM:
+        return None
+    if bottom - top < step:
+        return Overlap(np.array([(top + bottom) / 2]))
+    return Overlap(np.arange(top, bottom + 1e-6, step))

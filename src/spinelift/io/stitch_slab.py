@@ -1,0 +1,125 @@
+"""Stations resampled in plane to the common grid; slices stay where they were measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.io.dixon_stations import Station
+from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE
+
+COARSE = 4
+"""Common pixels in a coarse pixel, each way: 8 mm."""
+
+Volume = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Slab:
+    """One station on the common grid.
+
+    Parameters
+    ----------
+    number, z, dz
+        As of the station.
+    fat, water
+        float32 [n, 224, 224]; 0 outside the field of view.
+    seen
+        bool [224, 224]: inside the field of view.
+    coarse_fat, coarse_water
+        float32 [n, 56, 56]: means of 4×4 pixels, on which slices are compared.
+    """
+
+    number: int
+    z: NDArray[np.float64]
+    dz: float
+    fat: Volume = field(repr=False)
+    water: Volume = field(repr=False)
+    seen: NDArray[np.bool_] = field(repr=False)
+    coarse_fat: Volume = field(repr=False)
+    coarse_water: Volume = field(repr=False)
+
+    @property
+    def coarse(self) -> Volume:
+        """Fat and water together, [n, 56, 56]: the same whichever is which."""
+        return self.coarse_fat + self.coarse_water
+
+    def without(self, head: int, feet: int) -> "Slab":
+        """The slab without its first ``head`` and last ``feet`` slices."""
+        keep = slice(head, len(self.z) - feet)
+        names = ("z", "fat", "water", "coarse_fat", "coarse_water")
+        return replace(self, **{name: getattr(self, name)[keep] for name in names})
+
+    def swapped(self, wrong: NDArray[np.bool_]) -> "Slab":
+        """The slab with fat and water exchanged in the slices ``wrong`` [n]; changed in place if in part."""
+        if wrong.all():
+            return replace(
+                self,
+                fat=self.water,
+                water=self.fat,
+                coarse_fat=self.coarse_water,
+                coarse_water=self.coarse_fat,
+            )
+        for one, other in ((self.fat, self.water), (self.coarse_fat, self.coarse_water)):
+            kept = one[wrong]
+            one[wrong] = other[wrong]
+            other[wrong] = kept
+        return self
+
+
+def common_origin(stations: Sequence[Station]) -> tuple[float, float]:
+    """(x, y) mm of the common grid's first pixel: its centre is the median centre of the fields of view."""
+    x = np.median([s.grid.x0 + (s.grid.columns - 1) / 2 * s.grid.dx for s in stations])
+    y = np.median([s.grid.y0 + (s.grid.rows - 1) / 2 * s.grid.dy for s in stations])
+    half = (GRID_SHAPE[1] - 1) / 2 * GRID_MM
+    return float(x) - half, float(y) - half
+
+
+def to_slab(station: Station, origin: tuple[float, float]) -> Slab:
+    """Resample a station in plane, linearly; ``origin`` as of ``common_origin``."""
+    grid = station.grid
+    x = _taps(origin[0], GRID_SHAPE[2], grid.x0, grid.dx, grid.columns)
+    y = _taps(origin[1], GRID_SHAPE[1], grid.y0, grid.dy, grid.rows)
+    fat, water = (_resample(stored, y, x) for stored in (station.fat, station.water))
+    seen = y.inside[:, None] & x.inside[None, :]
+    return Slab(station.number, station.z, station.dz, fat, water, seen, _coarse(fat), _coarse(water))
+
+
+@dataclass(frozen=True)
+class _Taps:
+    """Linear interpolation along one axis: value = (1 − t)·source[first] + t·source[first + 1]."""
+
+    first: NDArray[np.intp]
+    t: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+
+
+def _taps(target0: float, count: int, source0: float, step: float, size: int) -> _Taps:
+    at = (target0 + GRID_MM * np.arange(count) - source0) / step
+    inside = (at > -0.5) & (at < size - 0.5)
+    at = np.clip(at, 0, size - 1)
+    first = np.minimum(at.astype(np.intp), size - 2)
+    return _Taps(first, (at - first).astype(np.float32), inside)
+
+
+def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
+    """[n, rows, columns] → float32 [n, 224, 224], a slice at a time to stay in the cache."""
+    out = np.zeros((len(stored), len(y.first), len(x.first)), np.float32)
+    y_low, y_high = (1 - y.t)[:, None], y.t[:, None]
+    x_low, x_high = ((1 - x.t) * x.inside)[:, None], (x.t * x.inside)[:, None]
+    rows = np.flatnonzero(y.inside)
+    inner = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
+    for k, plane in enumerate(stored):
+        columns = np.ascontiguousarray(plane.T, np.float32)
+        along_x = (columns[x.first] * x_low + columns[x.first + 1] * x_high).T
+        along_x = np.ascontiguousarray(along_x)
+        out[k, inner] = (along_x[y.first] * y_low + along_x[y.first + 1] * y_high)[inner]
+    return out
+
+
+def _coarse(volume: Volume) -> Volume:
+    n, height, width = volume.shape
+    pool = np.repeat(np.eye(width // COARSE, dtype=np.float32), COARSE, axis=0) / COARSE**2
+    coarse: Volume = (volume @ pool).reshape(n, height // COARSE, COARSE, -1).sum(axis=2)
+    return coarse

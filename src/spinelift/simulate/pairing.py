@@ -1,0 +1,111 @@
+"""The truth of a pair: the coronal rigid movement that best lays MRI on DXA, and what is left."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.curves import Curve
+from spinelift.geometry import Vertebra
+from spinelift.simulate.spine import PosedSpine
+
+Float = NDArray[np.float64]
+RASTER_MM = 1.0
+
+
+@dataclass(frozen=True)
+class RigidTruth:
+    """Coronal movement of MRI points onto DXA points: ``dxa = turn @ mri + offset``, (x, z) mm.
+
+    ``rotation_deg`` is positive when it turns the feet's end (z) to the patient's left (x):
+    ``turn = [[cos, sin], [-sin, cos]]``.
+    """
+
+    rotation_deg: float
+    offset_mm: tuple[float, float]
+
+    @property
+    def turn(self) -> Float:
+        """Rotation matrix [2, 2] on (x, z)."""
+        a = np.radians(self.rotation_deg)
+        return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+
+    def apply(self, xz: Float) -> Float:
+        """Points [..., 2] of the MRI in DXA coordinates."""
+        return np.asarray(xz @ self.turn.T + self.offset_mm)
+
+    def undo(self, xz: Float) -> Float:
+        """Points [..., 2] of the DXA in MRI coordinates."""
+        return np.asarray((xz - self.offset_mm) @ self.turn)
+
+
+def fit_rigid(source: Float, target: Float) -> RigidTruth:
+    """Least-squares rotation and shift of points [n, 2] (x, z) onto points [n, 2]; closed form, no scale."""
+    a, b = source - source.mean(0), target - target.mean(0)
+    angle = np.arctan2((a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]).sum(), (a * b).sum())
+    turned = RigidTruth(float(np.degrees(angle)), (0.0, 0.0))
+    offset = target.mean(0) - turned.apply(source.mean(0))
+    return RigidTruth(turned.rotation_deg, (float(offset[0]), float(offset[1])))
+
+
+def corners(spine: PosedSpine) -> Float:
+    """Corners of all bodies seen from the front, (x, z) mm [68, 2]; the same order in every pose."""
+    out = []
+    for side in (-0.5, 0.5):
+        for end in (-0.5, 0.5):
+            offset = np.stack([side * spine.size[:, 0], 0 * spine.size[:, 0], end * spine.size[:, 2]], 1)
+            out.append(spine.centres + np.einsum("nij,nj->ni", spine.frames, offset))
+    return np.concatenate(out)[:, [0, 2]]
+
+
+def inside(z_mm: Float, mm: Float, xz: Float) -> NDArray[np.bool_]:
+    """Whether points [..., 2] lie in the column between the left and right curve."""
+    x, z = xz[..., 0], xz[..., 1]
+    left, right = (np.interp(z, z_mm, mm[c]) for c in (Curve.LEFT, Curve.RIGHT))
+    return np.asarray((x <= left) & (x >= right) & (z >= z_mm[0]) & (z <= z_mm[-1]))
+
+
+def overlap(dxa: PosedSpine, mri: PosedSpine, rigid: RigidTruth) -> float:
+    """Intersection over union of the DXA's column with the MRI's, moved rigidly, on a 1 mm raster."""
+    (z, mm), (z2, mm2) = dxa.curves_mm(), mri.curves_mm()
+    low = np.array([mm[Curve.RIGHT].min(), z[0]]) - 40
+    high = np.array([mm[Curve.LEFT].max(), z[-1]]) + 40
+    points = np.stack(np.meshgrid(*(np.arange(a, b, RASTER_MM) for a, b in zip(low, high, strict=True))), -1)
+    a, b = inside(z, mm, points), inside(z2, mm2, rigid.undo(points))
+    return float((a & b).sum() / (a | b).sum())
+
+
+def pair_truth(dxa: PosedSpine, mri: PosedSpine) -> dict[str, Any]:
+    """Truth of a pair as JSON: both spines in the coordinates of their scans, the movement between them.
+
+    ``dxa`` in mm from the centre of the scan's first pixel, ``mri`` in the scanner's (z to the feet, minus
+    DICOM's z).
+    """
+    rigid = fit_rigid(corners(mri), corners(dxa))
+    left = rigid.apply(mri.centres[:, [0, 2]]) - dxa.centres[:, [0, 2]]
+    distance = np.linalg.norm(left, axis=1)
+    shift = dxa.centres.mean(0)[[0, 2]] - mri.centres.mean(0)[[0, 2]]
+    return {
+        "mri_to_dxa": {
+            "rotation_deg": round(rigid.rotation_deg, 4),
+            "dx_mm": round(rigid.offset_mm[0], 3),
+            "dz_mm": round(rigid.offset_mm[1], 3),
+            "shift_of_middle_mm": [round(float(v), 3) for v in shift],
+        },
+        "residual_mm": {"mean": round(float(distance.mean()), 3), "max": round(float(distance.max()), 3)},
+        "iou_with_truth": round(overlap(dxa, mri, rigid), 4),
+        "mri": spine_json(mri),
+    }
+
+
+def spine_json(spine: PosedSpine) -> dict[str, Any]:
+    """Heights, six curves (sagittal ones not centred) and bodies' centres, mm, of a posed spine."""
+    z, mm = spine.curves_mm()
+    middle = spine.centres[Vertebra.T9]
+    mm[Curve.ANTERIOR :] += middle[1] - np.interp(middle[2], z, mm[Curve.SAGITTAL])
+    return {
+        "z_mm": z.round(3).tolist(),
+        "curves_mm": {c.name.lower(): mm[c].round(3).tolist() for c in Curve},
+        "vertebra_centres_mm": {v.name: spine.centres[v].round(3).tolist() for v in Vertebra},
+    }
