@@ -189,7 +189,7 @@ def test_mean_spine_is_human_and_a_bent_one_is_not():
     z = np.linspace(c[0, 2] - 9, c[-1, 2] + 12, SPINE_ROWS)
     y = np.interp(z, c[:, 2], c[:, 1])
     assert sagittal_distance(z, y, prior) < 0.7
-    assert sagittal_distance(z, -y, prior) > 3
+    assert sagittal_distance(z, -y, prior) > 2  # back to front
 
 
 def test_spectrum_of_noise_is_flat_and_statistics_find_the_boxes():

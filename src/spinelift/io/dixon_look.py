@@ -58,9 +58,10 @@ def find_voids(water: NDArray[np.float32], fat: NDArray[np.float32], rows: tuple
         below = z * _BIN * GRID_MM
         depth, lateral = _place(body[round(z)], y, x)
         if any(_fits(region, ml, size, below, depth, lateral) for region in (_BY_THE_SPINE, _HIPS)):
+            side = "left" if lateral > 0 else "right"
             detail = (
                 f"{ml:.0f} ml, {size[0]:.0f}×{size[1]:.0f}×{size[2]:.0f} mm (z, y, x), {below:.0f} mm below "
-                f"the first row, {abs(lateral):.0f} mm to the {'left' if lateral > 0 else 'right'} of the middle"
+                f"the first row, {abs(lateral):.0f} mm {side} of the middle"
             )
             findings.append(Finding(Trap.SIGNAL_VOID, 0, Action.REPORTED, detail))
     return findings[:_MOST_FINDINGS]
@@ -81,9 +82,9 @@ def _fits(
 def _binned(volume: NDArray[np.float32], rows: tuple[int, int]) -> NDArray[np.float32]:
     """Means of 2×2×2 voxels of the measured rows."""
     part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
-    part = part[::2] + part[1::2]
-    part = part[:, ::2] + part[:, 1::2]
-    binned: NDArray[np.float32] = (part[:, :, ::2] + part[:, :, 1::2]) / 8
+    along_z = part[::2] + part[1::2]
+    along_y = along_z[:, ::2] + along_z[:, 1::2]
+    binned: NDArray[np.float32] = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
     return binned
 
 

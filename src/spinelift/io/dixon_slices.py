@@ -177,8 +177,10 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
     slope = _numbers(fields, "RescaleSlope", 1)[0] if "RescaleSlope" in fields else 1.0
     intercept = _numbers(fields, "RescaleIntercept", 1)[0] if "RescaleIntercept" in fields else 0.0
     if (slope, intercept) != (1.0, 0.0):
-        return np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)
-    return np.maximum(values, 0).astype(np.uint16) if signed else values.astype(np.uint16, copy=False)
+        scaled: Pixels = np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)
+        return scaled
+    whole: Pixels = (np.maximum(values, 0) if signed else values).astype(np.uint16, copy=False)
+    return whole
 
 
 def _to_project_axes(

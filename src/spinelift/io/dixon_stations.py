@@ -1,5 +1,6 @@
 """Stations of a Dixon scan from its slices: by position, never by index; repeats resolved; holes judged."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import IncompleteScanError
-from spinelift.io.dixon_slices import DixonSlice, PlaneGrid
+from spinelift.io.dixon_slices import DixonSlice, Pixels, PlaneGrid
 from spinelift.io.dixon_volume import Action, Finding, Trap
 
 STATIONS = 6
@@ -32,13 +33,16 @@ class Placed(Protocol):
     """Anything with a number from the head, slice positions z [n] and their distance dz, mm to the feet."""
 
     @property
-    def number(self) -> int: ...
+    def number(self) -> int:
+        """Number from the head, 1-based."""
 
     @property
-    def z(self) -> NDArray[np.float64]: ...
+    def z(self) -> NDArray[np.float64]:
+        """Positions, mm to the feet, ascending."""
 
     @property
-    def dz(self) -> float: ...
+    def dz(self) -> float:
+        """Slice distance, mm."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,8 @@ class Station:
     grid: PlaneGrid
     z: NDArray[np.float64]
     dz: float
-    fat: NDArray[np.generic] = field(repr=False)
-    water: NDArray[np.generic] = field(repr=False)
+    fat: Pixels = field(repr=False)
+    water: Pixels = field(repr=False)
 
 
 def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Finding]]:
@@ -123,7 +127,7 @@ def _stacks(slices: Iterable[DixonSlice]) -> list[Stack]:
     stacks = []
     for group in groups.values():
         group.sort(key=lambda s: (s.z, s.instance_number))
-        unique = [a for a, b in zip(group, group[1:], strict=False) if b.z - a.z > 0.1] + group[-1:]
+        unique = [a for a, b in itertools.pairwise(group) if b.z - a.z > 0.1] + group[-1:]
         if len(unique) >= MIN_SLICES:
             first = unique[0]
             order = (first.series_number, max(s.time for s in unique))
@@ -237,7 +241,7 @@ def _judge_ends(stations: Sequence[Station]) -> list[Finding]:
 def gaps(stations: Sequence[Placed]) -> list[tuple[int, float]]:
     """(index of the upper station, mm) of every hole between neighbours that is wider than their slices."""
     holes = []
-    for k, (upper, lower) in enumerate(zip(stations, stations[1:], strict=False)):
+    for k, (upper, lower) in enumerate(itertools.pairwise(stations)):
         gap = float(lower.z[0] - upper.z[-1])
         if gap > 1.05 * max(upper.dz, lower.dz):
             holes.append((k, gap))

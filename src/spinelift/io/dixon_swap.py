@@ -61,7 +61,7 @@ def _label(own: NDArray[np.float64], links: NDArray[np.float64]) -> NDArray[np.b
     score = np.array([own[0], -own[0]])
     came: list[tuple[int, int]] = []
     for value, link in zip(own[1:], links, strict=True):
-        to_plus, to_minus = score + (link, -link), score + (-link, link)
+        to_plus, to_minus = score + np.array([link, -link]), score + np.array([-link, link])
         came.append((int(to_plus.argmax()), int(to_minus.argmax())))
         score = np.array([to_plus.max() + value, to_minus.max() - value])
     state = int(score.argmax())

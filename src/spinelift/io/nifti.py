@@ -8,7 +8,7 @@ import gzip
 import zlib
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
 from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, DixonVolume
-
-if TYPE_CHECKING:
-    import nibabel
 
 MAX_VOXELS = 1 << 28
 """Largest volume that is opened: 7 times the project's grid."""
@@ -116,7 +113,7 @@ def read_dixon_nifti(water: str | PathLike[str], fat: str | PathLike[str], *, sp
 
 
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Data [x, y, z] turned so that axes run to the left, to posterior and to the feet; affine to project mm."""
+    """Data [x, y, z], axes to the left, to posterior and to the feet, and the affine to project mm."""
     nib = _nibabel()
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a NIfTI file", do="Check the path.")
@@ -137,7 +134,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         )
         turned = image.as_reoriented(turn)
         data = np.asarray(turned.dataobj, np.float32).reshape(turned.shape[:3])
-    except _DAMAGE:
+    except (*_DAMAGE, nib.filebasedimages.ImageFileError):
         raise _unsupported("a NIfTI that is cut or damaged") from None
     if not np.isfinite(data).all():
         data = np.nan_to_num(data, posinf=0.0, neginf=0.0)
@@ -147,7 +144,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, zlib.error, gzip.BadGzipFile)
 
 
-def _nibabel() -> "nibabel":  # type: ignore[valid-type]
+def _nibabel() -> Any:
     try:
         import nibabel
     except ImportError:

@@ -11,10 +11,11 @@ from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, DixonVolume
 from spinelift.io.nifti import read_nifti_on
 from spinelift.io.nifti_column import between_ends, bodies_of, count_from_sacrum, join_bodies
 
@@ -169,16 +170,18 @@ def read_spine_labels(
     AmbiguousScanError
         Neither map tells the levels, and they cannot be counted from the sacrum.
     """
-    labels = read_nifti_on(path, volume.origin_mm, labels=True).astype(np.int32)
+    labels = read_nifti_on(path, volume.origin_mm, labels=True)
     if scheme is LabelScheme.SPINELIFT:
         return _column(labels == 1)
     remarks: list[str] = []
     table = scheme.table
-    levels = _levels(labels, table)
     parts, parts_table = labels, table
     if bodies is not None:
-        parts = read_nifti_on(bodies[0], volume.origin_mm, labels=True).astype(np.int32)
+        parts = read_nifti_on(bodies[0], volume.origin_mm, labels=True)
         parts_table = bodies[1].table
+    box = _box(labels > 0 if bodies is None else (labels > 0) | (parts > 0))
+    labels, parts = labels[box].astype(np.int32), parts[box].astype(np.int32)
+    levels = _levels(labels, table)
     if not table.vertebrae:
         sacrum = np.isin(labels, list(table.sacrum))
         levels = count_from_sacrum(np.isin(labels, list(table.bodies)), sacrum, whole=not table.bodies_only)
@@ -202,8 +205,9 @@ def read_spine_labels(
         discs = between_ends(discs, levels)
     if not discs.any():
         remarks.append("Discs were filled in between the bodies: the map holds none.")
-    mask = join_bodies(keep, discs)
-    centres = {level: _centre(keep & (levels == level + 1), volume) for level in Vertebra}
+    mask = np.zeros(GRID_SHAPE, bool)
+    mask[box] = join_bodies(keep, discs)
+    centres = {level: _centre(keep & (levels == level + 1), box, volume) for level in Vertebra}
     return SpineLabels(mask, centres, tuple(remarks))
 
 
@@ -215,8 +219,17 @@ def _levels(labels: NDArray[np.int32], table: LabelTable) -> NDArray[np.int8]:
     return levels
 
 
-def _centre(mask: NDArray[np.bool_], volume: DixonVolume) -> tuple[float, float, float]:
-    z, y, x = (float(v.mean()) if len(v) else float("nan") for v in np.nonzero(mask))
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Bounding box of a mask; of an empty one the whole."""
+    found = ndimage.find_objects(mask.view(np.int8))
+    return tuple(found[0]) if found else tuple(slice(0, n) for n in mask.shape)
+
+
+def _centre(
+    mask: NDArray[np.bool_], box: tuple[slice, ...], volume: DixonVolume
+) -> tuple[float, float, float]:
+    places = zip(np.nonzero(mask), box, strict=True)
+    z, y, x = (float(v.mean()) + side.start if len(v) else float("nan") for v, side in places)
     ox, oy, oz = volume.origin_mm
     return ox + GRID_MM * x, oy + GRID_MM * y, oz + GRID_MM * z
 

@@ -40,9 +40,9 @@ def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list
     share = np.zeros((GRID_SHAPE[1], GRID_SHAPE[2]), np.float32)
     shares = {int(k): share.copy() for k in np.flatnonzero((weights > 0).sum(axis=0) > 1)}
     for slab, weight in zip(slabs, weights, strict=True):
-        for k in np.flatnonzero(weight):
-            if int(k) in shares:
-                shares[int(k)] += np.float32(weight[k]) * slab.seen
+        for row in map(int, np.flatnonzero(weight)):
+            if row in shares:
+                shares[row] += np.float32(weight[row]) * slab.seen
     water, fat = (_blend([getattr(s, name) for s in slabs], slabs, z, weights) for name in ("water", "fat"))
     for k, seen in shares.items():
         scale = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 0)
@@ -91,7 +91,7 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
     gains = -np.concatenate([[0.0], np.cumsum([m.log_gain for m in matches])])
     gains -= np.median(gains)
     flat = np.zeros(slabs[0].coarse_fat.shape[1:], np.float32)
-    halves = [_fine(m.log_bias / 2) for m in matches]
+    halves = [_fine(np.float32(0.5) * m.log_bias) for m in matches]
     for k, slab in enumerate(slabs):
         above = -halves[k - 1] if k > 0 else _fine(flat)
         below = halves[k] if k < len(matches) else _fine(flat)

@@ -94,7 +94,7 @@ def _dilated(width: int, step: int) -> nn.Sequential:
 
 
 class Locator(nn.Module):
-    """Normalised image [B, C, 224, 224] → the spine's centre at 56 rows, crop px, and a map [B, F, 56, 56]."""
+    """Normalised image [B, C, 224, 224] → spine centre at 56 rows, crop px, and a map [B, F, 56, 56]."""
 
     columns: Tensor
 

@@ -23,7 +23,7 @@ def place_clutter(spine: PosedSpine, s: float, share: float, rng: np.random.Gene
 def _at(spine: PosedSpine, rng: np.random.Generator, spread: float) -> Float:
     level = rng.uniform(0, 16)
     centre = np.array([np.interp(level, np.arange(17), spine.centres[:, c]) for c in range(3)])
-    return np.asarray(centre + [rng.normal(0, spread), -90, rng.normal(0, 10)])
+    return np.asarray(centre + np.array([rng.normal(0, spread), -90, rng.normal(0, 10)]))
 
 
 def _metal(at: Float, radii: Float, strength: float) -> Solid:

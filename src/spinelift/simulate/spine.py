@@ -99,7 +99,10 @@ def ferguson_deg(z: Float, x: Float) -> float:
     """
     even = np.linspace(z[0], z[-1], 121)
     step = even[1] - even[0]
-    smooth = gaussian_filter1d(np.interp(even, z, x), 5.0, mode="nearest")
+    odd = np.pad(
+        np.interp(even, z, x), 20, mode="reflect", reflect_type="odd"
+    )  # keeps the slopes of the ends
+    smooth = gaussian_filter1d(odd, 5.0)[20:-20]
     bend = np.gradient(np.gradient(smooth, step), step)
     flips = np.flatnonzero(np.diff(np.sign(bend[6:-6]))) + 7
     bounds = np.unique(np.concatenate([[0], flips, [len(even) - 1]]))

@@ -9,7 +9,7 @@ from spinelift.simulate import morphometry
 from spinelift.simulate.bones import Template, make_mesh
 from spinelift.simulate.physique import Physique
 from spinelift.simulate.prior import N_LEVELS
-from spinelift.simulate.solids import Solid, Tissue, shell
+from spinelift.simulate.solids import Solid, Tissue, ellipsoid, shell
 from spinelift.simulate.spine import PosedSpine
 
 Float = NDArray[np.float64]
@@ -35,6 +35,7 @@ class VertebraStyle:
     cortex_body_mm: float
     cortex_arch_mm: float
     pillar: float
+    facets: float
     density: float
 
 
@@ -48,6 +49,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     length, width, height = 1 + both(0.06, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
     slope, spinous = both(0.045, 0.035), 1 + both(0.08, 0.08)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
+    facets = 0.42 * np.exp(both(0.35, 0.1))
     pillar = np.clip(0.75 + both(0.25, 0.1), 0.1, 1.4)
     slim = 0.55 + both(0.12, 0.05)
     wedge = morphometry.WEDGE + both(0.015, 0.015)
@@ -73,9 +75,10 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
             float(concavity[i]),
             float(lipping[i]),
             rng.normal(0, 0.35, (3, 3, 3)),
-            float(0.30 * body[i]),
-            float(1.6 * arch[i]),
+            float(0.24 * body[i]),
+            float(1.15 * arch[i]),
             float(pillar[i]),
+            float(facets[i]),
             float(density[i]),
         )
         for i in range(N_LEVELS)
@@ -177,4 +180,44 @@ def place_vertebrae(
             displaces=Tissue.MUSCLE,
             density=style.density,
         )
+        pitch = float(steps[i])
+        solids += _arch_masses(
+            f"arch_{i}", spine.centres[i], spine.frames[i], spine.size[i], pitch, style, rng
+        )
     return solids
+
+
+def _arch_masses(
+    name: str,
+    centre: Float,
+    frame: Float,
+    size: Float,
+    pitch: float,
+    style: VertebraStyle,
+    rng: np.random.Generator,
+) -> list[Solid]:
+    """What makes real arches a chain from level to level and the template lacks: articular processes that
+    reach past the discs above and below, and laminae that overlap like shingles.
+
+    Ellipsoids in the vertebra's own frame; ``pitch`` is the distance to the next vertebra, mm.
+    """
+    u = 0.33 * size[0] * style.posterior_width
+    v = size[1] / 2 + 0.42 * size[1] * style.posterior_length
+    slope = style.arch_slope
+    bumps = []
+    for side in (-1, 1):
+        bumps.append(((side * u * 0.92, v + 4, 0.52 * pitch), (5.0, 5.5, 0.33 * pitch)))
+        bumps.append(((side * (u + 2.5), v - 3, -0.42 * pitch), (4.8, 5.0, 0.24 * pitch)))
+        bumps.append(((side * u * 0.5, v + 6, 0.18 * pitch), (0.42 * u, 3.2, 0.36 * pitch)))
+    out = []
+    for place, radii in bumps:
+        at = np.array(place) * np.exp(rng.normal(0, 0.05, 3)) + np.array(
+            [rng.normal(0, 0.7), 0, rng.normal(0, 0.8)]
+        )
+        at[2] += slope * (at[1] - size[1] / 2)
+        points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
+        strength = style.facets * float(np.exp(rng.normal(0, 0.15)))
+        out.append(
+            Solid(name, centre + points @ frame.T, faces, Tissue.SPINE_CORTEX, Tissue.MUSCLE, strength)
+        )
+    return out

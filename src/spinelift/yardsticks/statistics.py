@@ -65,7 +65,7 @@ def picture_statistics(bone: NDArray[np.uint8], frame: SpineFrame) -> PictureSta
 
     boxes = {
         "lung": box(0.17, 0.316, -82, -34), "belly": box(0.655, 0.85, -119, -58),
-        "thoracic": box(0.146, 0.437, -12, 14.5), "lumbar": box(0.607, 0.947, -19, 19),
+        "thoracic": box(0.146, 0.437, -9.5, 17), "lumbar": box(0.607, 0.947, -19, 19),
     }  # fmt: skip
     high = image - ndimage.gaussian_filter(image, 1.0)
     middle = (

@@ -82,7 +82,9 @@ def load_ct() -> CtVolume:
         raise MissingExtraError(
             found="no package `nibabel`", expected="a reader of NIfTI files", do="Run: pip install nibabel"
         ) from error
-    volume, labelled = nibabel.nifti1.load(image), nibabel.nifti1.load(mask)
+    volume, labelled = nibabel.load(image), nibabel.load(mask)
+    assert isinstance(volume, nibabel.Nifti1Image)
+    assert isinstance(labelled, nibabel.Nifti1Image)
     hu, spacing = to_patient(np.asarray(volume.dataobj, np.int16), volume.affine)
     labels, _ = to_patient(np.asarray(labelled.dataobj, np.uint8), labelled.affine)
     return CtVolume(densities(hu, labels, body_mask(hu), spacing), labels, spacing)
