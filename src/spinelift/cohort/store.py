@@ -77,8 +77,17 @@ class RowStore:
 
     @classmethod
     def open_or_create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
-        """Open to append, or create where nothing is."""
-        return cls.open(path, write=True) if Path(path).exists() else cls.create(path, about=about)
+        """Open to append, or create where nothing is; refused if the store says otherwise about itself."""
+        if not Path(path).exists():
+            return cls.create(path, about=about)
+        store = cls.open(path, write=True)
+        if about is not None and store.about != dict(about):
+            raise ConfigError(
+                found=f"that the rows of {path} were made with {store.about}",
+                expected=f"{dict(about)}",
+                do="Give the settings of that store, or another path.",
+            )
+        return store
 
     @property
     def about(self) -> dict[str, Any]:

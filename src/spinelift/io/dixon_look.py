@@ -82,8 +82,8 @@ def _fits(
 def _binned(volume: NDArray[np.float32], rows: tuple[int, int]) -> NDArray[np.float32]:
     """Means of 2×2×2 voxels of the measured rows."""
     part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
-    along_z = part[::2] + part[1::2]
-    along_y = along_z[:, ::2] + along_z[:, 1::2]
+    along_z: NDArray[np.float32] = part[::2] + part[1::2]
+    along_y: NDArray[np.float32] = along_z[:, ::2] + along_z[:, 1::2]
     binned: NDArray[np.float32] = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
     return binned
 
@@ -101,12 +101,11 @@ def find_cuts(stations: Sequence[Station]) -> list[Finding]:
     """Stations in which the body reaches the edge of the field of view (mostly arms: harmless)."""
     findings = []
     for station in stations:
-        edges = (np.s_[:, :, 1], np.s_[:, :, -2], np.s_[:, 1, :], np.s_[:, -2, :])
         sample = station.water[::4, ::4, ::4].astype(np.float32) + station.fat[::4, ::4, ::4]
         level = 0.15 * float(np.percentile(sample, 99))
         cut = []
-        for name, edge in zip(("right", "left", "front", "back"), edges, strict=True):
-            along = station.water[edge].astype(np.float32) + station.fat[edge]
+        for name, axis, index in (("right", 2, 1), ("left", 2, -2), ("front", 1, 1), ("back", 1, -2)):
+            along = np.take(station.water, index, axis).astype(np.float32) + np.take(station.fat, index, axis)
             if ((along > level).sum(axis=1) >= 5).sum() >= 3:
                 cut.append(name)
         if cut and level > 0:

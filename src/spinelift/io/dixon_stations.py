@@ -4,45 +4,21 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.errors import IncompleteScanError
+from spinelift.io.dixon_coverage import MAX_GAP_MM, incomplete, judge_ends
 from spinelift.io.dixon_slices import DixonSlice, Pixels, PlaneGrid
 from spinelift.io.dixon_volume import Action, Finding, Trap
 
-STATIONS = 6
-"""Stations of a complete scan."""
 MIN_SLICES = 5
 """A series with fewer slices is a localiser or was aborted at once."""
 SAME_PLACE = 0.6
 """Two series that share this part of the shorter one are of one station; neighbours share about 0.2."""
 SHORT_REPEAT = 0.5
 """A repeat with less than this part of the slices of the one before was aborted."""
-MAX_GAP_MM = 15.0
-"""Widest hole that is bridged where the spine may be: less than half a lumbar vertebra with its disc."""
-SPINE_REACH_MM = 620.0
-"""T1–L5 ends above this, from the head end: neck 90 mm, tallest spine 520 mm, a margin."""
-
-_RESCAN = "Ask for the visit's repeat scan, or leave this person out."
-
-
-class Placed(Protocol):
-    """Anything with a number from the head, slice positions z [n] and their distance dz, mm to the feet."""
-
-    @property
-    def number(self) -> int:
-        """Number from the head, 1-based."""
-
-    @property
-    def z(self) -> NDArray[np.float64]:
-        """Positions, mm to the feet, ascending."""
-
-    @property
-    def dz(self) -> float:
-        """Slice distance, mm."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +76,8 @@ def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Fi
             stations.append(station)
             findings += found
     if not stations:
-        raise _incomplete("no station with both fat and water")
-    findings += _judge_ends(stations)
+        raise incomplete("no station with both fat and water")
+    findings += judge_ends(stations, neck=not stations[0].breath_hold)
     return stations, findings
 
 
@@ -203,7 +179,7 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
     for k in np.flatnonzero(steps > 1.5 * dz):
         lost = round(float(steps[k]) / dz) - 1
         if steps[k] > MAX_GAP_MM:
-            raise _incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
+            raise incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
         detail = f"{lost} inner slice{'s' * (lost > 1)} missing; filled between the neighbours"
         findings.append(Finding(Trap.LOST_SLICE, number, Action.MENDED, detail))
     return Station(
@@ -212,8 +188,8 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
         grid=water.grid,
         z=z,
         dz=dz,
-        fat=np.stack([fat.slices[k].pixels for k in of_fat]),
-        water=np.stack([water.slices[k].pixels for k in of_water]),
+        fat=_pixels([fat.slices[k].pixels for k in of_fat]),
+        water=_pixels([water.slices[k].pixels for k in of_water]),
     )
 
 
@@ -222,48 +198,7 @@ def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:
     return same_shape and max(abs(a.y0 - b.y0), abs(a.x0 - b.x0), 100 * abs(a.dx - b.dx)) < 1.0
 
 
-def _judge_ends(stations: Sequence[Station]) -> list[Finding]:
-    """Missing first station (refused) or last ones (reported, if the spine is in)."""
-    top, bottom = stations[0], stations[-1]
-    if top.breath_hold and len(stations) < STATIONS:
-        raise _incomplete("no station of the neck: the first one is of the breath-held chest")
-    length = float(bottom.z[-1] - top.z[0])
-    if length < SPINE_REACH_MM:
-        raise _incomplete(f"a body of {length:.0f} mm in {len(stations)} stations")
-    inner = sum(max(0, round(gap / 160.0)) for _, gap in gaps(stations))
-    missing = STATIONS - len(stations) - inner
-    if missing <= 0:
-        return []
-    detail = f"{len(stations)} stations, {length:.0f} mm: {missing} missing at the feet, below the spine"
-    return [Finding(Trap.MISSING_STATION, len(stations), Action.REPORTED, detail)]
-
-
-def gaps(stations: Sequence[Placed]) -> list[tuple[int, float]]:
-    """(index of the upper station, mm) of every hole between neighbours that is wider than their slices."""
-    holes = []
-    for k, (upper, lower) in enumerate(itertools.pairwise(stations)):
-        gap = float(lower.z[0] - upper.z[-1])
-        if gap > 1.05 * max(upper.dz, lower.dz):
-            holes.append((k, gap))
-    return holes
-
-
-def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
-    """Report holes between stations; refuse those that cut the spine."""
-    findings = []
-    for k, gap in gaps(stations):
-        below = float(stations[k].z[-1] - stations[0].z[0])
-        if gap > MAX_GAP_MM and below < SPINE_REACH_MM:
-            raise _incomplete(f"a hole of {gap:.0f} mm below station {stations[k].number}")
-        trap = Trap.MISSING_STATION if gap > 100 else Trap.GAP
-        if gap > MAX_GAP_MM:
-            detail = f"{gap:.0f} mm not measured, below the spine; left empty"
-            findings.append(Finding(trap, stations[k].number, Action.REPORTED, detail))
-        else:
-            detail = f"{gap:.1f} mm between the last and the first slice; filled between them"
-            findings.append(Finding(trap, stations[k].number, Action.MENDED, detail))
-    return findings
-
-
-def _incomplete(found: str) -> IncompleteScanError:
-    return IncompleteScanError(found=found, expected="water and fat of the whole spine, T1 to L5", do=_RESCAN)
+def _pixels(planes: list[Pixels]) -> Pixels:
+    """[n, rows, columns] of planes of one kind."""
+    stacked: NDArray[Any] = np.stack(planes)
+    return stacked

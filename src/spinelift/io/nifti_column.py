@@ -31,7 +31,7 @@ def bodies_of(levels: Levels) -> Mask:
     for number, box in enumerate(boxes, start=1):
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
-            out[box] |= _largest(_open(inside, ARCH_MM))[1:-1, 1:-1, 1:-1]
+            out[box] |= largest_piece(_open(inside, ARCH_MM))[1:-1, 1:-1, 1:-1]
     return out
 
 
@@ -98,7 +98,7 @@ def join_bodies(bodies: Mask, discs: Mask | None) -> Mask:
     closed = _close_along(inside, 2 * DISC_MM)
     trimmed = tuple(slice(reach, -reach) for _ in range(3))
     out = np.zeros(column.shape, bool)
-    out[box] = _largest(closed)[trimmed]
+    out[box] = largest_piece(closed)[trimmed]
     return out
 
 
@@ -118,14 +118,15 @@ def _close_along(mask: Mask, gap_mm: float) -> Mask:
 
 def _open(mask: Mask, radius_mm: float) -> Mask:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
-    core = ndimage.distance_transform_edt(mask) * GRID_MM > radius_mm
+    core: Mask = ndimage.distance_transform_edt(mask) * GRID_MM > radius_mm
     if not core.any():
         return core
     opened: Mask = mask & (ndimage.distance_transform_edt(~core) * GRID_MM <= radius_mm)
     return opened
 
 
-def _largest(mask: Mask) -> Mask:
+def largest_piece(mask: Mask) -> Mask:
+    """The largest connected piece of a mask."""
     labels, count = ndimage.label(mask)
     if count < 2:
         return mask

@@ -17,7 +17,7 @@ from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra
 from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, DixonVolume
 from spinelift.io.nifti import read_nifti_on
-from spinelift.io.nifti_column import between_ends, bodies_of, count_from_sacrum, join_bodies
+from spinelift.io.nifti_column import between_ends, bodies_of, count_from_sacrum, join_bodies, largest_piece
 
 
 def _run(first: int, step: int = 1) -> dict[int, Vertebra]:
@@ -180,7 +180,7 @@ def read_spine_labels(
         parts = read_nifti_on(bodies[0], volume.origin_mm, labels=True)
         parts_table = bodies[1].table
     box = _box(labels > 0 if bodies is None else (labels > 0) | (parts > 0))
-    labels, parts = labels[box].astype(np.int32), parts[box].astype(np.int32)
+    labels, parts = labels[box], parts[box]
     levels = _levels(labels, table)
     if not table.vertebrae:
         sacrum = np.isin(labels, list(table.sacrum))
@@ -211,7 +211,7 @@ def read_spine_labels(
     return SpineLabels(mask, centres, tuple(remarks))
 
 
-def _levels(labels: NDArray[np.int32], table: LabelTable) -> NDArray[np.int8]:
+def _levels(labels: NDArray[np.float32], table: LabelTable) -> NDArray[np.int8]:
     """Level + 1 in each voxel of a vertebra T1…L5, else 0."""
     levels = np.zeros(labels.shape, np.int8)
     for label, level in table.vertebrae.items():
@@ -241,4 +241,4 @@ def _column(mask: NDArray[np.bool_]) -> SpineLabels:
             expected="the column T1–L5 with label 1",
             do="Check the tool's name.",
         )
-    return SpineLabels(join_bodies(mask, mask), {})
+    return SpineLabels(largest_piece(mask), {})

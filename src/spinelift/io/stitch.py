@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon_stations import MAX_GAP_MM
+from spinelift.io.dixon_coverage import MAX_GAP_MM
 from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, Action, Finding, Trap
 from spinelift.io.stitch_match import Match, match
 from spinelift.io.stitch_overlap import interpolate

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_stations import MAX_GAP_MM
+from spinelift.io.dixon_coverage import MAX_GAP_MM
 from spinelift.io.stitch_slab import Slab
 
 

@@ -1,5 +1,6 @@
 """One simulated person: physique, posed spine, every solid, and what the solids are made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,7 +126,7 @@ def project_side(body: Body, view: View) -> Float:
     return _project(body, view, lambda p: p[:, [1, 0, 2]] * np.array([1.0, -1.0, 1.0]))
 
 
-def _project(body: Body, view: View, turn) -> Float:  # type: ignore[no-untyped-def]
+def _project(body: Body, view: View, turn: Callable[[Float], Float]) -> Float:
     maps = np.zeros((len(MATERIALS), view.rows, view.cols))
     for solid in body.solids:
         mass = solid.mass(body.composition)

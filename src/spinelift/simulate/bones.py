@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,14 +76,15 @@ def _pieces(name: str, offset: Float | None = None) -> list[Mesh]:
     """Connected pieces of one STL file, in mm and patient axes, largest first."""
     import trimesh
 
-    whole = trimesh.load(_folder() / f"{name}.stl")
+    repair: Any = trimesh.repair
+    whole: Any = trimesh.load(_folder() / f"{name}.stl")
     whole.merge_vertices()
     pieces = [p for p in whole.split(only_watertight=False) if len(p.faces) >= 40]
     pieces.sort(key=lambda p: -len(p.faces))
     out = []
     for piece in pieces:
-        trimesh.repair.fill_holes(piece)
-        trimesh.repair.fix_normals(piece)
+        repair.fill_holes(piece)
+        repair.fix_normals(piece)
         if piece.volume < 0:
             piece.invert()
         shift = np.zeros(3) if offset is None else offset
@@ -176,7 +178,8 @@ def _smooth(vertices: Float, faces: Int) -> Mesh:
     """One Loop subdivision: four times the triangles, rounder edges."""
     import trimesh
 
-    v, f = trimesh.remesh.subdivide_loop(vertices, faces, iterations=1)
+    remesh: Any = trimesh.remesh
+    v, f = remesh.subdivide_loop(vertices, faces, iterations=1)
     return outward(make_mesh(v, f))
 
 

@@ -192,11 +192,11 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
     if rng.random() < 0.3:  # calcified plaques
         for _ in range(rng.integers(1, 7)):
             k = rng.integers(4, 14)
-            centre = np.array([x[k] + rng.choice([-1, 1]) * r[k, 0], y[k], z[k] + rng.normal(0, 8)])
+            place = np.array([x[k] + rng.choice([-1, 1]) * r[k, 0], y[k], z[k] + rng.normal(0, 8)])
             out.append(
                 Solid(
                     "plaque",
-                    *ellipsoid(centre, rng.uniform(1, 3.5, 3)),
+                    *ellipsoid(place, rng.uniform(1, 3.5, 3)),
                     Tissue.CORTEX,
                     Tissue.ORGAN,
                     rng.uniform(0.3, 1),

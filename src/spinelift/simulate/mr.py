@@ -86,7 +86,7 @@ def _tables(signals: Signals) -> tuple[Float32, Float32, Float32]:
     )
 
 
-@numba.njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath=True)
 def _signal(echoes, labels, water, fat, spread, fine, coarse):  # type: ignore[no-untyped-def]
     _, nz, ny, nx = echoes.shape
     tile = fine.shape[0]

@@ -36,7 +36,7 @@ class View:
     dz: float
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _accumulate(image, points, faces, mass, u0, z0, du, dz, samples):  # type: ignore[no-untyped-def]
     channels, height, width = image.shape
     for t in range(faces.shape[0]):

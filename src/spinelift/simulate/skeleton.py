@@ -283,7 +283,7 @@ def _limbs(template: Template, joints: Joints, s: float, rng: np.random.Generato
         v = bone.vertices
         sign = 1 - 2 * k
         upper = v[v[:, 2] < v[:, 2].min() + 45]
-        top = upper[np.argsort(sign * upper[:, 0])[:20]].mean(0) + [sign * 12.0, 0, 0]
+        top = upper[np.argsort(sign * upper[:, 0])[:20]].mean(0) + np.array([sign * 12.0, 0, 0])
         end = v[v[:, 2] > v[:, 2].max() - 25].mean(0)
         turn, _ = Rotation.align_vectors((joints.knee[k] - joints.hip[k])[None], (end - top)[None])
         points = joints.hip[k] + ((v - top) * s) @ turn.as_matrix().T

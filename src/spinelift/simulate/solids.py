@@ -60,7 +60,7 @@ class Solid:
 
     def mass(self, composition: Float) -> Float:
         """What a millimetre of the solid adds to the maps, g/cm² of bone, lean and fat [3]."""
-        return (composition[self.tissue] * self.density - composition[self.displaces]) / 10.0
+        return np.asarray(composition[self.tissue] * self.density - composition[self.displaces]) / 10.0
 
 
 def shell(
@@ -91,7 +91,7 @@ class CoreSolid(Solid):
 
     def mass(self, composition: Float) -> Float:
         """Difference between core and cortex, g/cm² a millimetre [3]."""
-        return (composition[self.tissue] - composition[self.displaces]) * self.density / 10.0
+        return np.asarray(composition[self.tissue] - composition[self.displaces]) * self.density / 10.0
 
 
 def loft(

@@ -166,7 +166,7 @@ def _end_slices(echoes: Float32, placing: Placing, rng: np.random.Generator) -> 
             echoes[:, here] = dark * echoes[:, here] + fold * echoes[:, there]
 
 
-@numba.njit(cache=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def _sample(out, echoes, zs, ys, x0, push_y, push_z, near, thick):  # type: ignore[no-untyped-def]
     """Trilinear samples, averaged over the thickness of a slice; 0 outside."""
     _, slices, rows, cols = out.shape

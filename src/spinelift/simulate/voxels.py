@@ -34,7 +34,7 @@ class Grid:
         return np.zeros(self.shape, np.uint8)
 
 
-@numba.njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy")
 def _cross(counts, points, faces, z0, x0):  # type: ignore[no-untyped-def]
     """Add the crossings of all triangles to counts [z, x, y + 1]; points are in voxels (x, y, z)."""
     nz, nx, ny = counts.shape
@@ -65,7 +65,7 @@ def _cross(counts, points, faces, z0, x0):  # type: ignore[no-untyped-def]
                     counts[i, j, min(max(k, 0), ny - 1)] -= sign
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _fill(labels, counts, value, over, z0, x0, y0):  # type: ignore[no-untyped-def]
     nz, nx, ny = counts.shape
     for i in range(nz):

@@ -1,0 +1,87 @@
+"""Whether the stations cover the spine: holes between them, and stations that were never measured."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.errors import IncompleteScanError
+from spinelift.io.dixon_volume import Action, Finding, Trap
+
+STATIONS = 6
+"""Stations of a complete scan."""
+MAX_GAP_MM = 15.0
+"""Widest hole that is bridged where the spine may be: less than half a lumbar vertebra with its disc."""
+SPINE_REACH_MM = 620.0
+"""T1–L5 ends above this, from the head end: neck 90 mm, tallest spine 520 mm, a margin."""
+
+_RESCAN = "Ask for the visit's repeat scan, or leave this person out."
+
+
+class Placed(Protocol):
+    """Anything with a number from the head, slice positions z [n] and their distance dz, mm to the feet."""
+
+    @property
+    def number(self) -> int:
+        """Number from the head, 1-based."""
+
+    @property
+    def z(self) -> NDArray[np.float64]:
+        """Positions, mm to the feet, ascending."""
+
+    @property
+    def dz(self) -> float:
+        """Slice distance, mm."""
+
+
+def judge_ends(stations: Sequence[Placed], *, neck: bool) -> list[Finding]:
+    """Missing first station (refused) or last ones (reported, if the spine is in).
+
+    ``neck`` is False when the first station is one of the breath-held chest.
+    """
+    top, bottom = stations[0], stations[-1]
+    if not neck and len(stations) < STATIONS:
+        raise incomplete("no station of the neck: the first one is of the breath-held chest")
+    length = float(bottom.z[-1] - top.z[0])
+    if length < SPINE_REACH_MM:
+        raise incomplete(f"a body of {length:.0f} mm in {len(stations)} stations")
+    inner = sum(max(0, round(gap / 160.0)) for _, gap in gaps(stations))
+    missing = STATIONS - len(stations) - inner
+    if missing <= 0:
+        return []
+    detail = f"{len(stations)} stations, {length:.0f} mm: {missing} missing at the feet, below the spine"
+    return [Finding(Trap.MISSING_STATION, len(stations), Action.REPORTED, detail)]
+
+
+def gaps(stations: Sequence[Placed]) -> list[tuple[int, float]]:
+    """(index of the upper station, mm) of every hole between neighbours that is wider than their slices."""
+    holes = []
+    for k, (upper, lower) in enumerate(itertools.pairwise(stations)):
+        gap = float(lower.z[0] - upper.z[-1])
+        if gap > 1.05 * max(upper.dz, lower.dz):
+            holes.append((k, gap))
+    return holes
+
+
+def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
+    """Report holes between stations; refuse those that cut the spine."""
+    findings = []
+    for k, gap in gaps(stations):
+        below = float(stations[k].z[-1] - stations[0].z[0])
+        if gap > MAX_GAP_MM and below < SPINE_REACH_MM:
+            raise incomplete(f"a hole of {gap:.0f} mm below station {stations[k].number}")
+        trap = Trap.MISSING_STATION if gap > 100 else Trap.GAP
+        if gap > MAX_GAP_MM:
+            detail = f"{gap:.0f} mm not measured, below the spine; left empty"
+            findings.append(Finding(trap, stations[k].number, Action.REPORTED, detail))
+        else:
+            detail = f"{gap:.1f} mm between the last and the first slice; filled between them"
+            findings.append(Finding(trap, stations[k].number, Action.MENDED, detail))
+    return findings
+
+
+def incomplete(found: str) -> IncompleteScanError:
+    """The error for a scan in which the spine is cut."""
+    return IncompleteScanError(found=found, expected="water and fat of the whole spine, T1 to L5", do=_RESCAN)
