@@ -9,7 +9,7 @@ from spinelift.regress.head import Prediction, row_weights
 from spinelift.regress.loss import regressor_losses
 from spinelift.regress.network import make_network
 from spinelift.regress.normalise import Normalise
-from spinelift.regress.rows import Block
+from spinelift.regress.rows import SLOPE_UNIT, Block, sagittal_from_slopes, straighten
 
 SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_width=32, heads=2)
 
@@ -17,7 +17,7 @@ SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_wi
 def test_rows_read_where_their_tokens_lie():
     """A curve that is linear in the crop's rows comes back exactly from tokens at rows 4 i + 1.5."""
     tokens = 4 * torch.arange(56) + 1.5
-    got = tokens @ row_weights(56, stride=4, first=1.5)
+    got = tokens @ row_weights(56, stride=4, first=1.5, rows=SPINE_CROP_ROWS.tolist())
     torch.testing.assert_close(got.double(), torch.from_numpy(SPINE_CROP_ROWS), atol=1e-4, rtol=0)
 
 
@@ -42,13 +42,38 @@ def test_networks_share_one_interface(config):
     assert isinstance(got, Prediction)
     assert got.curves.shape == got.scale.shape == (2, 6, 209)
     assert got.features.ndim == 2
-    torch.testing.assert_close(got.curves[0], mean, atol=1e-4, rtol=0)
+    curves, usual = got.curves[0], mean.clone()
+    if isinstance(config, RowsConfig):  # which finds the centre in the image: widths are the mean's
+        curves, usual = (c - torch.cat([c[1:2].expand(3, -1), torch.zeros(3, 209)]) for c in (curves, usual))
+    torch.testing.assert_close(curves, usual, atol=1e-4, rtol=0)
     torch.testing.assert_close(got.scale, torch.full((2, 6, 209), 2.05), atol=1e-3, rtol=0)
+
+
+def test_the_strip_follows_the_spine():
+    """A bright pixel at the centre of its row comes to the middle of the strip, whatever its column."""
+    image = torch.zeros(1, 1, 224, 224)
+    centre = 80 + 40 * torch.sin(torch.arange(224) / 40)
+    columns = centre.round().long()
+    image[0, 0, torch.arange(224), columns] = 1.0
+    strip = straighten(image, columns[None].float() + 0.5)[0, 0]
+    torch.testing.assert_close(strip[:, 31], torch.ones(224), atol=1e-4, rtol=0)
+    left_of_it = straighten(image, columns[None].float() + 3.5)[0, 0]
+    torch.testing.assert_close(left_of_it[:, 28], torch.ones(224), atol=1e-4, rtol=0)
+
+
+def test_slopes_add_up_to_the_sagittal_curve():
+    heads = torch.zeros(1, 3, 209)
+    heads[:, 0], heads[:, 1], heads[:, 2] = -1.0, 2.0, 1.5
+    front, centre, back = sagittal_from_slopes(heads)[0]
+    torch.testing.assert_close(centre.diff(), torch.full((208,), 2.0 * SLOPE_UNIT), atol=1e-5, rtol=0)
+    assert abs(float(centre.mean())) < 1e-4
+    torch.testing.assert_close(front, centre - 1.0)
+    torch.testing.assert_close(back, centre + 1.5)
 
 
 def test_the_rows_network_is_small():
     count = sum(p.numel() for p in make_network(RowsConfig()).parameters())
-    assert 0.6e6 < count < 1.0e6
+    assert 0.6e6 < count < 1.3e6
 
 
 def test_the_transformer_layer_is_what_the_ablation_lacks():

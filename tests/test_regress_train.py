@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from spinelift.align.config import AlignerConfig
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.cohort.store import PairStore
@@ -55,7 +56,8 @@ def trained(stores, tmp_path_factory):
 
 @pytest.mark.parametrize("name", packaged_configs())
 def test_every_packaged_config_is_valid(name):
-    kind = SegmenterConfig if name.startswith("segmenter") else RegressorConfig
+    kinds = {"segmenter": SegmenterConfig, "align": AlignerConfig}
+    kind = next((k for start, k in kinds.items() if name.startswith(start)), RegressorConfig)
     config = kind.load(name)
     if isinstance(config, RegressorConfig) and config.network.kind == "rows":
         make_network(config.network)

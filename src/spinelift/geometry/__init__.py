@@ -8,6 +8,7 @@ from spinelift.geometry.frame import (
     Spacing,
     SpineFrame,
 )
+from spinelift.geometry.transform import PixelGrid, RigidTransform2D
 from spinelift.geometry.vertebra import Vertebra
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "FIRST_SPINE_ROW",
     "SPINE_CROP_ROWS",
     "SPINE_ROWS",
+    "PixelGrid",
+    "RigidTransform2D",
     "Spacing",
     "SpineFrame",
     "Vertebra",

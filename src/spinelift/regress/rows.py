@@ -150,7 +150,8 @@ class RowsRegressor(nn.Module):
             nn.init.zeros_(head.bias)
         self.register_buffer("mean_curves", mean_curves.reshape(6, SPINE_ROWS).clone().float())
         grid = {"stride": TOKEN_STRIDE, "first": FIRST_TOKEN}
-        self.register_buffer("to_curves", row_weights(TOKENS, rows=SPINE_CROP_ROWS.tolist(), **grid), persistent=False)
+        spine = SPINE_CROP_ROWS.tolist()
+        self.register_buffer("to_curves", row_weights(TOKENS, rows=spine, **grid), persistent=False)
         self.register_buffer("to_image", row_weights(TOKENS, rows=range(CROP_SIZE), **grid), persistent=False)
         rows = torch.arange(TOKENS)
         self.register_buffer("offsets", rows[:, None] - rows[None] + TOKENS - 1, persistent=False)

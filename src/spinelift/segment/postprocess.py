@@ -15,7 +15,7 @@ Float = NDArray[np.float64]
 MASK, TOP, BOTTOM = 0, 1, 2
 """Channels of the segmenter's maps."""
 
-MIN_PEAK = 0.25
+MIN_PEAK = 0.12
 """Lowest heat-map peak that counts as an end of the spine."""
 MIN_AREA_MM2 = 4000.0
 """Smallest spine mask: about 300 mm × 13 mm."""

@@ -24,6 +24,11 @@ def person_rng(seed: int, person: int) -> np.random.Generator:
     return np.random.default_rng([seed, person])
 
 
+def person_id(seed: int, person: int) -> int:
+    """Number of a person among those of all seeds."""
+    return seed * 10_000_000 + person
+
+
 def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
     """Crop uint8 [224, 224], curves [6, 209] in crop px, and mm per px of one person.
 
@@ -59,7 +64,7 @@ def fill_pairs(
         for person, (image, curves, mm_per_px) in _people(
             partial(make_pair, seed, other), len(store), people, workers
         ):
-            store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=person)
+            store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=person_id(seed, person))
             tick(1)
 
 
@@ -69,7 +74,7 @@ def fill_scans(
     """Grow a store of whole-body scans to ``people`` rows."""
     with store:
         for person, (image, mask, ends) in _people(partial(make_scan, seed), len(store), people, workers):
-            store.append(image=image, mask=mask, ends=ends, eid=person)
+            store.append(image=image, mask=mask, ends=ends, eid=person_id(seed, person))
             tick(1)
 
 

@@ -1,0 +1,94 @@
+"""Features without training: directions of edges, which two modalities share where their greys do not.
+
+Normalised gradient fields (Haber and Modersitzki 2006, doi:10.1007/11866763_89): an edge counts whatever
+its sign, so a direction is kept by its doubled angle.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.align.plane import PlaneImage
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Features [D, h, w] float32 of an image on square pixels.
+
+    ``cell_px`` pixels to a cell, each way; (row, col) of the middle of the first cell is ``first_px``.
+    """
+
+    values: NDArray[np.float32]
+    cell_px: int
+    first_px: float
+
+
+class Features(Protocol):
+    """How images become maps that can be correlated; the score is their inner product."""
+
+    @property
+    def pixel_mm(self) -> float:
+        """Pixel size of the images that are asked for."""
+
+    @property
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """Canvas of the DXA and of the MRI, rows and columns; None if any will do."""
+
+    def dxa(self, image: PlaneImage) -> FeatureMap:
+        """Features of a DXA [1, H, W]."""
+
+    def mri(self, image: PlaneImage) -> FeatureMap:
+        """Features of a projected MRI [2, H, W]: water, fat."""
+
+
+@dataclass(frozen=True)
+class GradientFeatures:
+    """Edge directions, three channels: strength, strength × cos 2θ, strength × sin 2θ.
+
+    Parameters
+    ----------
+    pixel_mm
+        Pixel and cell size.
+    sigma_mm
+        Width of the Gaussian whose derivative finds edges.
+    noise_share
+        Gradients much weaker than this share of the mean gradient do not count.
+    """
+
+    pixel_mm: float = 4.0
+    sigma_mm: float = 5.0
+    noise_share: float = 1.0
+
+    @property
+    def shapes(self) -> None:
+        """Any size of canvas."""
+        return
+
+    def dxa(self, image: PlaneImage) -> FeatureMap:
+        """Features of a DXA [1, H, W]."""
+        return self._map(image)
+
+    def mri(self, image: PlaneImage) -> FeatureMap:
+        """Features of a projected MRI [2, H, W]: the mean over water and fat."""
+        return self._map(image)
+
+    def _map(self, image: PlaneImage) -> FeatureMap:
+        sigma = self.sigma_mm / self.pixel_mm
+        margin = int(np.ceil(2 * sigma))
+        inside = ndimage.binary_erosion(image.valid, iterations=margin, border_value=1)
+        maps = np.mean([self._edges(channel, inside, sigma) for channel in image.pixels], 0)
+        return FeatureMap(maps.astype(np.float32), 1, 0.0)
+
+    def _edges(
+        self, pixels: NDArray[np.float32], inside: NDArray[np.bool_], sigma: float
+    ) -> NDArray[np.float32]:
+        root = np.sqrt(np.maximum(pixels, 0.0))
+        dz = ndimage.gaussian_filter(root, sigma, order=(1, 0), mode="nearest")
+        dx = ndimage.gaussian_filter(root, sigma, order=(0, 1), mode="nearest")
+        square = (dx * dx + dz * dz) * inside
+        noise = self.noise_share * float(np.sqrt(square).sum()) / max(int(inside.sum()), 1)
+        weight = inside / (square + noise * noise + 1e-12)
+        return np.stack([square * weight, (dx * dx - dz * dz) * weight, 2 * dx * dz * weight])

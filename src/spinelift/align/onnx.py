@@ -1,0 +1,112 @@
+"""Trained encoders without torch: a folder of two ONNX files, and the features that they give.
+
+``aligner.json`` says pixel size and canvases; ``dxa.onnx`` takes ``image`` float32 [N, 1, H, W], ``mri.onnx``
+[N, 2, H, W]; both give ``features`` [N, D, H / 8, W / 8], of length 1 in each cell that holds any image.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from spinelift.align.gradients import FeatureMap
+from spinelift.align.plane import PlaneImage
+from spinelift.errors import BundleError
+
+CELL_PX = 8
+"""Pixels to a feature, each way (paper: maps at 1/8 of the resolution)."""
+CARD, DXA_ONNX, MRI_ONNX = "aligner.json", "dxa.onnx", "mri.onnx"
+FORMAT = 1
+
+
+def canvas_pixels(image: PlaneImage) -> NDArray[np.float32]:
+    """What an encoder sees: channels [C, H, W] without what was not measured, the brightest about 1."""
+    pixels = np.where(image.valid, np.maximum(image.pixels, 0.0), 0.0)
+    peaks = np.maximum(np.percentile(pixels, 99.5, axis=(1, 2)), 1e-6)
+    return np.asarray(np.clip(pixels / peaks[:, None, None], 0.0, 1.0), np.float32)
+
+
+@dataclass(frozen=True)
+class EncoderFeatures:
+    """Features of the trained encoders."""
+
+    pixel_mm: float
+    shapes: tuple[tuple[int, int], tuple[int, int]]
+    _dxa: Any = field(repr=False)
+    _mri: Any = field(repr=False)
+
+    def dxa(self, image: PlaneImage) -> FeatureMap:
+        """Features of a DXA [1, H, W] on its canvas."""
+        return _run(self._dxa, image)
+
+    def mri(self, image: PlaneImage) -> FeatureMap:
+        """Features of a projected MRI [2, H, W] on its canvas."""
+        return _run(self._mri, image)
+
+
+def _run(session: Any, image: PlaneImage) -> FeatureMap:
+    (features,) = session.run(["features"], {"image": canvas_pixels(image)[None]})
+    return FeatureMap(np.asarray(features[0], np.float32), CELL_PX, (CELL_PX - 1) / 2)
+
+
+def write_card(
+    folder: Path, *, pixel_mm: float, dxa: tuple[int, int], mri: tuple[int, int], features: int
+) -> None:
+    """Write ``aligner.json`` beside the two networks; its presence means that all is there."""
+    card = {
+        "format": FORMAT,
+        "pixel_mm": pixel_mm,
+        "dxa_shape": list(dxa),
+        "mri_shape": list(mri),
+        "features": features,
+        "files": {name: _sha256(folder / name) for name in (DXA_ONNX, MRI_ONNX)},
+    }
+    part = folder / f".{CARD}.part"
+    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / CARD)
+
+
+def load_encoders(folder: Path, *, threads: int = 1) -> EncoderFeatures:
+    """Load what ``export_aligner`` wrote.
+
+    Raises
+    ------
+    BundleError
+        Something is missing, altered, or of another format.
+    """
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        if card["format"] != FORMAT:
+            raise _broken(f"format {card['format']} in {CARD}")
+        for name, wanted in card["files"].items():
+            if _sha256(folder / Path(name).name) != wanted:
+                raise _broken(f"{name} that is not the one of {CARD}")
+        (dh, dw), (mh, mw) = card["dxa_shape"], card["mri_shape"]
+        pixel_mm = float(card["pixel_mm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _broken(f"no whole aligner in {folder.name} ({error})") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    sessions = [
+        onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
+        for name in (DXA_ONNX, MRI_ONNX)
+    ]
+    return EncoderFeatures(pixel_mm, ((int(dh), int(dw)), (int(mh), int(mw))), *sessions)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _broken(found: str) -> BundleError:
+    return BundleError(
+        found=found,
+        expected=f"{CARD}, {DXA_ONNX} and {MRI_ONNX} of one training run",
+        do="Export the run again, or leave --encoders out.",
+    )

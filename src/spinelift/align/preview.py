@@ -1,0 +1,77 @@
+"""The paper's Figure 2 of one pair: DXA, projection before, after stage 1, after stage 2."""
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from spinelift.align.pipeline import Alignment, PairMasks
+from spinelift.align.plane import DXA, PlaneImage, lay, lay_mask, square_grid
+from spinelift.geometry import PixelGrid, RigidTransform2D
+
+STEP_MM = 2.0
+INK, SOFT, OF_DXA, OF_MRI = "#1d2733", "#5f6b7a", "#ffd43b", "#ff6b6b"
+
+
+def preview_png(
+    alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None, *, dpi: int = 110
+) -> bytes:
+    """PNG with a panel for each step, all in the DXA's millimetres over the part that the MRI shows."""
+    steps = {"Projection, before": alignment.before, "After stage 1": alignment.image.transform}
+    if alignment.spine:
+        steps["After stage 2"] = alignment.spine.transform
+    grid = _region(dxa.grid, mri.grid, alignment.transform)
+    still = RigidTransform2D.identity(DXA, DXA)
+    count, (rows, cols) = len(steps) + 1, grid.shape
+    width, top, bottom = 3.0, 0.7, 0.35
+    height = width * rows / cols
+    figure = Figure((count * (width + 0.1) + 0.1, height + top + bottom), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+    total_w, total_h = figure.get_size_inches()
+
+    def panel(k: int, pixels: NDArray[np.float32], title: str, note: str) -> Axes:
+        left = (0.1 + k * (width + 0.1)) / total_w
+        axes = figure.add_axes((left, bottom / total_h, width / total_w, height / total_h))
+        axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=max(float(np.percentile(pixels, 99.7)), 1e-6))
+        axes.set_axis_off()
+        axes.set_title(f"{title}\n{note}", size=9, color=INK, loc="left")
+        return axes
+
+    axes = [panel(0, lay(dxa, grid, still).pixels[0], "DXA", "R on the left")]
+    for k, (title, transform) in enumerate(steps.items(), 1):
+        laid = lay(mri, grid, transform)
+        pixels = np.where(laid.valid, laid.pixels.mean(0), 0.0).astype(np.float32)
+        overlap = f"   IoU {alignment.iou[k - 1]:.3f}" if alignment.iou else ""
+        axes.append(panel(k, pixels, title, f"{transform.rotation_deg:+.2f}°{overlap}"))
+    if masks is not None:
+        inside = lay_mask(masks.dxa, grid, still).values
+        for one in axes:
+            one.contour(inside, levels=[0.5], colors=OF_DXA, linewidths=0.9)
+        for one, transform in zip(axes[1:], steps.values(), strict=True):
+            moved = lay_mask(masks.mri, grid, transform).values
+            if moved.max() > 0.5:
+                one.contour(moved, levels=[0.5], colors=OF_MRI, linewidths=0.9)
+    figure.text(0.1 / total_w, 0.12 / total_h, _legend(alignment, masks), size=8, color=SOFT)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": "spinelift"})
+    return data.getvalue()
+
+
+def _legend(alignment: Alignment, masks: PairMasks | None) -> str:
+    if masks is None:
+        return "No masks were given: stage 1 only."
+    verdict = "kept" if alignment.accepted else "rejected: the masks overlap by less than 0.70"
+    return f"Yellow: spine on the DXA. Red: spine on the MRI. This pair is {verdict}."
+
+
+def _region(dxa: PixelGrid, mri: PixelGrid, transform: RigidTransform2D) -> PixelGrid:
+    """Square pixels over the part of the DXA where the MRI lies."""
+    covered = transform.apply(mri.corners_mm)
+    low = np.maximum(dxa.corners_mm.min(0), covered.min(0))
+    high = np.minimum(dxa.corners_mm.max(0), covered.max(0))
+    if (high - low < 20 * STEP_MM).any():
+        low, high = dxa.corners_mm.min(0), dxa.corners_mm.max(0)
+    return square_grid(np.stack([low, high]), STEP_MM)

@@ -1,0 +1,143 @@
+"""Stage 1: rotation and shift at which the maps of DXA and MRI answer each other most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from spinelift.align.gradients import FeatureMap, Features
+from spinelift.align.plane import DXA, MRI, PlaneImage, lay, square_grid
+from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
+
+ANGLES_DEG = tuple(np.linspace(-2.0, 2.0, 10).tolist())
+"""Ten rotations (paper, section 2)."""
+
+
+@dataclass(frozen=True)
+class ImageMatch:
+    """Result of stage 1.
+
+    Parameters
+    ----------
+    transform
+        From MRI to DXA.
+    score
+        Largest response.
+    scores
+        Largest response at each angle.
+    """
+
+    transform: RigidTransform2D
+    score: float
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Peak:
+    score: float
+    shift: tuple[float, float]
+
+
+def correlate(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum over channels and cells of ``fixed[:, p + d] * moving[:, p]`` for every shift d.
+
+    Maps [D, H, W] and [D, h, w] → [H + h - 1, W + w - 1]; entry (h - 1, w - 1) is the shift of zero.
+    """
+    return _answer(_spectrum(fixed, fixed, moving), fixed, moving)
+
+
+def _size(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> tuple[int, int]:
+    rows, cols = (
+        fft.next_fast_len(f + m - 1, True) for f, m in zip(fixed.shape[1:], moving.shape[1:], strict=True)
+    )
+    return rows, cols
+
+
+def _spectrum(
+    of: NDArray[np.float32], fixed: NDArray[np.float32], moving: NDArray[np.float32]
+) -> NDArray[np.complex64]:
+    return np.asarray(fft.rfft2(of, _size(fixed, moving)))
+
+
+def _answer(
+    spectrum: NDArray[np.complex64], fixed: NDArray[np.float32], moving: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    flipped = moving[:, ::-1, ::-1]
+    product = (spectrum * fft.rfft2(flipped, _size(fixed, moving))).sum(0)
+    full = fft.irfft2(product, _size(fixed, moving))
+    return np.asarray(full[: fixed.shape[1] + moving.shape[1] - 1, : fixed.shape[2] + moving.shape[2] - 1])
+
+
+def _vertex(low: float, middle: float, high: float) -> float:
+    """Place of the top of the parabola through three values at -1, 0, 1; within half a step."""
+    bend = low - 2 * middle + high
+    return float(np.clip(0.5 * (low - high) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+
+
+def peak(response: NDArray[np.float32]) -> tuple[float, tuple[float, float]]:
+    """Largest value, and its (row, col) to a fraction of a cell by a parabola each way."""
+    row, col = (int(v) for v in np.unravel_index(int(response.argmax()), response.shape))
+    place = []
+    for k, line in ((row, response[:, col]), (col, response[row])):
+        inner = 0 < k < len(line) - 1
+        place.append(k + (_vertex(*(float(v) for v in line[k - 1 : k + 2])) if inner else 0.0))
+    return float(response[row, col]), (place[0], place[1])
+
+
+def search(
+    features: Features, dxa: PlaneImage, mri: PlaneImage, *, angles_deg: Sequence[float] = ANGLES_DEG
+) -> ImageMatch:
+    """Find the MRI's projection on the DXA over all shifts and the given, evenly spaced angles.
+
+    The best angle is refined by a parabola, and the shift is read at the refined angle. Responses are
+    divided by the length of the MRI's map, so that an angle that hides less of it has no advantage.
+    """
+    shapes = features.shapes or (None, None)
+    still = RigidTransform2D.identity(DXA, DXA)
+    fixed_grid = canvas_grid(dxa.grid, features.pixel_mm, shapes[0])
+    fixed = features.dxa(lay(dxa, fixed_grid, still))
+    moving_grid = canvas_grid(mri.grid, features.pixel_mm, shapes[1])
+    spectra: dict[tuple[int, ...], NDArray[np.complex64]] = {}
+
+    def at(angle: float) -> _Peak:
+        turned = RigidTransform2D.about(mri.grid.centre_mm, angle, np.zeros(2), source=MRI, target=MRI)
+        moving = features.mri(lay(mri, moving_grid, turned))
+        key = moving.values.shape
+        if key not in spectra:
+            spectra[key] = _spectrum(fixed.values, fixed.values, moving.values)
+        length = max(float(np.linalg.norm(moving.values)), 1e-6)
+        score, place = peak(_answer(spectra[key], fixed.values, moving.values) / np.float32(length))
+        return _Peak(score, _shift_mm(place, fixed, moving, fixed_grid, moving_grid))
+
+    scores = [at(angle).score for angle in angles_deg]
+    best = int(np.argmax(scores))
+    angle = float(angles_deg[best])
+    if 0 < best < len(scores) - 1:
+        step = (angles_deg[best + 1] - angles_deg[best - 1]) / 2
+        angle += step * _vertex(*scores[best - 1 : best + 2])
+    found = at(angle)
+    transform = RigidTransform2D.about(
+        mri.grid.centre_mm, angle, np.array(found.shift), source=MRI, target=DXA
+    )
+    return ImageMatch(transform, found.score, tuple(scores))
+
+
+def canvas_grid(grid: PixelGrid, pixel_mm: float, shape: tuple[int, int] | None) -> PixelGrid:
+    """Square pixels over a grid, or a canvas of a fixed shape about its middle."""
+    if shape is None:
+        return square_grid(grid.corners_mm, pixel_mm)
+    x, z = grid.centre_mm - (np.array(shape[::-1]) - 1) / 2 * pixel_mm
+    return PixelGrid((float(x), float(z)), Spacing(pixel_mm, pixel_mm), shape)
+
+
+def _shift_mm(
+    place: tuple[float, float], fixed: FeatureMap, moving: FeatureMap, onto: PixelGrid, of: PixelGrid
+) -> tuple[float, float]:
+    """Shift (x, z) of the MRI's millimetres for a peak of the response."""
+    cells = np.array(place) - (np.array(moving.values.shape[1:]) - 1)
+    first = np.full(2, moving.first_px)
+    landed = onto.to_mm(cells * fixed.cell_px + fixed.first_px)
+    x, z = landed - of.to_mm(first)
+    return float(x), float(z)

@@ -1,0 +1,137 @@
+"""Stage 2: the rigid movement that lays the contour of the MRI's spine on that of the DXA's.
+
+Keypoints of equal height along each side are matched, the movement follows in closed form (Kabsch 1976,
+doi:10.1107/S0567739476001873; in the plane the rotation is one arctangent), the MRI's mask is laid by it,
+its keypoints are read anew, and so on until nothing moves. Points far off weigh less (Huber 1964).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.align.keypoints import Keypoints, contour_keypoints, smoothed
+from spinelift.align.plane import DXA, MRI, PlaneMask, lay_mask, square_grid
+from spinelift.errors import NoSpineError
+from spinelift.geometry import RigidTransform2D
+
+Float = NDArray[np.float64]
+MIN_OVERLAP = 0.70
+"""Pairs of a lower intersection over union are rejected (paper, section 2)."""
+STEP_MM = 1.0
+"""Grid on which masks are laid and compared."""
+MAX_ROUNDS = 12
+STILL_MM = 0.01
+"""Movement of a round, at the spine's ends, below which the search stops."""
+ROBUST_ROUNDS = 8
+LEAST_SCALE_MM = 1.0
+_HUBER = 1.345
+_MAD = 1.4826
+
+
+@dataclass(frozen=True)
+class SpineMatch:
+    """Result of stage 2.
+
+    Parameters
+    ----------
+    transform
+        From MRI to DXA.
+    iou
+        Intersection over union of the masks under it.
+    residual_mm
+        Root mean square distance of matched keypoints.
+    rounds
+        How often the mask was laid.
+    """
+
+    transform: RigidTransform2D
+    iou: float
+    residual_mm: float
+    rounds: int
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the pair can be used."""
+        return self.iou >= MIN_OVERLAP
+
+
+def kabsch(
+    source: Float, target: Float, weight: Float | None = None, *, names: tuple[str, str] = (MRI, DXA)
+) -> RigidTransform2D:
+    """Weighted least-squares rotation and shift of points [n, 2] (x, z) onto points [n, 2]; no scaling."""
+    w = np.ones(len(source)) if weight is None else np.asarray(weight, np.float64)
+    w = (w / w.sum())[:, None]
+    a0, b0 = (w * source).sum(0), (w * target).sum(0)
+    a, b = source - a0, target - b0
+    sine = (w[:, 0] * (a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1])).sum()
+    angle = np.degrees(np.arctan2(sine, (w * a * b).sum()))
+    return RigidTransform2D.about(a0, float(angle), b0 - a0, source=names[0], target=names[1])
+
+
+def robust_kabsch(source: Float, target: Float, *, names: tuple[str, str] = (MRI, DXA)) -> RigidTransform2D:
+    """Kabsch by iteratively reweighted least squares, Huber's weights on the distances."""
+    transform = kabsch(source, target, names=names)
+    for _ in range(ROBUST_ROUNDS):
+        distance = np.linalg.norm(transform.apply(source) - target, axis=1)
+        limit = _HUBER * max(_MAD * float(np.median(distance)), LEAST_SCALE_MM)
+        transform = kabsch(source, target, limit / np.maximum(distance, limit), names=names)
+    return transform
+
+
+def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None = None) -> SpineMatch:
+    """Lay the MRI's projected spine mask on the DXA's.
+
+    Parameters
+    ----------
+    dxa, mri
+        Masks of the column T1 to L5, each on its own grid.
+    start
+        Where stage 1 put the MRI; without it the masks as they are.
+
+    Raises
+    ------
+    NoSpineError
+        A mask is empty or too short.
+    """
+    still = RigidTransform2D.identity(DXA, DXA)
+    soft_dxa, soft_mri = smoothed(dxa), smoothed(mri)
+    target = contour_keypoints(_laid(soft_dxa, still)).points_mm
+    transform = start or RigidTransform2D.identity(MRI, DXA)
+    rounds = 0
+    while rounds < MAX_ROUNDS:
+        here = contour_keypoints(_laid(soft_mri, transform)).points_mm
+        step = robust_kabsch(here, target, names=(DXA, DXA))
+        transform = transform.then(step)
+        rounds += 1
+        if np.abs(step.apply(here[[0, -1]]) - here[[0, -1]]).max() < STILL_MM:
+            break
+    left: Keypoints = contour_keypoints(_laid(soft_mri, transform))
+    residual = float(np.sqrt(((left.points_mm - target) ** 2).sum(1).mean()))
+    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds)
+
+
+def overlap(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> float:
+    """Intersection over union of two masks, the MRI's moved, at 0.5 on a 1 mm grid."""
+    corners = [_corners(dxa), transform.apply(_corners(mri))]
+    grid = square_grid(np.concatenate(corners), STEP_MM, margin_mm=3 * STEP_MM)
+    still = RigidTransform2D.identity(DXA, DXA)
+    a, b = (lay_mask(m, grid, t).values >= 0.5 for m, t in ((dxa, still), (mri, transform)))
+    return float((a & b).sum() / max((a | b).sum(), 1))
+
+
+def _laid(mask: PlaneMask, transform: RigidTransform2D) -> PlaneMask:
+    """A mask moved, on a fine square grid about it."""
+    points = transform.apply(_corners(mask))
+    return lay_mask(mask, square_grid(points, STEP_MM, margin_mm=8 * STEP_MM), transform)
+
+
+def _corners(mask: PlaneMask) -> Float:
+    """Corners of the bounding box of what is inside, (x, z) mm [4, 2]."""
+    rows, cols = np.nonzero(mask.values >= 0.5)
+    if not len(rows):
+        raise NoSpineError(
+            found="an empty spine mask", expected="a column from T1 to L5", do="Leave this pair out."
+        )
+    ends = [[r, c] for r in (rows.min() - 1, rows.max() + 1) for c in (cols.min() - 1, cols.max() + 1)]
+    return mask.grid.to_mm(np.array(ends, np.float64))

@@ -1,0 +1,113 @@
+"""``spinelift align``: one pair of DXA and MRI, and the picture of how it was brought together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spinelift.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from spinelift.align.pipeline import PairMasks
+    from spinelift.io.dixon_volume import DixonVolume
+    from spinelift.io.scan import DxaScan
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def align(
+    dxa: Annotated[Path, typer.Argument(help="DXA: zip of the visit, DICOM file or folder.")],
+    mri: Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")],
+    preview: Annotated[Path | None, typer.Option(help="PNG of DXA, before, stage 1, stage 2.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="JSON; to stdout without it.")] = None,
+    dxa_mask: Annotated[
+        Path | None, typer.Option(help="Spine on the DXA: grey PNG or TIFF of its size, white inside.")
+    ] = None,
+    mri_mask: Annotated[Path | None, typer.Option(help="Spine in the MRI: NIfTI, stored in any way.")] = None,
+    mri_labels: Annotated[
+        str, typer.Option(help="Whose numbers --mri-mask holds, e.g. vibesegmentator.")
+    ] = "spinelift",
+    truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair in place of masks.")] = None,
+    encoders: Annotated[
+        Path | None,
+        typer.Option(help="Folder of trained encoders.", show_default="edge directions, untrained"),
+    ] = None,
+) -> None:
+    """Align an MRI with the DXA of the same person: image level, then spine level where masks are given.
+
+    [bold]Example[/bold]: spinelift align dxa.zip mri.zip --truth truth.json --preview pair.png
+    """
+    import json
+
+    from spinelift.align.onnx import load_encoders
+    from spinelift.align.pipeline import align_pair
+    from spinelift.align.plane import dxa_plane
+    from spinelift.align.preview import preview_png
+    from spinelift.align.projection import project_volume
+    from spinelift.io import read_dxa
+    from spinelift.io.dixon import read_dixon
+
+    _check_choice(dxa_mask, mri_mask, truth)
+    features = load_encoders(encoders) if encoders else None
+    scan = read_dxa(dxa)
+    volume = read_dixon(mri)
+    masks = _masks(scan, volume, dxa_mask, mri_mask, mri_labels, truth)
+    images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
+    alignment = align_pair(*images, masks, features=features)
+    document = {
+        "dxa": scan.scan_id,
+        "mri": volume.spine_id,
+        "features": "encoders" if features else "edge directions",
+        **alignment.to_json(),
+    }
+    text = json.dumps(document, indent=1)
+    if preview:
+        _write(preview, preview_png(alignment, *images, masks))
+        typer.echo(f"picture: {preview}", err=True)
+    if out:
+        _write(out, f"{text}\n".encode())
+    else:
+        typer.echo(text)
+
+
+def _check_choice(dxa_mask: Path | None, mri_mask: Path | None, truth: Path | None) -> None:
+    if (dxa_mask is None) != (mri_mask is None) or (truth and dxa_mask):
+        raise ConfigError(
+            found="a choice of masks that is not whole",
+            expected="--dxa-mask and --mri-mask together, or --truth, or none of them",
+            do="Give both masks, or the truth of a simulated pair.",
+        )
+
+
+def _masks(
+    scan: "DxaScan",
+    volume: "DixonVolume",
+    dxa_mask: Path | None,
+    mri_mask: Path | None,
+    labels: str,
+    truth: Path | None,
+) -> "PairMasks | None":
+    from spinelift.align.masks import read_dxa_mask, read_mri_mask
+    from spinelift.align.pipeline import PairMasks
+    from spinelift.align.truth import read_pair_truth
+
+    if truth:
+        known = read_pair_truth(truth)
+        return PairMasks(known.dxa, known.mri)
+    if dxa_mask and mri_mask:
+        return PairMasks(read_dxa_mask(dxa_mask, scan), read_mri_mask(mri_mask, volume, labels))
+    return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        part = path.with_name(f".{path.name}.part")
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            found=f"no way to write {path.name} ({error.strerror})",
+            expected="a folder that exists and can be written to",
+            do="Choose another place.",
+        ) from None

@@ -1,0 +1,46 @@
+"""Stage 1 with the features that need no training."""
+
+import numpy as np
+import pytest
+
+from align_cases import body_pair, truth_of
+from spinelift.align.gradients import GradientFeatures
+from spinelift.align.search import ANGLES_DEG, correlate, peak, search
+
+CENTRE = (8.0, 48.0)
+
+
+def test_the_angles_are_the_papers():
+    assert len(ANGLES_DEG) == 10
+    assert (ANGLES_DEG[0], ANGLES_DEG[-1]) == (-2.0, 2.0)
+
+
+def test_correlation_is_the_sum_it_says():
+    rng = np.random.default_rng(1)
+    fixed = rng.normal(size=(3, 9, 7)).astype(np.float32)
+    moving = rng.normal(size=(3, 4, 5)).astype(np.float32)
+    response = correlate(fixed, moving)
+    assert response.shape == (12, 11)
+    np.testing.assert_allclose(response[3 + 2, 4 + 1], (fixed[:, 2:6, 1:6] * moving).sum(), rtol=1e-4)
+    np.testing.assert_allclose(response[3 - 1, 4 + 2], (fixed[:, 0:3, 2:7] * moving[:, 1:]).sum(), rtol=1e-4)
+
+
+def test_a_parabola_finds_its_top():
+    row, col = np.meshgrid(np.arange(9.0), np.arange(8.0), indexing="ij")
+    score, place = peak((5 - (row - 4.3) ** 2 - 2 * (col - 2.8) ** 2).astype(np.float32))
+    np.testing.assert_allclose(place, (4.3, 2.8), atol=1e-5)
+    assert score == pytest.approx(5 - 0.09 - 0.08, abs=1e-5)
+    assert peak(np.array([[2.0, 1.0], [0.0, 0.0]], np.float32))[1] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "x", "z"), [(0.0, 215.0, 350.0), (1.4, 222.3, 371.1), (-1.4, 209.0, 333.7)]
+)
+def test_other_greys_same_edges(rotation, x, z):
+    truth = truth_of(rotation, x, z, about=CENTRE)
+    found = search(GradientFeatures(), *body_pair(truth))
+    assert found.transform.rotation_deg == pytest.approx(rotation, abs=0.3)
+    np.testing.assert_allclose(
+        found.transform.apply(np.array(CENTRE)), truth.apply(np.array(CENTRE)), atol=2.0
+    )
+    assert len(found.scores) == 10
