@@ -17,6 +17,7 @@ from spinelift.errors import SpineliftError
 COMMANDS = {
     "demo": "spinelift.cli.demo",
     "mri": "spinelift.cli.mri",
+    "align": "spinelift.cli.align",
     "predict": "spinelift.cli.predict",
     "simulate": "spinelift.cli.simulate",
     "train": "spinelift.cli.train",
