@@ -1,7 +1,8 @@
 """How a DXA scanner sees a body: two energies, photon noise, decomposition, and the tone of its pictures.
 
-Mass attenuation coefficients are those of the NIST XCOM tables for ICRU-44 cortical bone, muscle and
-adipose tissue at 39 and 71 keV, the effective energies of a cerium-filtered 80 kV beam (Lunar).
+Mass attenuation coefficients were computed with xraylib 4.3 (coherent scattering included) for ICRU-44
+cortical bone, muscle and adipose tissue at 39 and 71 keV, near the effective energies of a cerium-filtered
+beam (Lunar); at 40 keV they agree with NIST's table 4 for cortical bone, 0.6655 cm²/g.
 """
 
 from dataclasses import dataclass, replace
