@@ -5,7 +5,8 @@ the spinous process follow Panjabi et al., "Thoracic human vertebrae", Spine 16 
 "Human lumbar vertebrae", Spine 17 (1992), 299-306 (means over 12 adult spines). Body heights are lower
 than the spacing of bodies on CT (ImFusion VID, CC BY-SA 4.0) by disc heights from CT and MRI (Fletcher et
 al., Eur. Spine J. 24 (2015); Kunkel et al., J. Anat. 219 (2011), 375-387), because cadaver heights with
-those discs would fall short of it. Panjabi's tables were entered from secondary sources, not from print. Ratios of anterior to posterior height follow Masharawi et al., Eur.
+those discs would fall short of it. Panjabi's tables were entered from secondary sources, not from print.
+Ratios of anterior to posterior height follow Masharawi et al., Eur.
 Spine J. 19 (2010), 768-776, below T9. Sex ratios follow Gilsanz et al., Radiology 190 (1994), 678-682.
 """
 
