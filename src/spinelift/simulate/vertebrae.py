@@ -36,6 +36,8 @@ class VertebraStyle:
     cortex_arch_mm: float
     pillar: float
     facets: float
+    arch_shift: float
+    shifts: Float
     density: float
 
 
@@ -46,10 +48,13 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     def both(person: float, level: float) -> Float:
         return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
 
-    length, width, height = 1 + both(0.06, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
-    slope, spinous = both(0.045, 0.035), 1 + both(0.08, 0.08)
+    length, width, height = 1 + both(0.12, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
+    ramp = np.linspace(-1, 1, N_LEVELS)
+    slope, spinous = both(0.14, 0.035) + rng.normal(0, 0.06) * ramp, 1 + both(0.08, 0.08)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
     facets = 0.42 * np.exp(both(0.35, 0.1))
+    arch_shift = both(2.2, 0.5) + rng.normal(0, 1.0) * ramp
+    shifts = rng.normal(0, [1.0, 2.0, 2.5], (3, 3))
     pillar = np.clip(0.75 + both(0.25, 0.1), 0.1, 1.4)
     slim = 0.55 + both(0.12, 0.05)
     wedge = morphometry.WEDGE + both(0.015, 0.015)
@@ -79,6 +84,8 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
             float(1.15 * arch[i]),
             float(pillar[i]),
             float(facets[i]),
+            float(arch_shift[i]),
+            shifts + rng.normal(0, 0.4, shifts.shape),
             float(density[i]),
         )
         for i in range(N_LEVELS)
@@ -129,7 +136,7 @@ def morph(
         middle = float((flat * reach).sum() / flat.sum())
         reach = reach + arm * (style.transverse_thickness - 1) * (reach - middle)
     au = au + spinous * style.spinous_lean * behind
-    az = z * pitch * style.posterior_height + style.arch_slope * reach
+    az = z * pitch * style.posterior_height + style.arch_slope * reach + style.arch_shift
     az = az + style.transverse_slope * beyond
     arch = np.stack([au, d / 2 + reach, az], 1)
     out = np.stack([bu, bv, bz], 1) * (1 - back[:, None]) + arch * back[:, None]
@@ -210,11 +217,14 @@ def _arch_masses(
         bumps.append(((side * (u + 2.5), v - 3, -0.42 * pitch), (4.8, 5.0, 0.24 * pitch)))
         bumps.append(((side * u * 0.5, v + 6, 0.18 * pitch), (0.42 * u, 3.2, 0.36 * pitch)))
     out = []
-    for place, radii in bumps:
-        at = np.array(place) * np.exp(rng.normal(0, 0.05, 3)) + np.array(
-            [rng.normal(0, 0.7), 0, rng.normal(0, 0.8)]
+    for kind, (place, radii) in enumerate(bumps):
+        move = style.shifts[kind % 3] * np.array([np.sign(place[0]), 1.0, 1.0])
+        at = (
+            move
+            + np.array(place) * np.exp(rng.normal(0, 0.05, 3))
+            + np.array([rng.normal(0, 0.7), 0, rng.normal(0, 0.8)])
         )
-        at[2] += slope * (at[1] - size[1] / 2)
+        at[2] += slope * (at[1] - size[1] / 2) + style.arch_shift
         points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
         strength = style.facets * float(np.exp(rng.normal(0, 0.15)))
         out.append(
