@@ -16,6 +16,7 @@ import csv
 import json
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -54,15 +55,8 @@ class ShapePrior:
 
     @classmethod
     def load(cls, path: Path | None = None) -> "ShapePrior":
-        """The shipped prior, or one written by ``spinelift simulate fit-prior``."""
-        source = path if path is not None else resources.files("spinelift.simulate") / PARAMETERS
-        document = json.loads(source.read_text(encoding="utf-8"))
-        return cls(
-            np.array(document["mean"]),
-            np.array(document["modes"]),
-            float(document["noise"]),
-            np.array(document["step_mm"]),
-        )
+        """The shipped prior, read once a process, or one written by ``spinelift simulate fit-prior``."""
+        return _shipped() if path is None else _parse(path.read_text(encoding="utf-8"))
 
     def sample(self, rng: np.random.Generator, *, spread: float = 1.0) -> Float:
         """Features [48] of a random spine; ``spread`` multiplies the standard deviations."""
@@ -84,6 +78,21 @@ class ShapePrior:
         step *= (self.step_mm * np.exp(length / 100) * scale)[:, None]
         out = np.concatenate([np.zeros((1, 3)), np.cumsum(step, 0)])
         return np.asarray(out - out.mean(0))
+
+
+@cache
+def _shipped() -> ShapePrior:
+    return _parse((resources.files("spinelift.simulate") / PARAMETERS).read_text(encoding="utf-8"))
+
+
+def _parse(text: str) -> ShapePrior:
+    document = json.loads(text)
+    return ShapePrior(
+        np.array(document["mean"]),
+        np.array(document["modes"]),
+        float(document["noise"]),
+        np.array(document["step_mm"]),
+    )
 
 
 def features_of(centres: Float, step_mm: Float) -> Float:

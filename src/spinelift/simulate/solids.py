@@ -77,12 +77,8 @@ def shell(
     inner = mesh.vertices - mesh.normals * np.reshape(thickness_mm, (-1, 1))
     return [
         Solid(name, mesh.vertices, mesh.faces, cortex, displaces, density),
-        _core(name, inner, mesh, cortex, core, density),
+        CoreSolid(name, inner, mesh.faces, core, cortex, density),
     ]
-
-
-def _core(name: str, inner: Float, mesh: Mesh, cortex: Tissue, core: Tissue, density: float) -> Solid:
-    return CoreSolid(name, inner, mesh.faces, core, cortex, density)
 
 
 @dataclass(frozen=True)
