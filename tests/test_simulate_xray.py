@@ -16,7 +16,7 @@ PLAIN = {
     "lean_gain": 0.0,
     "fat_gain": 0.0,
     "gamma": 1.0,
-    "white": 1.2,
+    "shown": 1 / 1.2,
 }
 
 

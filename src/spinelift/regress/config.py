@@ -105,6 +105,9 @@ class RegressorConfig(Config):
     loss: LossConfig = LossConfig()
     optim: OptimConfig
     loop: LoopConfig
+    freeze_locator: bool = Field(
+        default=False, description="leave what finds the spine as `init_from` has it"
+    )
     init_from: str | None = Field(
         default=None, description="safetensors to start from (a run's or a bundle's)"
     )

@@ -113,6 +113,8 @@ def train_regressor(
     model = make_network(config.network, mean, load=config.init_from is None and not resume)
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
+    if config.freeze_locator and isinstance(model, RowsRegressor):
+        model.locate.requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
     task = RegressorTask(config, train, held_out, model)
     outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="regressor")

@@ -61,7 +61,7 @@ def sample_composition(physique: Physique, rng: np.random.Generator) -> Float:
     """
     z = physique.density_z
     age = (physique.age - 60) / 10
-    trabecular = 0.125 * np.exp(0.22 * z - 0.12 * age + rng.normal(0, 0.15))
+    trabecular = 0.15 * np.exp(0.22 * z - 0.12 * age + rng.normal(0, 0.15))
     cortex = 1.15 * np.exp(0.12 * z - 0.05 * age + rng.normal(0, 0.1))
     table = np.zeros((len(Tissue), len(MATERIALS)))
     table[Tissue.FAT] = 0, 0.14, 0.80

@@ -80,7 +80,8 @@ def take_scan(
     spacing = Spacing(height / rows, width / cols)
     x0 = body.spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * spacing.col_mm
     view = View(rows, cols, float(x0), float(z0), spacing.col_mm, spacing.row_mm)
-    bone, tissue = acquire(project_front(body, view), scanner, rng)
+    trunk = slice(*(int((end[2] - view.z0) / view.dz) for end in (top, bottom)))
+    bone, tissue = acquire(project_front(body, view), scanner, rng, trunk=trunk)
     z, mm = body.spine.curves_mm()
     centres = body.spine.centres - np.array([view.u0, 0.0, view.z0])
     centres[:, 1] += np.interp(body.spine.centres[8, 2], z, mm[Curve.SAGITTAL]) - centres[8, 1]

@@ -49,7 +49,7 @@ def place_skeleton(
     s = physique.scale * rng.normal(1.0, 0.02)
     deep = smooth_frames(spine.frames, 3.0)
     solids: list[Solid] = []
-    rib_cortex = float(np.exp(rng.normal(np.log(0.42), 0.35)))
+    rib_cortex = float(np.exp(rng.normal(np.log(0.7), 0.35)))
     breath, spread = rng.normal(0, 3.0), np.array([s * rng.normal(1, 0.04), s * rng.normal(1, 0.07), s])
     for side, sign in (("L", 1), ("R", -1)):
         for i in range(12):
@@ -156,7 +156,12 @@ def _sternum(cage: Mesh, s: float, rng: np.random.Generator) -> list[Solid]:
     thick = np.full(9, 6.0 * s) * rng.normal(1, 0.1)
     mesh = loft_mesh(np.stack([x, y, z], 1), np.stack([half, thick], 1), segments=20, exponent=2.6)
     return shell(
-        "sternum", mesh, 0.7, cortex=Tissue.CORTEX, core=Tissue.RIB_TRABECULAR, displaces=Tissue.MUSCLE
+        "sternum",
+        mesh,
+        float(np.exp(rng.normal(np.log(0.9), 0.3))),
+        cortex=Tissue.CORTEX,
+        core=Tissue.RIB_TRABECULAR,
+        displaces=Tissue.MUSCLE,
     )
 
 

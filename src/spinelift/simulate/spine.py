@@ -131,7 +131,7 @@ def sample_shape(prior: ShapePrior, physique: Physique, rng: np.random.Generator
         coronal = coronal + _scoliotic_tilt(rng)
     # Straighten the lean of the whole, then lay the person down a little askew.
     coronal = coronal - coronal.mean() + rng.normal(0, 1.5)
-    sagittal = sagittal - sagittal.mean() + rng.normal(0.3, 2.6)
+    sagittal = sagittal - sagittal.mean() + rng.normal(0.8, 2.6)
     # Lordosis of normal supine adults is 27 ± 14 degrees, of the CT patients 22 ± 11 (method.md).
     sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(4, 5)
     length_scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)

@@ -14,6 +14,9 @@ from spinelift.simulate.spine import PosedSpine
 
 Float = NDArray[np.float64]
 
+SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
+"""Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""
+
 
 @dataclass(frozen=True)
 class VertebraStyle:
@@ -25,6 +28,7 @@ class VertebraStyle:
     arch_slope: float
     spinous_length: float
     spinous_lean: float
+    spinous_droop: float
     transverse_length: float
     transverse_slope: float
     transverse_thickness: float
@@ -33,9 +37,11 @@ class VertebraStyle:
     lipping: float
     waves: Float
     cortex_body_mm: float
+    endplate: float
     cortex_arch_mm: float
     pillar: float
     facets: float
+    spinous: float
     arch_shift: float
     shifts: Float
     density: float
@@ -48,14 +54,21 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     def both(person: float, level: float) -> Float:
         return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
 
-    length, width, height = 1 + both(0.12, 0.03), 1 + both(0.05, 0.03), 1 + both(0.05, 0.04)
-    ramp = np.linspace(-1, 1, N_LEVELS)
-    slope, spinous = both(0.14, 0.035) + rng.normal(0, 0.06) * ramp, 1 + both(0.08, 0.08)
+    def along(common: float, slow: float, level: float) -> Float:
+        """The same, and a part that changes slowly from level to level."""
+        return both(common, level) + rng.normal(0, slow, 3) @ waves
+
+    waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
+    length, width, height = 1 + along(0.12, 0.06, 0.03), 1 + along(0.05, 0.03, 0.03), 1 + both(0.05, 0.04)
+    slope, spinous = along(0.14, 0.07, 0.035), 1 + along(0.08, 0.05, 0.08)
+    droop = along(0.12, 0.08, 0.06)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
-    facets = 0.42 * np.exp(both(0.35, 0.1))
-    arch_shift = both(2.2, 0.5) + rng.normal(0, 1.0) * ramp
+    chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the chest, 0 in the loin
+    facets = (0.5 - 0.22 * chest) * np.exp(along(0.4, 0.15, 0.1))
+    spinous_mass = 0.22 * np.exp(along(0.6, 0.3, 0.15))
+    arch_shift = along(2.2, 1.0, 0.5)
     shifts = rng.normal(0, [1.0, 2.0, 2.5], (3, 3))
-    pillar = np.clip(0.75 + both(0.25, 0.1), 0.1, 1.4)
+    pillar = np.clip((0.75 - 0.45 * chest) * np.exp(along(0.35, 0.15, 0.1)), 0.05, 1.6)
     slim = 0.55 + both(0.12, 0.05)
     wedge = morphometry.WEDGE + both(0.015, 0.015)
     concavity = np.abs(0.08 + both(0.03, 0.02))
@@ -63,8 +76,9 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
     fractured = rng.random(N_LEVELS) < np.exp(-4.6 + 0.4 * age)
     wedge += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
     concavity += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
-    body, arch = np.exp(both(0.3, 0.06)), np.exp(both(0.28, 0.1))
-    density = np.exp(both(0.0, 0.06) + rng.normal(0, 0.2) * np.linspace(-1, 1, N_LEVELS))
+    body, arch = np.exp(both(0.3, 0.06)), np.exp(along(0.28, 0.12, 0.08))
+    endplate = 1.5 * np.exp(both(0.3, 0.1))
+    density = np.exp(0.15 * chest + along(0.0, 0.12, 0.05))
     return [
         VertebraStyle(
             float(length[i]),
@@ -73,6 +87,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
             float(slope[i]),
             float(spinous[i]),
             float(lean[i]),
+            float(droop[i]),
             float(reach[i]),
             float(rise[i]),
             float(np.clip(slim[i], 0.3, 1.0)),
@@ -80,10 +95,12 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
             float(concavity[i]),
             float(lipping[i]),
             rng.normal(0, 0.35, (3, 3, 3)),
-            float(0.24 * body[i]),
-            float(1.15 * arch[i]),
+            float(0.28 * body[i]),
+            float(endplate[i]),
+            float((1.1 - 0.5 * chest[i]) * arch[i]),
             float(pillar[i]),
             float(facets[i]),
+            float(spinous_mass[i]),
             float(arch_shift[i]),
             shifts + rng.normal(0, 0.4, shifts.shape),
             float(density[i]),
@@ -137,7 +154,7 @@ def morph(
         reach = reach + arm * (style.transverse_thickness - 1) * (reach - middle)
     au = au + spinous * style.spinous_lean * behind
     az = z * pitch * style.posterior_height + style.arch_slope * reach + style.arch_shift
-    az = az + style.transverse_slope * beyond
+    az = az + style.transverse_slope * beyond + style.spinous_droop * spinous * np.maximum(behind - 16, 0.0)
     arch = np.stack([au, d / 2 + reach, az], 1)
     out = np.stack([bu, bv, bz], 1) * (1 - back[:, None]) + arch * back[:, None]
     # Slow, small waves over the whole bone.
@@ -153,15 +170,17 @@ def _step(x: Float, width: float) -> Float:
 def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
     """Thickness of the cortex at points [n, 3] of a vertebra in its own frame, mm [n].
 
-    Thin around the body and on the transverse processes, thick where the joints bear: pedicles, articular
-    processes and the pillars between them.
+    Thin around the body and on the transverse processes, thicker at the endplates, thick where the joints
+    bear: pedicles, articular processes and the pillars between them.
     """
     across = np.abs(local[:, 0])
     behind = np.clip((local[:, 1] - size[1] / 2) / 5 + 0.5, 0, 1)
     pillar = np.exp(-(((across - 0.33 * size[0]) / 6.5) ** 2))
     arm = _step(across - 0.52 * size[0], 2.0)
     arch = style.cortex_arch_mm * (0.45 + style.pillar * pillar) * (1 - 0.7 * arm)
-    return np.asarray(style.cortex_body_mm * (1 - behind) + arch * behind)
+    end = _step(np.abs(local[:, 2]) - 0.4 * size[2], 0.6)
+    body = style.cortex_body_mm * (1 + (style.endplate - 1) * end)
+    return np.asarray(body * (1 - behind) + arch * behind)
 
 
 def place_vertebrae(
@@ -189,13 +208,14 @@ def place_vertebrae(
         )
         pitch = float(steps[i])
         solids += _arch_masses(
-            f"arch_{i}", spine.centres[i], spine.frames[i], spine.size[i], pitch, style, rng
+            f"arch_{i}", i, spine.centres[i], spine.frames[i], spine.size[i], pitch, style, rng
         )
     return solids
 
 
 def _arch_masses(
     name: str,
+    level: int,
     centre: Float,
     frame: Float,
     size: Float,
@@ -204,7 +224,8 @@ def _arch_masses(
     rng: np.random.Generator,
 ) -> list[Solid]:
     """What makes real arches a chain from level to level and the template lacks: articular processes that
-    reach past the discs above and below, and laminae that overlap like shingles.
+    reach past the discs above and below, laminae that overlap like shingles, and the dense spinous process,
+    which from the front is seen along its whole length.
 
     Ellipsoids in the vertebra's own frame; ``pitch`` is the distance to the next vertebra, mm.
     """
@@ -217,8 +238,12 @@ def _arch_masses(
         bumps.append(((side * (u + 2.5), v - 3, -0.42 * pitch), (4.8, 5.0, 0.24 * pitch)))
         bumps.append(((side * u * 0.5, v + 6, 0.18 * pitch), (0.42 * u, 3.2, 0.36 * pitch)))
     out = []
+    droop = SPINOUS_DROOP[level] + style.spinous_droop
+    long = 0.36 * morphometry.SPINOUS_LENGTH[level] * style.spinous_length / np.hypot(1, droop)
+    bumps.append(((0.0, v + 4 + long, 0.2 * pitch + long * droop), (2.7, long, 0.2 * pitch)))
     for kind, (place, radii) in enumerate(bumps):
-        move = style.shifts[kind % 3] * np.array([np.sign(place[0]), 1.0, 1.0])
+        joint = kind < 6
+        move = style.shifts[kind % 3 if joint else 2] * np.array([np.sign(place[0]), 1.0, 1.0])
         at = (
             move
             + np.array(place) * np.exp(rng.normal(0, 0.05, 3))
@@ -226,7 +251,9 @@ def _arch_masses(
         )
         at[2] += slope * (at[1] - size[1] / 2) + style.arch_shift
         points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
-        strength = style.facets * float(np.exp(rng.normal(0, 0.15)))
+        if not joint:
+            points[:, 2] += droop * (points[:, 1] - at[1])
+        strength = (style.facets if joint else style.spinous) * float(np.exp(rng.normal(0, 0.15)))
         out.append(
             Solid(name, centre + points @ frame.T, faces, Tissue.SPINE_CORTEX, Tissue.MUSCLE, strength)
         )

@@ -53,7 +53,16 @@ def smooth_field(n: int, cells: tuple[int, int], size: tuple[int, int], generato
 
 
 def local_mean(x: Tensor, window: int) -> Tensor:
-    """Mean over ``window`` × ``window`` pixels (odd), as two passes; [B, 1, H, W]."""
-    p = window // 2
-    x = F.avg_pool2d(x, (window, 1), 1, (p, 0), count_include_pad=False)
-    return F.avg_pool2d(x, (1, window), 1, (0, p), count_include_pad=False)
+    """Mean over ``window`` × ``window`` pixels (odd; those inside the image), [B, 1, H, W].
+
+    As two matrix products, which on a CPU take a tenth of the time of a pooling layer.
+    """
+    down, across = (_averaging(n, window) for n in x.shape[2:])
+    return down @ x @ across.T
+
+
+def _averaging(size: int, window: int) -> Tensor:
+    """Matrix [size, size] whose rows average the ``window`` nearest places that exist."""
+    at = torch.arange(size)
+    near = ((at[:, None] - at[None]).abs() <= window // 2).float()
+    return near / near.sum(1, keepdim=True)
