@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "spinelift"
-SEGMENT_IN_USE = {"__init__.py", "canonical.py", "postprocess.py"}
+SEGMENT_IN_USE = {"__init__.py", "canonical.py", "postprocess.py", "mri.py"}
 HEAVY = ("torch", "numba", "zarr", "matplotlib", "trimesh", "timm", "monai", "safetensors", "myo_sim", "onnx")
 
 

@@ -7,11 +7,24 @@ import numpy as np
 from spinelift.align.plane import PlaneMask
 from spinelift.align.projection import project_mask
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
-from spinelift.geometry import PixelGrid
+from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io.dixon_volume import DixonVolume
 from spinelift.io.nifti_labels import LabelScheme, read_spine_labels
 from spinelift.io.picture import read_picture
 from spinelift.io.scan import DxaScan
+from spinelift.segment.canonical import GRID_MM
+from spinelift.segment.postprocess import SpineLocation
+
+
+def located_mask(location: SpineLocation) -> PlaneMask:
+    """The mask of a spine that the segmenter found, in the scan's mm, cut at its two ends."""
+    grid = location.grid
+    corner = grid.canonical_to_mm(np.zeros(2))
+    shape = (location.mask.shape[0], location.mask.shape[1])
+    plane = PixelGrid((float(corner[0]), float(corner[1])), Spacing(GRID_MM, GRID_MM), shape)
+    z = plane.to_mm(np.stack([np.arange(shape[0]), np.zeros(shape[0])], 1))[:, 1]
+    inside = np.minimum(z - location.top_xz_mm[1], location.bottom_xz_mm[1] - z) / GRID_MM + 0.5
+    return PlaneMask((location.mask * np.clip(inside, 0, 1)[:, None]).astype(np.float32), plane)
 
 
 def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:

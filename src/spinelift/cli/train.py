@@ -85,6 +85,42 @@ def segmenter(
     typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
 
 
+@app.command("mri-segmenter")
+def mri_segmenter(
+    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on: folders mri/ and truth/.")],
+    val: Annotated[Path, typer.Option(help="Another one, of other people, to measure on.")],
+    out: Out,
+    config: ConfigPath = "mri_segmenter.yaml",
+    resume: Resume = False,
+    max_minutes: Minutes = None,
+    threads: Threads = None,
+) -> None:
+    """Train the networks that find the spine in a Dixon MRI, and measure them on unseen people.
+
+    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
+    """
+    require_train_extra()
+    from spinelift.cli.progress import progress
+    from spinelift.segment.mri_config import MriSegmenterConfig
+    from spinelift.segment.mri_data import load_people
+    from spinelift.segment.mri_evaluate import evaluate_cohort
+    from spinelift.segment.mri_train import train_mri_segmenter, write_card
+
+    chosen = MriSegmenterConfig.load(config)
+    chosen = chosen.model_copy(update={"loop": _override(chosen.loop, max_minutes, threads)})
+    with progress("reading archives", len(list((cohort / "truth").glob("*.json")))) as tick:
+        people = load_people(cohort, out / "cache" / "train", tick=tick)
+    held_out = load_people(val, out / "cache" / "val")
+    outcome = train_mri_segmenter(
+        chosen, people=people, held_out=held_out, source=[cohort], out=out, resume=resume
+    )
+    metrics = evaluate_cohort(val, out)
+    write_card(out, people=len(people), metrics=metrics)
+    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min → {out}")
+    for name, value in metrics.items():
+        typer.echo(f"{name:28} {value}")
+
+
 @app.command()
 def bundle(
     regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],

@@ -1,0 +1,94 @@
+"""The six curves of a pair: coronal ones from the DXA's mask, sagittal ones from the aligned MRI's."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_smoothing_spline
+
+from spinelift.align.plane import PlaneMask
+from spinelift.curves import CORONAL, SpineCurves
+from spinelift.curves.masks import coronal_from_edges, mask_edges
+from spinelift.curves.spine_curves import resample_rows
+from spinelift.errors import NoSpineError
+from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
+from spinelift.io.dixon_volume import GRID_MM
+from spinelift.segment.mri import MriSpine
+
+Float = NDArray[np.float64]
+MIN_COVERED = 0.85
+"""Least share of the DXA's spine, by height, that the MRI's must hold."""
+LEVEL = 0.3
+"""Front and back lie where the cross-section is this share of its full width."""
+LEVEL_REACH = float(np.sqrt(1 - LEVEL**2))
+"""Where that is on an ellipse, as a share of its half depth."""
+SMOOTHING = 2.0
+"""Penalty on the squared second derivative, z in units of 10 mm; as for coronal curves."""
+TRIM_ROWS = 3
+"""Rows at each end of a mask that are corners, not edges."""
+
+
+def sagittal_edges(spine: MriSpine) -> Float:
+    """Points of the MRI's column, row by row [n, 5]: x, z of its middle, front, centre and back y, mm."""
+    rows = np.flatnonzero(spine.mask.any((1, 2)))
+    width = spine.mask[rows].sum(2, dtype=np.float64)
+    _, y0, z0 = spine.origin_mm
+    front, back = np.empty(len(rows)), np.empty(len(rows))
+    for k, profile in enumerate(width):
+        level = LEVEL * np.sort(profile)[-3:].mean()
+        inside = np.flatnonzero(profile >= level)
+        low, high = int(inside[0]), int(inside[-1])
+        before = profile[low - 1] if low else 0.0
+        after = profile[high + 1] if high + 1 < len(profile) else 0.0
+        front[k] = low - (profile[low] - level) / max(profile[low] - before, 1e-9)
+        back[k] = high + (profile[high] - level) / max(profile[high] - after, 1e-9)
+    middle, half = (front + back) / 2, (back - front) / 2 / LEVEL_REACH
+    y = y0 + GRID_MM * np.stack([middle - half, middle, middle + half], 1)
+    x = np.interp(z0 + GRID_MM * rows, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
+    return np.column_stack([x, z0 + GRID_MM * rows, y])
+
+
+def curves_of_pair(
+    dxa: PlaneMask, frame: SpineFrame, spine: MriSpine, transform: RigidTransform2D
+) -> SpineCurves:
+    """Six curves by height in the crop of the DXA.
+
+    Parameters
+    ----------
+    dxa
+        Spine mask of the DXA in the scan's mm.
+    frame
+        The crop, as it would be cut for a prediction.
+    spine
+        The MRI's column.
+    transform
+        From MRI to DXA (x, z); it turns the 3D spine about the front-back axis, without scaling.
+
+    Raises
+    ------
+    NoSpineError
+        The DXA's mask is empty, or the MRI's column covers too little of it.
+    """
+    edges = mask_edges(dxa.values, dxa.grid.spacing)
+    if edges is None:
+        raise NoSpineError(
+            found="an empty spine mask of the DXA", expected="T1 to L5", do="Leave this pair out."
+        )
+    z, coronal = coronal_from_edges(edges)
+    x0, z0 = dxa.grid.origin_mm
+    mm = np.empty((6, SPINE_ROWS))
+    mm[CORONAL] = resample_rows(z + z0, coronal + x0, frame.z_mm)
+    points = sagittal_edges(spine)
+    height = transform.apply(points[:, :2])[:, 1]
+    first, last = frame.z_mm[[0, -1]]
+    covered = max(0.0, min(height[-1], last) - max(height[0], first)) / (last - first)
+    if covered < MIN_COVERED:
+        raise NoSpineError(
+            found=f"an MRI whose spine covers {100 * covered:.0f} % of the DXA's",
+            expected=f"at least {100 * MIN_COVERED:.0f} %",
+            do="Check the alignment, or leave this pair out.",
+        )
+    core = slice(TRIM_ROWS, len(height) - TRIM_ROWS)
+    even = np.linspace(height[core][0], height[core][-1], SPINE_ROWS)
+    for k in range(3):
+        smooth = make_smoothing_spline(height[core] / 10, points[core, 2 + k], lam=SMOOTHING)(even / 10)
+        mm[3 + k] = resample_rows(even, smooth, frame.z_mm)
+    return SpineCurves.from_mm(mm, frame)

@@ -1,0 +1,259 @@
+"""The spine in a stitched Dixon MRI: 2.5D slices → column T1 to L5 and its centre line; no torch.
+
+Two networks. The first sees three adjacent axial slices at a time (paper: n - 1, n, n + 1) in a window about
+the middle of the body, and gives the column's cross-section and a few features of the slice. The second
+reads the features of all slices in order and says at which height T1 begins and L5 ends, which no single
+slice shows well.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spinelift.errors import BundleError, NoSpineError
+from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+
+WINDOW = 96
+"""Rows (front to back) and columns (right to left) of the window, voxels of 2 mm."""
+CHANNELS = 6
+"""Water of slices n - 1, n, n + 1, then fat of the same."""
+SLICES_ONNX, ENDS_ONNX, CARD = "mri_slices.onnx", "mri_ends.onnx", "mri_segmenter.json"
+FORMAT = 1
+MIN_HEIGHT_MM, MAX_HEIGHT_MM = 250.0, 700.0
+"""Heights of T1 to L5 that are believed."""
+CONSISTENT = 0.3
+"""Least probability of an end's best height, with its neighbours of 20 mm, without a warning."""
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class MriSpine:
+    """The spine of one MRI.
+
+    Parameters
+    ----------
+    mask
+        uint8 [z, y, x] on the volume's grid: bodies and discs from T1's upper to L5's lower endplate, one
+        connected column.
+    centre_line_mm
+        [n, 3]: x, y, z of its middle in each row, project axes (z to the feet).
+    top_mm, bottom_mm
+        Heights z of its ends.
+    origin_mm
+        (x, y, z) of the centre of voxel (0, 0, 0) of the mask.
+    warnings
+        What a reader of the result ought to know.
+    """
+
+    mask: NDArray[np.uint8]
+    centre_line_mm: Float
+    top_mm: float
+    bottom_mm: float
+    origin_mm: tuple[float, float, float]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_mask(
+        cls, mask: NDArray[np.generic], volume: DixonVolume, warnings: tuple[str, ...] = ()
+    ) -> "MriSpine":
+        """A column made elsewhere, such as ``io.nifti_labels.SpineLabels.mask``, on the volume's grid.
+
+        Raises
+        ------
+        NoSpineError
+            It is empty, or too short.
+        """
+        column = _largest(np.asarray(mask) > 0)
+        rows = np.flatnonzero(column.any((1, 2)))
+        height = GRID_MM * len(rows)
+        if not MIN_HEIGHT_MM <= height <= MAX_HEIGHT_MM:
+            raise NoSpineError(
+                found=f"a spine {height:.0f} mm high in the MRI",
+                expected=f"T1 to L5, {MIN_HEIGHT_MM:.0f} to {MAX_HEIGHT_MM:.0f} mm",
+                do="Look at the images, or give a segmentation made elsewhere.",
+            )
+        x0, y0, z0 = volume.origin_mm
+        weight = column[rows].astype(np.float64)
+        area = weight.sum((1, 2))
+        y = (weight.sum(2) @ np.arange(column.shape[1])) / area
+        x = (weight.sum(1) @ np.arange(column.shape[2])) / area
+        line = np.stack([x0 + GRID_MM * x, y0 + GRID_MM * y, z0 + GRID_MM * rows], 1)
+        line[:, :2] = ndimage.gaussian_filter1d(line[:, :2], 2.0, axis=0, mode="nearest")
+        ends = z0 + GRID_MM * (rows[[0, -1]] + np.array([-0.5, 0.5]))
+        return cls(column.astype(np.uint8), line, float(ends[0]), float(ends[1]), volume.origin_mm, warnings)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a volume that the network sees: first row and column, and both contrasts.
+
+    ``pixels`` is uint8 [2, z, WINDOW, WINDOW]: water and fat, 100 being the brightness of the bright tenth.
+    """
+
+    y0: int
+    x0: int
+    pixels: NDArray[np.uint8]
+
+
+def window_of(volume: DixonVolume) -> Window:
+    """Cut the window about the middle of the trunk, padded where the volume ends."""
+    first, last = volume.rows
+    total = volume.water[first:last:4] + volume.fat[first:last:4]
+    inside = total > 0.15 * max(float(np.percentile(total, 98)), 1e-6)
+    y0, x0 = (
+        round(float(inside.sum(axes) @ np.arange(n) / max(inside.sum(), 1))) - WINDOW // 2
+        for axes, n in (((0, 2), total.shape[1]), ((0, 1), total.shape[2]))
+    )
+    y0 += 8  # the spine lies behind the middle
+    bright = max(float(np.percentile(total[inside], 90)), 1e-6) if inside.any() else 1.0
+    pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
+    target, source = zip(
+        *(_overlap(o, n) for o, n in ((y0, total.shape[1]), (x0, total.shape[2]))), strict=True
+    )
+    for k, contrast in enumerate((volume.water, volume.fat)):
+        grey = contrast[:, source[0], source[1]] * (100.0 / bright)
+        pixels[k][:, target[0], target[1]] = np.clip(np.rint(grey), 0, 255)
+    return Window(y0, x0, pixels)
+
+
+def _overlap(start: int, size: int) -> tuple[slice, slice]:
+    """Where a window from ``start`` on meets 0..size: places in the window, and in the whole."""
+    low, high = max(start, 0), min(start + WINDOW, size)
+    return slice(low - start, high - start), slice(low, high)
+
+
+def triples(pixels: NDArray[np.uint8], rows: NDArray[np.integer]) -> Float32:
+    """Window pixels [2, z, h, w] → network input [n, 6, h, w] of the slices ``rows``."""
+    near = np.clip(rows[:, None] + np.array([-1, 0, 1]), 0, pixels.shape[1] - 1)
+    stack = np.concatenate([pixels[0][near], pixels[1][near]], 1)
+    return np.asarray(stack, np.float32) / 100.0
+
+
+@dataclass(frozen=True)
+class MriSegmenter:
+    """The networks, loaded."""
+
+    version: str
+    _slices: Any = field(repr=False)
+    _ends: Any = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: Path | None = None, *, threads: int = 1) -> "MriSegmenter":
+        """The shipped networks, or those of a folder.
+
+        Raises
+        ------
+        BundleError
+            A file is missing, altered, or of another format.
+        """
+        folder = folder or Path(str(files("spinelift") / "bundles" / "cohort"))
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            if card["format"] != FORMAT:
+                raise _broken(f"format {card['format']} in {CARD}")
+            for name in (SLICES_ONNX, ENDS_ONNX):
+                with (folder / name).open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != card["files"][name]:
+                        raise _broken(f"{name} that is not the one of {CARD}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _broken(f"no whole MRI segmenter in {folder.name} ({error})") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        sessions = [
+            onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
+            for name in (SLICES_ONNX, ENDS_ONNX)
+        ]
+        return cls(str(card["version"]), *sessions)
+
+    def segment(self, volume: DixonVolume) -> MriSpine:
+        """Find the column T1 to L5.
+
+        Raises
+        ------
+        NoSpineError
+            There is none, or it cannot be human.
+        """
+        window = window_of(volume)
+        rows = np.arange(*volume.rows)
+        shares, features = [], []
+        for k in range(0, len(rows), _BATCH):
+            share, feature = self._slices.run(
+                ["mask", "features"], {"image": triples(window.pixels, rows[k : k + _BATCH])}
+            )
+            shares.append(share)
+            features.append(feature)
+        (heat,) = self._ends.run(["heat"], {"features": np.concatenate(features).T[None]})
+        return assemble(np.concatenate(shares), heat[0], rows, window, volume)
+
+
+def assemble(
+    shares: Float32, heat: Float32, rows: NDArray[np.integer], window: Window, volume: DixonVolume
+) -> MriSpine:
+    """Cross-sections [n, h, w] and probabilities of the ends [2, n] of slices ``rows`` → the spine."""
+    ends, sure = zip(*(_peak(h) for h in heat), strict=True)
+    if ends[1] - ends[0] < MIN_HEIGHT_MM / GRID_MM:
+        raise NoSpineError(
+            found=f"ends of the spine {GRID_MM * (ends[1] - ends[0]):.0f} mm apart in the MRI",
+            expected=f"at least {MIN_HEIGHT_MM:.0f} mm",
+            do="Look at the images, or give a segmentation made elsewhere.",
+        )
+    inside = np.zeros(volume.water.shape, np.float32)
+    _, depth, width = volume.water.shape
+    (ty, sy), (tx, sx) = _overlap(window.y0, depth), _overlap(window.x0, width)
+    smooth = ndimage.gaussian_filter1d(shares, 1.0, axis=0, mode="nearest")
+    inside[rows[0] : rows[-1] + 1, sy, sx] = smooth[:, ty, tx]
+    index = np.arange(len(inside)) - rows[0]
+    inside[(index < ends[0] - 0.5) | (index > ends[1] + 0.5)] = 0.0
+    named = zip(("upper end of T1", "lower end of L5"), sure, strict=True)
+    warnings = [f"the {name} is uncertain in the MRI" for name, share in named if share < CONSISTENT]
+    column = _whole(inside)
+    covered = column.any((1, 2))[int(np.ceil(ends[0])) + rows[0] : int(ends[1]) + rows[0] + 1]
+    if covered.mean() < 0.9:
+        warnings.append(f"the spine was found in {100 * covered.mean():.0f} % of its slices only")
+    return MriSpine.from_mask(column, volume, tuple(warnings))
+
+
+def _whole(inside: Float32) -> NDArray[np.bool_]:
+    """One column: the largest piece, closed over faint slices, holes filled."""
+    closed: NDArray[np.bool_] = ndimage.binary_closing(inside >= 0.5, np.ones((5, 1, 1)))
+    column: NDArray[np.bool_] = _largest(np.asarray(np.logical_and(closed, inside >= 0.25)))
+    for z in np.flatnonzero(column.any((1, 2))):
+        column[z] = ndimage.binary_fill_holes(column[z])
+    return column
+
+
+def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    labels, count = ndimage.label(mask)
+    if count <= 1:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(labels == sizes.argmax())
+
+
+def _peak(heat: Float32) -> tuple[float, float]:
+    """Most likely place of a distribution [n], to a fraction, and its share within 10 places of it."""
+    smooth = ndimage.gaussian_filter1d(heat.astype(np.float64), 2.0)
+    k = int(smooth.argmax())
+    near = np.arange(max(k - 10, 0), min(k + 11, len(heat)))
+    share = float(heat[near].sum())
+    return float((heat[near] @ near) / max(share, 1e-9)), share
+
+
+def _broken(found: str) -> BundleError:
+    return BundleError(
+        found=found,
+        expected=f"{CARD}, {SLICES_ONNX} and {ENDS_ONNX} of one training run",
+        do="Train it again with `spinelift train mri-segmenter`, or reinstall spinelift.",
+    )
