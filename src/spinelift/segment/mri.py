@@ -218,7 +218,7 @@ def assemble(
     named = zip(("upper end of T1", "lower end of L5"), sure, strict=True)
     warnings = [f"the {name} is uncertain in the MRI" for name, share in named if share < CONSISTENT]
     column = _whole(inside)
-    covered = column.any((1, 2))[int(np.ceil(ends[0])) + rows[0] : int(ends[1]) + rows[0] + 1]
+    covered = np.asarray(column.any((1, 2)))[int(np.ceil(ends[0])) + rows[0] : int(ends[1]) + rows[0] + 1]
     if covered.mean() < 0.9:
         warnings.append(f"the spine was found in {100 * covered.mean():.0f} % of its slices only")
     return MriSpine.from_mask(column, volume, tuple(warnings))
