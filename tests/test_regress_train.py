@@ -20,6 +20,8 @@ from spinelift.regress.config import RegressorConfig
 from spinelift.regress.network import make_network
 from spinelift.regress.train import load_regressor, predict_pairs, train_regressor
 from spinelift.segment.config import SegmenterConfig
+from spinelift.segment.mri_config import MriSegmenterConfig
+from spinelift.segment.pseudo_config import PseudoLabelConfig
 from spinelift.segment.train import train_segmenter
 from spinelift.training.checkpoint import read_log
 from spinelift.training.config import packaged_configs
@@ -56,7 +58,12 @@ def trained(stores, tmp_path_factory):
 
 @pytest.mark.parametrize("name", packaged_configs())
 def test_every_packaged_config_is_valid(name):
-    kinds = {"segmenter": SegmenterConfig, "align": AlignerConfig}
+    kinds = {
+        "segmenter": SegmenterConfig,
+        "align": AlignerConfig,
+        "mri_segmenter": MriSegmenterConfig,
+        "pseudo_labels": PseudoLabelConfig,
+    }
     kind = next((k for start, k in kinds.items() if name.startswith(start)), RegressorConfig)
     config = kind.load(name)
     if isinstance(config, RegressorConfig) and config.network.kind == "rows":

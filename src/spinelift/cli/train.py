@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from spinelift.cli.train_cohort import pseudo_labels
 from spinelift.errors import MissingExtraError
 
 app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
@@ -50,7 +51,7 @@ def regressor(
     chosen = RegressorConfig.load(config)
     chosen = chosen.model_copy(
         update={
-            "loop": _override(chosen.loop, max_minutes, threads),
+            "loop": override(chosen.loop, max_minutes, threads),
             "init_from": str(init_from) if init_from else chosen.init_from,
         }
     )
@@ -77,7 +78,7 @@ def segmenter(
     chosen = SegmenterConfig.load(config)
     chosen = chosen.model_copy(
         update={
-            "loop": _override(chosen.loop, max_minutes, threads),
+            "loop": override(chosen.loop, max_minutes, threads),
             "init_from": str(init_from) if init_from else chosen.init_from,
         }
     )
@@ -107,7 +108,7 @@ def mri_segmenter(
     from spinelift.segment.mri_train import train_mri_segmenter, write_card
 
     chosen = MriSegmenterConfig.load(config)
-    chosen = chosen.model_copy(update={"loop": _override(chosen.loop, max_minutes, threads)})
+    chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
     with progress("reading archives", len(list((cohort / "truth").glob("*.json")))) as tick:
         people = load_people(cohort, out / "cache" / "train", tick=tick)
     held_out = load_people(val, out / "cache" / "val")
@@ -145,10 +146,13 @@ def bundle(
         )
 
 
+app.command("pseudo-labels")(pseudo_labels)
+
 LoopT = TypeVar("LoopT")
 
 
-def _override(loop: LoopT, max_minutes: float | None, threads: int | None) -> LoopT:
+def override(loop: LoopT, max_minutes: float | None, threads: int | None) -> LoopT:
+    """The loop with another budget or number of threads, where given."""
     update: dict[str, object] = {}
     if max_minutes is not None:
         update |= {"max_seconds": max_minutes * 60, "epochs": None, "steps": None}

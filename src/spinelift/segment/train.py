@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.cohort.store import Scans, load_scans
@@ -20,10 +21,21 @@ from spinelift.training.run import finish_run, read_run_config, start_run
 
 
 class SegmenterTask:
-    """Scans in memory, augmented as they are asked for."""
+    """Scans in memory, augmented as they are asked for.
 
-    def __init__(self, config: SegmenterConfig, train: Scans, validation: Scans, model: Segmenter) -> None:
+    ``rows`` are the scans of ``train`` that make an epoch, as often as they are named; all, once, by default.
+    """
+
+    def __init__(
+        self,
+        config: SegmenterConfig,
+        train: Scans,
+        validation: Scans,
+        model: Segmenter,
+        rows: NDArray[np.intp] | None = None,
+    ) -> None:
         self.config, self.train, self.validation, self._model = config, train, validation, model
+        self.rows = np.arange(len(train)) if rows is None else rows
 
     @property
     def model(self) -> Segmenter:
@@ -31,11 +43,11 @@ class SegmenterTask:
         return self._model
 
     def __len__(self) -> int:
-        return len(self.train)
+        return len(self.rows)
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented scans ``index`` [B]."""
-        rows = index.numpy()
+        rows = self.rows[index.numpy()]
         batch = ScanBatch(
             torch.from_numpy(self.train.image[rows]).float()[:, None],
             torch.from_numpy(self.train.mask[rows]).float()[:, None],
@@ -76,16 +88,31 @@ def train_segmenter(
 ) -> Outcome:
     """Train, or go on training; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     train, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    start_run(config, config.loop, out, resume=resume, train=len(train), validation=len(held_out))
+    return fit_segmenter(config, train, held_out, data=data, out=out, resume=resume)
+
+
+def fit_segmenter(
+    config: SegmenterConfig,
+    train: Scans,
+    held_out: Scans,
+    *,
+    data: Sequence[Path],
+    out: Path,
+    resume: bool = False,
+    rows: NDArray[np.intp] | None = None,
+) -> Outcome:
+    """Train on scans in memory; ``data`` names where they come from, ``rows`` as of ``SegmenterTask``."""
+    examples = len(train) if rows is None else len(rows)
+    start_run(config, config.loop, out, resume=resume, train=examples, validation=len(held_out))
     torch.manual_seed(config.loop.seed)
     model = Segmenter(config.network)
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
     model = model.to(memory_format=torch.channels_last)
-    task = SegmenterTask(config, train, held_out, model)
+    task = SegmenterTask(config, train, held_out, model, rows)
     outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="segmenter")
     finish_run(
-        out, outcome, data=data, people=len(np.unique(train.eid)), examples=len(train), seed=config.loop.seed,
+        out, outcome, data=data, people=len(np.unique(train.eid)), examples=examples, seed=config.loop.seed,
         init_from=config.init_from,
     )  # fmt: skip
     return outcome

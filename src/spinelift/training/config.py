@@ -95,6 +95,11 @@ class LoopConfig(Config):
     checkpoint_seconds: float = 120.0
     log_every: PositiveInt = 50
 
+    def longer(self, factor: int) -> Self:
+        """The same with every limit ``factor`` times as large."""
+        limits = {"epochs": self.epochs, "steps": self.steps, "max_seconds": self.max_seconds}
+        return self.model_copy(update={k: v and v * factor for k, v in limits.items()})
+
     @model_validator(mode="after")
     def _ends(self) -> Self:
         if self.epochs is None and self.steps is None and self.max_seconds is None:

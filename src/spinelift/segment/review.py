@@ -1,0 +1,141 @@
+"""The folder through which a person corrects masks, with any painting tool or 3D Slicer.
+
+``to_do/<row>_<eid>_scan.png`` is a scan, ``to_do/<row>_<eid>_mask.png`` its mask, white inside, of the same
+size. A mask that is right, or has been made right, belongs into ``done/`` under the same name. A black one
+says that the scan is of no use.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from spinelift.curves.masks import ends_of, largest_component, mask_edges
+from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
+from spinelift.geometry import Spacing
+from spinelift.io.picture import read_picture
+from spinelift.segment.canonical import GRID_SHAPE
+
+TO_DO, DONE = "to_do", "done"
+MIN_ROWS = 100
+"""Least height of a painted spine, canonical px (240 mm)."""
+MAX_SHARE = 0.08
+"""Largest share of the picture that a spine can fill; an adult's fills 1 to 2 %."""
+README = """Masks of the spine to look at.
+
+to_do/ holds pairs of pictures of one size: *_scan.png, and *_mask.png, white from T1's upper endplate to
+L5's lower endplate. Correct the mask with any painting tool, or in 3D Slicer (load both, edit, save as PNG),
+and put it into done/ under the name that it has. Move it there as it is if it is right. Make it all black if
+the scan is of no use. Then run the same command again with --resume.
+"""
+_NAME = re.compile(r"(\d+)_\d+_mask\.(png|tif|tiff)", re.IGNORECASE)
+_PX = Spacing(1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A person's mask of the scan ``row``, uint8 0/1 [832, 320], and its ends [2, 2] (row, col).
+
+    ``mask`` is None where the scan is of no use.
+    """
+
+    row: int
+    mask: NDArray[np.uint8] | None
+    ends: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Review:
+    """What was found in ``done``: corrections, and files that could not be read with the reason."""
+
+    corrections: tuple[Correction, ...]
+    problems: tuple[str, ...]
+
+
+def mask_name(row: int, eid: int) -> str:
+    """Name of the mask of a scan."""
+    return f"{row:06d}_{eid}_mask.png"
+
+
+def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+    """Put a scan [832, 320] and its mask 0/1 into ``to_do``; the mask appears last, and whole."""
+    (folder / TO_DO).mkdir(parents=True, exist_ok=True)
+    (folder / DONE).mkdir(exist_ok=True)
+    (folder / "README.txt").write_text(README, encoding="utf-8")
+    name = mask_name(row, eid)
+    _write(folder / TO_DO / name.replace("_mask", "_scan"), image)
+    _write(folder / TO_DO / name, np.where(mask > 0, 255, 0).astype(np.uint8))
+
+
+def waiting(folder: Path) -> list[int]:
+    """Rows whose masks lie in ``to_do`` and not in ``done``."""
+    return sorted(_rows(folder / TO_DO).keys() - _rows(folder / DONE).keys())
+
+
+def read_corrections(folder: Path, scans: int) -> Review:
+    """Read every mask in ``done``; what cannot be read is told and left where it is."""
+    corrections, problems = [], []
+    for row, path in sorted(_rows(folder / DONE).items()):
+        try:
+            if row >= scans:
+                raise ConfigError(found=f"row {row}", expected=f"one below {scans}", do="Keep the name.")
+            corrections.append(_correction(row, path))
+        except (SpineliftError, OSError) as error:
+            problems.append(f"{path.name}: {error}")
+    return Review(tuple(corrections), tuple(problems))
+
+
+def ends_of_mask(mask: NDArray[np.generic]) -> NDArray[np.float32]:
+    """(row, col) of both ends of one connected mask, canonical px [2, 2]."""
+    edges = mask_edges(np.asarray(mask, np.float64), _PX)
+    if edges is None:
+        raise UnsupportedImageError(
+            found="an empty mask", expected="a spine from T1 to L5", do="Paint the whole spine."
+        )
+    return np.array([(z, x) for x, z in ends_of(edges)], np.float32)
+
+
+def _correction(row: int, path: Path) -> Correction:
+    pixels = read_picture(path.read_bytes())
+    if pixels.shape != GRID_SHAPE:
+        raise UnsupportedImageError(
+            found=f"a mask of {pixels.shape[0]} × {pixels.shape[1]} pixels",
+            expected=f"{GRID_SHAPE[0]} × {GRID_SHAPE[1]}, as the scan has",
+            do="Paint on the scan's own pixels, and save without scaling.",
+        )
+    if pixels.max() == 0:
+        return Correction(row, None, np.zeros((2, 2), np.float32))
+    mask = largest_component(pixels >= pixels.max() / 2)
+    height = int(np.ptp(np.flatnonzero(mask.any(1)))) + 1
+    if height < MIN_ROWS or mask.mean() > MAX_SHARE:
+        raise UnsupportedImageError(
+            found=f"a mask {height} pixels high that fills {100 * mask.mean():.1f} % of the picture",
+            expected=f"T1 to L5 in one piece, at least {MIN_ROWS} pixels and at most {100 * MAX_SHARE:.0f} %",
+            do="Paint the whole spine, or make the mask all black if the scan is of no use.",
+        )
+    return Correction(row, mask.astype(np.uint8), ends_of_mask(mask))
+
+
+def _rows(folder: Path) -> dict[int, Path]:
+    """Row → mask in a folder; of several the one that was changed last."""
+    found: dict[int, Path] = {}
+    files: Sequence[Path] = (
+        sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []
+    )
+    for path in files:
+        if match := _NAME.fullmatch(path.name):
+            found[int(match[1])] = path
+    return found
+
+
+def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, "PNG")
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data.getvalue())
+    part.replace(path)
