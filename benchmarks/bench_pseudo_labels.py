@@ -1,9 +1,9 @@
-"""The pseudo-label loop on simulated people of whom 5 % are labelled, beside 5 % and all labels without a loop.
+"""The pseudo-label loop on simulated people of whom 5 % are labelled, beside 5 % and all labels alone.
 
 Run: python benchmarks/bench_pseudo_labels.py LABELLED UNLABELLED UNSEEN OUT [STEPS]
 
-The three are stores of ``spinelift simulate training --whole-body``; the masks of UNLABELLED are hidden from the
-loop, and are what a simulated person paints. Everything trains for as many steps. Resumable.
+The three are stores of ``spinelift simulate training --whole-body``; the masks of UNLABELLED are hidden from
+the loop, and are what a simulated person paints. Everything trains for as many steps. Resumable.
 """
 
 import json
@@ -25,14 +25,14 @@ from spinelift.segment.review import DONE, mask_name, waiting
 from spinelift.segment.train import fit_segmenter, load_segmenter
 from spinelift.training.checkpoint import CHECKPOINT, WEIGHTS
 
-ROUNDS, FIRST, PAINTED = 4, 4, 5
+ROUNDS, FIRST, PAINTED = 3, 3, 5
 SEGMENTER = {
     "network": {"channels": [8, 16, 32, 64], "residual_units": 0},
     "augment": {"curve": 0, "field": 0, "blur": 0, "patches": 0},
     "loss": {"heat": 0.2, "heat_weight": 4.0},
-    "optim": {"rate": 4e-3, "weight_decay": 0.01},
+    "optim": {"rate": 3e-3, "weight_decay": 0.01},
     "loop": {
-        "seed": 1, "batch": 4, "ema": 0.97, "validate_every": 10_000, "validate_limit": 8, "log_every": 20,
+        "seed": 1, "batch": 2, "ema": 0.98, "validate_every": 10_000, "validate_limit": 8, "log_every": 20,
         "threads": 1,
     },
 }  # fmt: skip
@@ -66,7 +66,7 @@ def score(run: Path, unseen: Scans) -> dict[str, object]:
 
 def main() -> None:
     labelled, hidden, unseen = (load_scans([Path(p)]) for p in sys.argv[1:4])
-    out, steps = Path(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 80
+    out, steps = Path(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 120
     blind = Scans(hidden.image, 0 * hidden.mask, 0 * hidden.ends, hidden.eid)
     loop = PseudoLabelConfig(
         segmenter=config(steps), first_round=FIRST, rounds=ROUNDS, review=PAINTED, min_confidence=0.4

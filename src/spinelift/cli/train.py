@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from spinelift.cli.train_cohort import pseudo_labels
+from spinelift.cli.train_cohort import aligner, pseudo_labels
 from spinelift.errors import MissingExtraError
 
 app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
@@ -147,6 +147,7 @@ def bundle(
 
 
 app.command("pseudo-labels")(pseudo_labels)
+app.command()(aligner)
 
 LoopT = TypeVar("LoopT")
 

@@ -61,3 +61,40 @@ def pseudo_labels(
     typer.echo(f"Ended: {outcome.stopped}. Network: {outcome.run or 'none yet'}")
     if outcome.waiting:
         typer.echo(f"{outcome.waiting} masks wait for a person in {out / REVIEW}: see README.txt there.")
+
+
+def aligner(
+    cohort: Annotated[list[Path], typer.Option(help="Cohort to train on: archives in dxa/ and mri/.")],
+    val: Annotated[Path, typer.Option(help="Another one, of other people, to measure on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; images that were read are kept in cache/.")],
+    config: Annotated[str, typer.Option(help="YAML file, or the name of one in the package.")] = "align.yaml",
+    max_minutes: Annotated[float | None, typer.Option(help="Time budget of the training.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+) -> None:
+    """Train the encoders of stage 1, by which `spinelift align --encoders` lays an MRI on a DXA.
+
+    Real archives and simulated ones alike: no labels are needed, only that both are of one person.
+
+    [bold]Example[/bold]: spinelift train aligner --cohort people --val others --out runs/aligner
+    """
+    from spinelift.cli.train import override, require_train_extra
+
+    require_train_extra()
+    from spinelift.align.cohort_images import load_cohort_pairs, visit_files
+    from spinelift.align.config import AlignerConfig
+    from spinelift.align.pairs import save_pairs
+    from spinelift.align.train import train_aligner
+    from spinelift.cli.progress import progress
+
+    chosen = AlignerConfig.load(config)
+    chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
+    files = []
+    for folder in (*cohort, val):
+        cache = out / "cache" / f"{len(files)}-{folder.name}"
+        with progress(f"reading {folder.name}", len(visit_files(folder))) as tick:
+            pairs = load_cohort_pairs(folder, cache, tick=tick)
+        path = out / "cache" / f"{cache.name}.npz"
+        files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
+    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume)
+    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
