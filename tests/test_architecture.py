@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "spinelift"
 SEGMENT_IN_USE = {"__init__.py", "canonical.py", "postprocess.py", "mri.py"}
+COHORT_STORE = {"__init__.py", "store.py"}
 HEAVY = ("torch", "numba", "zarr", "matplotlib", "trimesh", "timm", "monai", "safetensors", "myo_sim", "onnx")
 
 
@@ -30,6 +31,8 @@ def room_of(file):
         return file.stem
     if parts[0] == "segment" and parts[1] not in SEGMENT_IN_USE:
         return "segment.learn"
+    if parts[0] == "cohort" and parts[1] not in COHORT_STORE:
+        return "cohort.build"
     return parts[0]
 
 
@@ -40,6 +43,8 @@ def target_room(module):
         return None
     if parts[0] == "segment" and len(parts) > 1 and f"{parts[1]}.py" not in SEGMENT_IN_USE:
         return "segment.learn"
+    if parts[0] == "cohort" and len(parts) > 1 and f"{parts[1]}.py" not in COHORT_STORE:
+        return "cohort.build"
     return parts[0]
 
 

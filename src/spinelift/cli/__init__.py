@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "spinelift.cli.demo",
     "mri": "spinelift.cli.mri",
     "align": "spinelift.cli.align",
+    "cohort": "spinelift.cli.cohort",
     "predict": "spinelift.cli.predict",
     "simulate": "spinelift.cli.simulate",
     "train": "spinelift.cli.train",

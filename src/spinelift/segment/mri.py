@@ -142,9 +142,10 @@ def triples(pixels: NDArray[np.uint8], rows: NDArray[np.integer]) -> Float32:
 
 @dataclass(frozen=True)
 class MriSegmenter:
-    """The networks, loaded."""
+    """The networks, loaded; ``digest`` is the hash of their card."""
 
     version: str
+    digest: str
     _slices: Any = field(repr=False)
     _ends: Any = field(repr=False)
 
@@ -159,7 +160,8 @@ class MriSegmenter:
         """
         folder = folder or Path(str(files("spinelift") / "bundles" / "cohort"))
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            text = (folder / CARD).read_text(encoding="utf-8")
+            card = json.loads(text)
             if card["format"] != FORMAT:
                 raise _broken(f"format {card['format']} in {CARD}")
             for name in (SLICES_ONNX, ENDS_ONNX):
@@ -174,7 +176,7 @@ class MriSegmenter:
             onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
             for name in (SLICES_ONNX, ENDS_ONNX)
         ]
-        return cls(str(card["version"]), *sessions)
+        return cls(str(card["version"]), hashlib.sha256(text.encode()).hexdigest(), *sessions)
 
     def segment(self, volume: DixonVolume) -> MriSpine:
         """Find the column T1 to L5.

@@ -60,17 +60,17 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
 
     waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
     length, width, height = 1 + along(0.12, 0.06, 0.03), 1 + along(0.05, 0.03, 0.03), 1 + both(0.05, 0.04)
-    slope, spinous = along(0.14, 0.07, 0.035), 1 + along(0.08, 0.05, 0.08)
+    slope, spinous = along(0.14, 0.14, 0.035), 1 + along(0.08, 0.05, 0.08)
     droop = along(0.12, 0.08, 0.06)
     lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
     chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the chest, 0 in the loin
     facets = (0.5 - 0.22 * chest) * np.exp(along(0.4, 0.15, 0.1))
     spinous_mass = 0.22 * np.exp(along(0.6, 0.3, 0.15))
-    arch_shift = along(2.2, 1.0, 0.5)
+    arch_shift = along(2.2, 2.5, 0.5)
     shifts = rng.normal(0, [1.0, 2.0, 2.5], (3, 3))
     pillar = np.clip((0.75 - 0.45 * chest) * np.exp(along(0.35, 0.15, 0.1)), 0.05, 1.6)
     slim = 0.55 + both(0.12, 0.05)
-    wedge = morphometry.WEDGE + both(0.015, 0.015)
+    wedge = morphometry.WEDGE + along(0.015, 0.02, 0.015)
     concavity = np.abs(0.08 + both(0.03, 0.02))
     lipping = np.clip(0.02 * (age + 1) + both(0.03, 0.02), 0, 0.15)
     fractured = rng.random(N_LEVELS) < np.exp(-4.6 + 0.4 * age)

@@ -1,0 +1,182 @@
+"""``spinelift cohort``: archives of DXA and MRI in, aligned training pairs out."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, MissingExtraError
+
+app = typer.Typer(help="Pairs of DXA and MRI: build a training store, look at it.", no_args_is_help=True)
+Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [m for m in ("distributed", "polars", "zarr", "nibabel") if find_spec(m) is None]
+    if missing:
+        raise MissingExtraError(
+            found=f"that {', '.join(missing)} cannot be imported",
+            expected="the packages of the cohort extra",
+            do="Run: pip install 'spinelift[cohort]'",
+        )
+
+
+@app.command()
+def build(
+    dxa: Annotated[Path, typer.Option(help="Folder of <eid>_20158_<instance>_<array>.zip.")],
+    mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The store; an earlier one goes on.")],
+    workers: Annotated[int, typer.Option(help="Local processes, about 1.5 GB each.", min=1)] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle whose segmenter reads the DXA.")] = None,
+    mri_networks: Annotated[Path | None, typer.Option(help="Run or folder of an MRI segmenter.")] = None,
+    mri_labels: Annotated[
+        Path | None, typer.Option(help="Folder of spine labels in NIfTI, in place of our MRI segmenter.")
+    ] = None,
+    mri_label_scheme: Annotated[str, typer.Option(help="Whose numbers they hold: vibesegmentator, …")] = "",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Work again on what failed.")] = False,
+    memory: Annotated[str, typer.Option(help="Memory of a local process.")] = "4GiB",
+) -> None:
+    """Pair, segment, align, filter, and write a training store with its manifest.
+
+    Resumable: kill it whenever you like and give the same command again. With more archives in the folders
+    it adds them. A person's failure is a row of the manifest, never the end of the run.
+
+    [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
+    """
+    _require_extra()
+    from spinelift.cli.progress import progress
+    from spinelift.cohort.build import Plan
+    from spinelift.cohort.build import build as run_build
+    from spinelift.cohort.stages import Settings
+
+    _check_scheme(mri_label_scheme)
+    settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme)
+    plan = Plan(dxa, mri, out, mri_labels, settings, workers, scheduler, memory, retry_failed)
+    manifest = run_build(plan, progress=progress, tell=lambda text: typer.echo(text, err=True))
+    _print_counts(manifest)
+    if (manifest["status"] == "failed").any():
+        typer.echo(f"causes: spinelift cohort status {out}", err=True)
+        raise typer.Exit(PARTIAL_FAILURE_EXIT_CODE)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
+
+
+def _check_scheme(name: str) -> None:
+    from spinelift.io.nifti_labels import LabelScheme
+
+    known = [s.value for s in LabelScheme]
+    if name and name not in known:
+        raise ConfigError(
+            found=f"labels of {name!r}", expected=f"one of {', '.join(known)}", do="Check --mri-label-scheme."
+        )
+
+
+def _print_counts(manifest: Any) -> None:
+    from spinelift.cohort.aggregates import counts
+
+    c = counts(manifest)
+    typer.echo(
+        f"{c['visits']} visits of {c['people']} people: {c['done']} kept, {c['rejected']} rejected, "
+        f"{c['failed']} failed"
+    )
+
+
+@app.command()
+def status(store: Store) -> None:
+    """Counts by stage, failures by cause, and how far a build that still runs has come."""
+    _require_extra()
+    from rich.console import Console
+    from rich.table import Table
+
+    from spinelift.cohort.aggregates import counts
+    from spinelift.cohort.manifest import MANIFEST, PARTS, read_manifest
+    from spinelift.cohort.record import all_parts
+
+    parts = len(all_parts(store / PARTS))
+    if parts and not (store / MANIFEST).is_file():
+        typer.echo(f"{parts} visits done; the manifest is written when the build ends")
+        return
+    manifest = read_manifest(store)
+    _print_counts(manifest)
+    if parts > len(manifest):
+        typer.echo(
+            f"{parts - len(manifest)} more are done but not in the manifest: a build runs or was cut short"
+        )
+    c = counts(manifest)
+    for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
+        if rows:
+            table = Table(*rows[0], title=title)
+            for row in rows:
+                table.add_row(*(str(v) for v in row.values()))
+            Console().print(table)
+
+
+@app.command()
+def report(
+    store: Store,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file; STORE/report.html.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="truth/ of simulated people: traps and errors are judged by it.")
+    ] = None,
+) -> None:
+    """One HTML page: what was kept and why, histograms, overlays at random and of the worst, times."""
+    _require_extra()
+    import json
+
+    from spinelift.cohort.manifest import read_manifest
+    from spinelift.cohort.report import write_report
+    from spinelift.cohort.truth import judge
+
+    manifest = read_manifest(store)
+    verdict = judge(store, manifest, truth) if truth else None
+    path = out or store / "report.html"
+    write_report(store, manifest, path, verdict)
+    if verdict:
+        (store / "verdict.json").write_text(json.dumps(verdict.to_json(), indent=1) + "\n", encoding="utf-8")
+        for row in verdict.to_json()["errors"]:
+            if row["n"]:
+                typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
+        for row in verdict.traps:
+            typer.echo("  ".join(f"{k} {v}" for k, v in row.items()))
+        typer.echo(str(verdict.filtered))
+    typer.echo(path)
+
+
+@app.command()
+def export(
+    store: Store,
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file, or the folder of a store.")],
+    aggregates_only: Annotated[
+        bool, typer.Option("--aggregates-only", help="Counts and histograms alone, none below 5.")
+    ] = False,
+    split: Annotated[str | None, typer.Option(help="Pairs of this split: train, val or test.")] = None,
+) -> None:
+    """Write what may leave the platform, or the pairs of one split to train on.
+
+    [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
+    """
+    _require_extra()
+    import json
+
+    from spinelift.cohort.aggregates import aggregates
+    from spinelift.cohort.manifest import export_split, read_manifest
+    from spinelift.cohort.splits import SHARES
+
+    if aggregates_only == bool(split) or (split and split not in SHARES):
+        raise ConfigError(
+            found="no choice of what to export",
+            expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
+            do="Give one of them.",
+        )
+    if split:
+        typer.echo(f"{export_split(store, split, out)} pairs → {out}")
+        return
+    out.write_text(json.dumps(aggregates(read_manifest(store), store), indent=1) + "\n", encoding="utf-8")
+    typer.echo(out)

@@ -1,0 +1,100 @@
+"""Counts and distributions of a build: what a report shows, and all that may leave a platform."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from spinelift.cohort.manifest import TIMES
+from spinelift.cohort.record import DONE, FAILED, REJECTED, STAGES
+
+SMALLEST_COUNT = 5
+"""Smaller counts are not told outside."""
+HISTOGRAMS: dict[str, tuple[float, float, int]] = {
+    "iou": (0.0, 1.0, 20),
+    "rotation_deg": (-6.0, 6.0, 24),
+    "ferguson_deg": (0.0, 60.0, 12),
+}
+"""Column, first and last edge, bins; what lies outside counts in the outermost bins."""
+
+
+def counts(manifest: pl.DataFrame) -> dict[str, Any]:
+    """How many visits reached and passed each stage, and failures by cause."""
+    stages = [
+        {
+            "stage": stage,
+            **{s: int((manifest[f"stage_{stage}"] == s).sum()) for s in (DONE, REJECTED, FAILED)},
+        }
+        for stage in STAGES
+    ]
+    failed = (
+        manifest.filter(pl.col("status") == FAILED)
+        .group_by("stage", "error")
+        .len()
+        .sort(["len", "stage", "error"], descending=[True, False, False])
+    )
+    kept = manifest.filter(pl.col("kept"))
+    splits = kept.group_by("split").agg(pl.len(), pl.col("scoliosis").mean()).sort("split")
+    return {
+        "visits": len(manifest),
+        "people": manifest["eid"].n_unique(),
+        **{status: int((manifest["status"] == status).sum()) for status in (DONE, REJECTED, FAILED)},
+        "stages": stages,
+        "failures": [
+            {"stage": r["stage"], "error": r["error"], "count": r["len"]}
+            for r in failed.iter_rows(named=True)
+        ],
+        "splits": [
+            {"split": r["split"], "pairs": r["len"], "scoliosis": round(r["scoliosis"], 4)}
+            for r in splits.iter_rows(named=True)
+        ],
+    }
+
+
+def histogram(manifest: pl.DataFrame, column: str) -> dict[str, Any]:
+    """Edges and counts of a column of ``HISTOGRAMS``."""
+    low, high, bins = HISTOGRAMS[column]
+    values = manifest[column].drop_nulls().to_numpy()
+    count, edges = np.histogram(np.clip(values, low, high), bins, (low, high))
+    return {"edges": edges.round(6).tolist(), "count": count.tolist()}
+
+
+def seconds(store: Path) -> dict[str, float]:
+    """Mean seconds of each stage over the visits that ran it."""
+    times = pl.read_parquet(store / TIMES).drop("eid", "instance")
+    means = {c: times[c].drop_nulls().mean() for c in times.columns}
+    return {c: round(float(v), 3) for c, v in means.items() if isinstance(v, float)}
+
+
+def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
+    """What may leave a platform that forbids individual-level data: no person, no small count.
+
+    A count from 1 to 4 is told as "<5"; so is everything from which it could be worked out by subtraction:
+    the next smallest of its group.
+    """
+    document = counts(manifest)
+    for group in (document["stages"], document["splits"], document["failures"]):
+        for name in {k for row in group for k, v in row.items() if isinstance(v, int)}:
+            for row, value in zip(group, suppress([r[name] for r in group]), strict=True):
+                row[name] = value
+    for row in document["splits"]:
+        if not isinstance(row["pairs"], int) or row["pairs"] * row["scoliosis"] < SMALLEST_COUNT:
+            row["scoliosis"] = f"<{SMALLEST_COUNT} people"
+    told = dict(
+        zip((DONE, REJECTED, FAILED), suppress([document[s] for s in (DONE, REJECTED, FAILED)]), strict=True)
+    )
+    histograms = {c: histogram(manifest, c) for c in HISTOGRAMS}
+    for h in histograms.values():
+        h["count"] = suppress(h["count"])
+    return {**document, **told, "histograms": histograms, "seconds": seconds(store)}
+
+
+def suppress(values: list[int]) -> list[int | str]:
+    """Hide counts of 1 to 4, and one more where a lone hidden count could be found by subtraction."""
+    hidden = {k for k, v in enumerate(values) if 0 < v < SMALLEST_COUNT}
+    if len(hidden) == 1:
+        others = [k for k, v in enumerate(values) if v and k not in hidden]
+        if others:
+            hidden.add(min(others, key=lambda k: values[k]))
+    return [f"<{max(SMALLEST_COUNT, v + 1)}" if k in hidden else v for k, v in enumerate(values)]

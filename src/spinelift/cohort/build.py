@@ -1,0 +1,102 @@
+"""Two folders of archives → a store: find, run what is not done yet, make manifest and pairs."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+
+from spinelift.cohort.engine import Work, connect, lost, run
+from spinelift.cohort.manifest import PARTS, compact
+from spinelift.cohort.record import FAILED, part_path, read_part
+from spinelift.cohort.stages import Settings, process_visit
+from spinelift.cohort.visits import Visit, find_visits
+from spinelift.errors import ConfigError, OutputError
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build.
+
+    Parameters
+    ----------
+    dxa, mri, labels
+        Folders of archives, and of segmentations made elsewhere.
+    out
+        The store.
+    settings
+        What results depend on.
+    workers, scheduler, memory
+        Local processes and the memory of each, or the address of a Dask scheduler.
+    retry_failed
+        Work again on visits that failed.
+    """
+
+    dxa: Path
+    mri: Path
+    out: Path
+    labels: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    workers: int = 1
+    scheduler: str | None = None
+    memory: str = "4GiB"
+    retry_failed: bool = False
+
+
+def build(
+    plan: Plan, *, progress: Progress, tell: Callable[[str], None], work: Work | None = None
+) -> pl.DataFrame:
+    """Build or go on building; returns the manifest. ``work`` replaces the stages (for tests).
+
+    Raises
+    ------
+    NoScansError
+        There are no archives.
+    OutputError
+        The store cannot be written.
+    """
+    if bool(plan.labels) != bool(plan.settings.label_scheme):
+        raise ConfigError(
+            found="label maps without a scheme, or a scheme without label maps",
+            expected="--mri-labels and --mri-label-scheme together",
+            do="Give both or neither.",
+        )
+    found = find_visits(plan.dxa, plan.mri, plan.labels)
+    if found.unknown:
+        tell(f"left alone, since their names are of another kind: {len(found.unknown)} files")
+    parts = plan.out / PARTS
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            found=f"a store that cannot be written: {error.strerror}",
+            expected="a folder with room",
+            do="Choose another --out.",
+        ) from error
+    for stale in parts.glob("??/.*.part"):  # of a run that was killed while it wrote
+        stale.unlink()
+    digest = plan.settings.digest if work is None else "test"
+    todo = [v for v in found.visits if not _is_done(v, parts, digest, plan.retry_failed)]
+    tell(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them done before")
+    if todo:
+        task = work or partial(process_visit, settings=plan.settings, digest=digest)
+        with (
+            connect(plan.workers, plan.scheduler, plan.memory) as client,
+            progress("visits", len(todo)) as tick,
+        ):
+            run(todo, task, client, parts, give_up=lambda v, cause: lost(v, digest, cause), tick=tick)
+    return compact(plan.out)
+
+
+def _is_done(visit: Visit, parts: Path, digest: str, retry_failed: bool) -> bool:
+    path = part_path(parts, visit.key)
+    if not path.is_file():
+        return False
+    record = read_part(path, arrays=False)
+    if retry_failed and record.status == FAILED:
+        return False
+    return record.fingerprint == visit.fingerprint and record.settings == digest

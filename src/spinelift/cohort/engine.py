@@ -1,0 +1,100 @@
+"""Many visits on many processes: Dask, with few tasks in flight and every result on disk at once.
+
+The driver alone writes. A worker that dies takes only its task with it, which runs again elsewhere; a visit
+that kills its worker again and again becomes a row with its cause.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+
+from spinelift.cohort.record import FAILED, Record, write_part
+from spinelift.cohort.visits import Visit
+
+Work = Callable[[Visit], Record]
+Client: Any = distributed.Client  # Dask is not typed
+Cluster: Any = distributed.LocalCluster
+Completed: Any = distributed.as_completed
+IN_FLIGHT = 3
+"""Tasks for each worker thread that are handed out at a time."""
+DEATHS = 2
+"""How many workers a visit may kill before it is given up."""
+
+
+@contextmanager
+def connect(workers: int, scheduler: str | None, memory: str = "4GiB") -> Iterator[Any]:
+    """A client of a running cluster at ``scheduler``, or of local processes made for the occasion."""
+    options = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.logging.distributed": "critical",
+    }
+    with dask.config.set(options):
+        if scheduler:
+            with Client(scheduler) as client:
+                yield client
+            return
+        with (
+            Cluster(
+                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=memory,
+                dashboard_address=None, silence_logs="CRITICAL",
+            ) as cluster,
+            Client(cluster) as client,
+        ):  # fmt: skip
+            yield client
+
+
+def run(
+    visits: Iterable[Visit],
+    work: Work,
+    client: Any,
+    parts: Path,
+    *,
+    give_up: Callable[[Visit, str], Record],
+    tick: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Work on every visit; each result is a part on disk before the next is taken.
+
+    ``give_up`` makes the record of a visit whose task could not be run, given the cause.
+    """
+    queue = iter(visits)
+    running: dict[str, Visit] = {}
+    done: Any = Completed()
+    threads = max(sum(client.nthreads().values()), 1)
+
+    def hand_out() -> None:
+        for visit in queue:
+            future = client.submit(work, visit, key=f"visit-{visit.key}", pure=False)
+            running[future.key] = visit
+            done.add(future)
+            if len(running) >= IN_FLIGHT * threads:
+                return
+
+    hand_out()
+    for future in done:
+        visit = running.pop(future.key)
+        good = future.status == "finished"
+        record: Record = future.result() if good else give_up(visit, _cause(future))
+        write_part(parts, record)
+        future.release()
+        tick(1)
+        if len(running) < IN_FLIGHT * threads:
+            hand_out()
+
+
+def _cause(future: Any) -> str:
+    problem = future.exception() if future.status == "error" else None
+    return f"{type(problem).__name__}: {problem}" if problem else f"task {future.status}"
+
+
+def lost(visit: Visit, digest: str, cause: str) -> Record:
+    """The record of a visit whose worker died, or whose task could not be run."""
+    return Record(
+        visit.eid, visit.instance, visit.dxa.name if visit.dxa else "", visit.mri.name if visit.mri else "",
+        visit.fingerprint, digest, FAILED, "pair", error="WorkerDied",
+        message=f"Found that the process working on this visit died ({cause}). Expected it to end. "
+        "Run the build again with --retry-failed; if it dies again, give it more memory.",
+    )  # fmt: skip

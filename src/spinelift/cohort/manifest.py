@@ -1,0 +1,143 @@
+"""``cohort.parquet`` and ``pairs.zarr`` from the parts."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from spinelift.cohort.record import DONE, STAGES, Record, all_parts, read_part
+from spinelift.cohort.splits import Place, deal
+from spinelift.cohort.stages import SCOLIOSIS_DEG
+from spinelift.cohort.store import PairStore
+from spinelift.errors import NoScansError
+from spinelift.predict.outputs import write_atomically
+
+PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
+    "parts",
+    "cohort.parquet",
+    "pairs.zarr",
+    "times.parquet",
+    "splits.json",
+)
+VALUES = (
+    "rotation_deg", "dx_mm", "dy_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
+    "dx_mm_stage1", "dy_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
+)  # fmt: skip
+SCHEMA: dict[str, Any] = {
+    "eid": pl.Int64, "instance": pl.Int32, "dxa_path": pl.String, "mri_path": pl.String,
+    **{f"stage_{s}": pl.String for s in STAGES},
+    "status": pl.String, "stage": pl.String, "error": pl.String, "message": pl.String,
+    **dict.fromkeys(VALUES, pl.Float64),
+    "kept": pl.Boolean, "scoliosis": pl.Boolean, "split": pl.String, "fold": pl.Int32, "row": pl.Int64,
+    "warnings": pl.String, "findings": pl.String, "dxa_sha256": pl.String, "mri_sha256": pl.String,
+    "settings": pl.String,
+}  # fmt: skip
+
+
+def compact(store: Path) -> pl.DataFrame:
+    """Make the manifest, the splits and the store of pairs from the parts; returns the manifest.
+
+    The same parts and the same earlier splits give the same bytes. Each file is replaced whole.
+    """
+    rows, times = [], []
+    for path in all_parts(store / PARTS):
+        record = read_part(path, arrays=False)
+        rows.append(_row(record))
+        times.append({"eid": record.eid, "instance": record.instance, **record.seconds})
+    people: dict[int, bool] = {}
+    for row in rows:
+        if row["kept"]:
+            people[row["eid"]] = people.get(row["eid"], False) or row["scoliosis"]
+    places = deal(people, read_splits(store))
+    kept = 0
+    for row in rows:
+        if row["kept"]:
+            place = places[row["eid"]]
+            row |= {"split": place.split, "fold": place.fold, "row": kept}
+            kept += 1
+    document = {str(e): [p.split, p.fold, p.scoliosis] for e, p in sorted(places.items())}
+    _write_pairs(store, kept)
+    write_atomically(store / SPLITS, json.dumps(document))
+    pl.DataFrame(times, infer_schema_length=None).write_parquet(store / f".{TIMES}.part")
+    (store / f".{TIMES}.part").replace(store / TIMES)
+    frame = pl.DataFrame(rows, schema=SCHEMA)
+    frame.write_parquet(store / f".{MANIFEST}.part")
+    (store / f".{MANIFEST}.part").replace(store / MANIFEST)
+    return frame
+
+
+def _row(record: Record) -> dict[str, Any]:
+    kept = record.status == DONE
+    return {
+        "eid": record.eid, "instance": record.instance,
+        "dxa_path": record.dxa_name, "mri_path": record.mri_name,
+        **{f"stage_{s}": record.stage_status(s) for s in STAGES},
+        "status": record.status, "stage": record.stage, "error": record.error, "message": record.message,
+        **{name: record.values.get(name) for name in VALUES},
+        "kept": kept,
+        "scoliosis": bool(record.values["ferguson_deg"] >= SCOLIOSIS_DEG) if kept else None,
+        "split": None, "fold": None, "row": None,
+        "warnings": "; ".join(record.warnings), "findings": json.dumps(record.findings),
+        "dxa_sha256": record.dxa_sha256, "mri_sha256": record.mri_sha256, "settings": record.settings,
+    }  # fmt: skip
+
+
+def _write_pairs(store: Path, kept: int) -> None:
+    """Write the kept pairs into a new store and put it in the old one's place."""
+    new, old = store / f".{PAIRS}.part", store / f".{PAIRS}.old"
+    for path in (new, old):
+        shutil.rmtree(path, ignore_errors=True)
+    with PairStore.create(new, about={"cohort": "built by spinelift cohort build", "pairs": kept}) as pairs:
+        for path in all_parts(store / PARTS):
+            record = read_part(path)
+            if record.image is not None and record.curves is not None and record.status == DONE:
+                size = record.values["mm_per_px"]
+                pairs.append(image=record.image, curves=record.curves, mm_per_px=size, eid=record.eid)
+    if (store / PAIRS).exists():
+        (store / PAIRS).replace(old)
+    new.replace(store / PAIRS)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_splits(store: Path) -> dict[int, Place]:
+    """Where people were put by an earlier build."""
+    path = store / SPLITS
+    if not path.is_file():
+        return {}
+    document: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return {int(e): Place(split, fold, scoliosis) for e, (split, fold, scoliosis) in document.items()}
+
+
+def read_manifest(store: Path) -> pl.DataFrame:
+    """The manifest of a store.
+
+    Raises
+    ------
+    NoScansError
+        There is none.
+    """
+    if not (store / MANIFEST).is_file():
+        raise NoScansError(
+            found=f"no {MANIFEST} in {store}",
+            expected="a store made by `spinelift cohort build`",
+            do="Build it, or let a build that was cut short end.",
+        )
+    return pl.read_parquet(store / MANIFEST)
+
+
+def export_split(store: Path, split: str, out: Path) -> int:
+    """Write the pairs of one split as a store of their own; returns how many."""
+    rows = read_manifest(store).filter(pl.col("split") == split)["row"].to_list()
+    pairs = PairStore.open(store / PAIRS)
+    with PairStore.create(out, about={"cohort": "built by spinelift cohort build", "split": split}) as part:
+        for row in _numbers(rows):
+            one = {name: pairs.read(name, row, row + 1) for name in PairStore.FIELDS}
+            part.extend(**one)
+    return len(rows)
+
+
+def _numbers(rows: Iterable[Any]) -> list[int]:
+    return sorted(int(r) for r in rows)

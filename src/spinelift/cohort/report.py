@@ -1,0 +1,125 @@
+"""One HTML page about a build: what was kept and why, figures, and pictures to look at."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from spinelift.cohort.aggregates import counts, seconds
+from spinelift.cohort.manifest import PARTS
+from spinelift.cohort.record import Record, part_path, read_part
+from spinelift.cohort.truth import Verdict
+from spinelift.curves import CORONAL, SAGITTAL
+from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS
+
+PAPER_PEOPLE, PAPER_CORES = 48_384, 100
+ON_SHEET = 12
+
+
+def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdict | None = None) -> None:
+    """Write the page; the pictures show bodies, so it must stay where the images may be."""
+    laid = manifest.filter(pl.col("iou").is_not_null())
+    kept = laid.filter(pl.col("kept"))
+    chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
+    worst = laid.sort("iou").head(ON_SHEET)
+    times = seconds(store)
+    total = sum(times.values())
+    page = _template().render(
+        counts=counts(manifest),
+        seconds=times,
+        total=total,
+        hours=PAPER_PEOPLE * total / PAPER_CORES / 3600,
+        people=PAPER_PEOPLE,
+        cores=PAPER_CORES,
+        charts=_png(_charts(laid)) if len(laid) else "",
+        random_sheet=_png(_sheet(store, chosen)) if len(chosen) else "",
+        worst_sheet=_png(_sheet(store, worst)) if len(worst) else "",
+        verdict=verdict.to_json() if verdict else None,
+        findings=_findings(manifest),
+    )
+    out.write_text(page, encoding="utf-8")
+
+
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("spinelift.cohort", "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("report.html")
+
+
+def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
+    """How often each trap was mended or reported, in visits."""
+    import json
+    from collections import Counter
+
+    tally: Counter[tuple[str, str]] = Counter()
+    for text in manifest["findings"]:
+        tally.update({(f["trap"], f["action"]) for f in json.loads(text)})
+    return [{"trap": trap, "action": action, "visits": n} for (trap, action), n in sorted(tally.items())]
+
+
+def _charts(laid: pl.DataFrame) -> Figure:
+    figure = Figure(figsize=(10, 2.6), layout="constrained")
+    axes = figure.subplots(1, 4)
+    kept = laid["kept"].to_numpy()
+    columns = (
+        ("iou", "IoU"),
+        ("rotation_deg", "rotation, °"),
+        ("dx", "shift to the left, mm"),
+        ("dz", "shift to the feet, mm"),
+    )
+    frame = laid.with_columns(
+        dx=pl.col("dx_mm") - pl.col("dx_mm").median(), dz=pl.col("dy_mm") - pl.col("dy_mm").median()
+    )
+    for axis, (name, title) in zip(axes, columns, strict=True):
+        values = frame[name].to_numpy()
+        axis.hist([values[kept], values[~kept]], bins=20, stacked=True, color=["#33658a", "#d1495b"])
+        axis.set_xlabel(title)
+    axes[0].set_ylabel("visits")
+    axes[0].legend(["kept", "rejected"], frameon=False)
+    return figure
+
+
+def _sheet(store: Path, rows: pl.DataFrame) -> Figure:
+    """Crops with both masks' outlines; beside kept ones the sagittal curves."""
+    across = 6
+    down = -(-len(rows) // across)
+    figure = Figure(figsize=(2.4 * across, 2.5 * down), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(down, across)).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, row in zip(axes, rows.iter_rows(named=True), strict=False):
+        record = read_part(part_path(store / PARTS, f"{row['eid']}_{row['instance']}"))
+        _draw(axis, record)
+        axis.set_title(f"IoU {row['iou']:.2f}", fontsize=8)
+    return figure
+
+
+def _draw(axis: Any, record: Record) -> None:
+    assert record.image is not None
+    axis.imshow(record.image, cmap="gray", vmin=0, vmax=255)
+    if record.outlines is not None:
+        for bits, colour in zip(_unpacked(record.outlines), ("#4cc9f0", "#f9c74f"), strict=True):
+            if bits.any():
+                axis.contour(bits, [0.5], colors=colour, linewidths=0.7)
+    if record.curves is not None:
+        for k in range(*SAGITTAL.indices(6)):
+            axis.plot(CROP_SIZE - 30 + record.curves[k], SPINE_CROP_ROWS, color="#90be6d", linewidth=0.7)
+        axis.plot(record.curves[CORONAL][1], SPINE_CROP_ROWS, color="#f94144", linewidth=0.7)
+    axis.set_xlim(30, CROP_SIZE)
+
+
+def _unpacked(outlines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.unpackbits(outlines, axis=2)[:, :, :CROP_SIZE]
+
+
+def _png(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,204 @@
+"""One visit through all stages. A pure function of its files and the settings; it never raises."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.align.curves import curves_of_pair
+from spinelift.align.masks import located_mask
+from spinelift.align.pipeline import Alignment, PairMasks, align_pair
+from spinelift.align.plane import DXA, PlaneMask, dxa_plane, lay_mask
+from spinelift.align.projection import project_mask, project_volume
+from spinelift.cohort.record import DONE, FAILED, REJECTED, Record
+from spinelift.cohort.visits import Visit
+from spinelift.curves import Curve, SpineCurves
+from spinelift.errors import ConfigError, NoScansError, SpineliftError
+from spinelift.evaluate.angles import coronal_angles
+from spinelift.geometry import CROP_SIZE, PixelGrid, RigidTransform2D, Spacing, SpineFrame
+from spinelift.io import read_dxa
+from spinelift.io.dixon import read_dixon
+from spinelift.io.dixon_volume import DixonVolume
+from spinelift.predict.model import Model, load_model
+from spinelift.segment.mri import MriSegmenter, MriSpine
+
+SCOLIOSIS_DEG = 10.0
+"""Modified Ferguson angle from which a spine counts as scoliotic (DXA scoliosis method)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a result depends on besides the archives.
+
+    Parameters
+    ----------
+    bundle
+        Model bundle whose segmenter finds the spine on the DXA; None for the shipped one.
+    mri_networks
+        Folder of the MRI segmenter; None for the shipped one.
+    label_scheme
+        Whose numbers the segmentations made elsewhere hold (``io.nifti_labels.LabelScheme``); "" for none.
+    min_iou
+        Least overlap of the masks (paper: 0.70).
+    """
+
+    bundle: str | None = None
+    mri_networks: str | None = None
+    label_scheme: str = ""
+    min_iou: float = 0.70
+
+    @property
+    def digest(self) -> str:
+        """Hash of the settings, the networks and this package's version."""
+        from spinelift import __version__
+
+        model, mri = _networks(self.bundle, self.mri_networks)
+        text = json.dumps([asdict(self), model.bundle.ref.sha256, mri.digest, __version__])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=1)
+def _networks(bundle: str | None, mri: str | None) -> tuple[Model, MriSegmenter]:
+    """The networks, loaded once a process; one thread, since many processes run."""
+    return load_model(bundle, threads=1), MriSegmenter.load(Path(mri) if mri else None, threads=1)
+
+
+class Clock:
+    """Which stage runs, and how long each took."""
+
+    def __init__(self) -> None:
+        self.stage, self.seconds = "pair", {}
+        self._since = time.perf_counter()
+
+    seconds: dict[str, float]
+
+    def start(self, stage: str) -> None:
+        """End the stage that runs and begin the next."""
+        now = time.perf_counter()
+        self.seconds[self.stage] = round(now - self._since, 3)
+        self.stage, self._since = stage, now
+
+
+def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
+    """Run one visit; a failure of any kind comes back as its record."""
+    clock = Clock()
+    known: dict[str, Any] = {
+        "eid": visit.eid,
+        "instance": visit.instance,
+        "dxa_name": visit.dxa.name if visit.dxa else "",
+        "mri_name": visit.mri.name if visit.mri else "",
+        "fingerprint": "",
+        "settings": digest,
+    }
+    try:
+        known["fingerprint"] = visit.fingerprint
+        status = _run(visit, settings, clock, known)
+        error: Exception | None = None
+    except SpineliftError as problem:
+        status, error = FAILED, problem
+    except Exception as problem:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
+        status, error = FAILED, problem
+    stage = clock.stage
+    clock.start("end")
+    return Record(
+        **known,
+        status=status,
+        stage=stage,
+        error=type(error).__name__ if error else "",
+        message=str(error) if error else "",
+        seconds=clock.seconds,
+    )
+
+
+def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) -> str:
+    """All stages; what is found on the way goes into ``known``."""
+    if visit.dxa is None or visit.mri is None:
+        missing = "DXA" if visit.dxa is None else "MRI"
+        raise NoScansError(
+            found=f"no {missing} of this visit", expected="both archives", do="Nothing, unless it was lost."
+        )
+    model, segmenter = _networks(settings.bundle, settings.mri_networks)
+    clock.start("dxa")
+    scan = read_dxa(visit.dxa)
+    known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
+    clock.start("mri")
+    with visit.mri.open("rb") as file:
+        known["mri_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    volume = read_dixon(visit.mri)
+    known["findings"] = [asdict(f) for f in volume.findings]
+    clock.start("dxa_mask")
+    location = model.locate(scan)
+    dxa_mask, frame = located_mask(location), location.frame
+    known["warnings"] += location.warnings
+    known["image"] = np.clip(np.rint(frame.crop(scan.bone)), 0, 255).astype(np.uint8)
+    known["values"] = {
+        "mm_per_px": frame.mm_per_px, "x0_mm": frame.x0_mm, "z0_mm": frame.z0_mm,
+        "confidence": location.confidence,
+    }  # fmt: skip
+    clock.start("mri_mask")
+    spine = _mri_spine(visit, settings, volume, segmenter)
+    known["warnings"] += spine.warnings
+    mri_mask = project_mask(spine.mask, volume)
+    clock.start("align")
+    alignment = align_pair(
+        dxa_plane(scan.bone, scan.spacing), project_volume(volume), PairMasks(dxa_mask, mri_mask)
+    )
+    known["values"] |= alignment_values(alignment)
+    known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
+    clock.start("overlap")
+    if alignment.iou[-1] < settings.min_iou:
+        return REJECTED
+    clock.start("curves")
+    curves = curves_of_pair(dxa_mask, frame, spine, alignment.transform)
+    known["curves"] = curves.px.astype(np.float32)
+    known["values"]["ferguson_deg"] = ferguson(curves)
+    return DONE
+
+
+def ferguson(curves: SpineCurves) -> float:
+    """Modified Ferguson angle of the coronal centre line, degrees."""
+    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson
+
+
+def alignment_values(alignment: Alignment) -> dict[str, float]:
+    """Numbers of both stages: rotation in degrees, shift of the MRI's middle in mm, overlap."""
+    out = {"iou": alignment.iou[-1], "iou_stage1": alignment.iou[1], "iou_before": alignment.iou[0]}
+    for name, t in (("", alignment.transform), ("_stage1", alignment.image.transform)):
+        out |= {
+            f"rotation_deg{name}": t.rotation_deg,
+            f"dx_mm{name}": t.shift_mm[0],
+            f"dy_mm{name}": t.shift_mm[1],
+        }
+    return {k: round(float(v), 5) for k, v in out.items()}
+
+
+def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter: MriSegmenter) -> MriSpine:
+    if not settings.label_scheme:
+        return segmenter.segment(volume)
+    from spinelift.io.nifti_labels import LabelScheme, read_spine_labels
+
+    if visit.labels is None:
+        raise ConfigError(
+            found="no segmentation of this visit among --mri-labels",
+            expected=f"a NIfTI file whose name begins with {visit.key}",
+            do="Add it, or leave --mri-labels out.",
+        )
+    labels = read_spine_labels(visit.labels, volume, LabelScheme(settings.label_scheme))
+    return MriSpine.from_mask(labels.mask, volume, labels.remarks)
+
+
+def _outlines(
+    dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame
+) -> NDArray[np.uint8]:
+    """Both masks on the crop, bits packed [2, 224, 28]: DXA, aligned MRI."""
+    spacing = Spacing(frame.mm_per_px, frame.mm_per_px)
+    grid = PixelGrid((frame.x0_mm, frame.z0_mm), spacing, (CROP_SIZE, CROP_SIZE))
+    still = RigidTransform2D.identity(DXA, DXA)
+    laid = [lay_mask(dxa, grid, still), lay_mask(mri, grid, transform)]
+    return np.packbits(np.stack([m.values >= 0.5 for m in laid]), axis=2)

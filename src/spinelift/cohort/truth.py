@@ -1,0 +1,175 @@
+"""A build of simulated people against the truth that the simulator wrote: traps, alignment, curves."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from spinelift.cohort.manifest import PARTS
+from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
+from spinelift.curves import CORONAL, SAGITTAL, mm_from_json, zero_sagittal
+from spinelift.curves.spine_curves import resample_rows
+from spinelift.errors import NoScansError
+from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+
+Float = NDArray[np.float64]
+GOOD_IOU = 0.70
+"""Overlap under the true transform from which a pair can be used (the filter's own bound)."""
+REFUSALS = ("IncompleteScanError", "NoDixonInArchiveError", "AmbiguousScanError")
+"""Errors by which a trap is refused rather than mended."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Distribution of an error."""
+
+    name: str
+    unit: str
+    values: Float
+
+    def to_json(self) -> dict[str, Any]:
+        """Number, mean and 95th percentile; the mean with its 95 % bootstrap interval over visits."""
+        if not len(self.values):
+            return {"name": self.name, "unit": self.unit, "n": 0}
+        rounds = np.random.default_rng(0).choice(self.values, (2000, len(self.values))).mean(1)
+        low, high = np.percentile(rounds, [2.5, 97.5])
+        return {
+            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": float(self.values.mean()),
+            "interval95": [float(low), float(high)], "p95": float(np.percentile(self.values, 95)),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a build did with simulated people.
+
+    ``traps``: rows of trap, planted, detected, mended, reported, refused, missed. ``quantities``: errors.
+    ``filtered``: good and bad pairs (by ``GOOD_IOU`` with the true transform), how many of them were kept,
+    rejected and failed.
+    """
+
+    traps: list[dict[str, Any]]
+    quantities: list[Quantity]
+    filtered: dict[str, dict[str, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain lists and numbers."""
+        return {
+            "traps": self.traps,
+            "errors": [q.to_json() for q in self.quantities],
+            "filter": self.filtered,
+        }
+
+
+def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
+    """Compare every visit of a build that has a truth.
+
+    Raises
+    ------
+    NoScansError
+        None has.
+    """
+    traps: dict[str, dict[str, int]] = {}
+    errors: dict[str, list[float]] = {name: [] for name in _UNITS}
+    filtered = {kind: {DONE: 0, REJECTED: 0, FAILED: 0} for kind in ("good", "bent too far")}
+    seen = 0
+    for row in manifest.iter_rows(named=True):
+        path = truth / f"{row['eid']}_{row['instance']}.json"
+        if not path.is_file():
+            continue
+        seen += 1
+        known = json.loads(path.read_text(encoding="utf-8"))
+        _count_traps(traps, known.get("traps", []), row)
+        kind = "good" if known["iou_with_truth"] >= GOOD_IOU else "bent too far"
+        filtered[kind][row["status"]] += 1
+        if row["iou"] is not None and kind == "good":
+            _alignment_errors(errors, known, row)
+        if row["kept"]:
+            _curve_errors(errors, known, store, row)
+    if not seen:
+        raise NoScansError(
+            found=f"no truth of these visits in {truth}",
+            expected="the folder truth/ of `spinelift simulate cohort`",
+            do="Check --truth.",
+        )
+    quantities = [Quantity(name, _UNITS[name], np.array(v)) for name, v in errors.items()]
+    return Verdict([{"trap": name, **counts} for name, counts in sorted(traps.items())], quantities, filtered)
+
+
+_UNITS = {
+    "rotation, stage 1": "°", "translation, stage 1": "mm", "rotation, stage 2": "°",
+    "translation, stage 2": "mm", "IoU, stage 2": "", "IoU, true transform": "", "coronal MAE": "mm",
+    "sagittal MAE": "mm", "sagittal MAE, tilt taken out": "mm",
+}  # fmt: skip
+
+
+def _count_traps(
+    traps: dict[str, dict[str, int]], planted: list[dict[str, Any]], row: dict[str, Any]
+) -> None:
+    findings = json.loads(row["findings"])
+    for trap in planted:
+        names = ("planted", "detected", "mended", "reported", "refused", "missed")
+        counts = traps.setdefault(trap["trap"], dict.fromkeys(names, 0))
+        counts["planted"] += 1
+        here = [f for f in findings if f["trap"] == trap["trap"]]
+        if here:
+            counts["detected"] += 1
+            counts["mended" if any(f["action"] == "mended" for f in here) else "reported"] += 1
+        elif row["stage"] == "mri" and row["error"] in REFUSALS:
+            counts["detected"] += 1
+            counts["refused"] += 1
+        else:
+            counts["missed"] += 1
+
+
+def _alignment_errors(errors: dict[str, list[float]], known: dict[str, Any], row: dict[str, Any]) -> None:
+    """Rotation, and distance of the MRI spine's middle from where the true transform puts it."""
+    true = known["mri_to_dxa"]
+    centres = np.array(list(known["mri"]["vertebra_centres_mm"].values()))[:, [0, 2]].mean(0)
+    place = _turn(true["rotation_deg"]) @ centres + (true["dx_mm"], true["dz_mm"])
+    for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
+        angle = row[f"rotation_deg{suffix}"]
+        found = _turn(angle) @ centres + (row[f"dx_mm{suffix}"], row[f"dy_mm{suffix}"])
+        errors[f"rotation, {stage}"].append(abs(angle - true["rotation_deg"]))
+        errors[f"translation, {stage}"].append(float(np.linalg.norm(found - place)))
+    errors["IoU, stage 2"].append(row["iou"])
+    errors["IoU, true transform"].append(known["iou_with_truth"])
+
+
+def _turn(degrees: float) -> Float:
+    a = np.radians(degrees)
+    return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+
+
+def _curve_errors(
+    errors: dict[str, list[float]], known: dict[str, Any], store: Path, row: dict[str, Any]
+) -> None:
+    """Curves of the pipeline against the true ones at the same heights, mm.
+
+    Coronal truth is the DXA's pose; sagittal truth the MRI's, whose curves are what a pair can teach.
+    """
+    record = read_part(part_path(store / PARTS, f"{row['eid']}_{row['instance']}"))
+    assert record.curves is not None
+    size, values = record.values["mm_per_px"], record.values
+    z: Float = np.asarray(values["z0_mm"] + (FIRST_SPINE_ROW + np.arange(SPINE_ROWS)) * size, np.float64)
+    got = record.curves.astype(np.float64) * size
+    got[CORONAL] += values["x0_mm"]
+    z_dxa, dxa = mm_from_json(known)
+    errors["coronal MAE"].append(float(np.abs(got - resample_rows(z_dxa, dxa, z))[CORONAL].mean()))
+    mri = known["mri"]
+    curves = {k: np.array(v) for k, v in mri["curves_mm"].items()}
+    x = (curves["left"] + curves["right"]) / 2
+    turned = _turn(known["mri_to_dxa"]["rotation_deg"]) @ np.stack([x, mri["z_mm"]])
+    height = turned[1] + known["mri_to_dxa"]["dz_mm"]
+    names = ("anterior", "sagittal", "posterior")
+    true = np.stack([np.interp(z, height, curves[n]) for n in names])
+    both = np.concatenate([np.zeros((3, SPINE_ROWS)), true])
+    error: Float = np.asarray(zero_sagittal(got), np.float64)[SAGITTAL]
+    error = error - np.asarray(zero_sagittal(both), np.float64)[SAGITTAL]
+    errors["sagittal MAE"].append(float(np.abs(error).mean()))
+    slope = np.polyfit(z, error.mean(0), 1)
+    errors["sagittal MAE, tilt taken out"].append(float(np.abs(error - np.polyval(slope, z)).mean()))
