@@ -1,0 +1,63 @@
+"""A build of made-up visits with made-up stages, to be killed: ``cohort_driver.py FOLDER OUT SECONDS``.
+
+Run as a script, so that workers get its functions by value.
+"""
+
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from spinelift.cohort.build import Plan, build
+from spinelift.cohort.record import DONE, FAILED, REJECTED, Record
+
+
+def make_record(visit):
+    """Deterministic in the visit alone: most are kept, some rejected, some failed."""
+    rng = np.random.default_rng(visit.eid)
+    kind = [DONE, DONE, DONE, DONE, REJECTED, FAILED][visit.eid % 6]
+    stage = {DONE: "curves", REJECTED: "overlap", FAILED: "mri"}[kind]
+    values = {"mm_per_px": 2.0 + rng.random(), "iou": rng.random(), "ferguson_deg": 20 * rng.random()}
+    good = kind == DONE
+    return Record(
+        visit.eid, visit.instance, visit.dxa.name, visit.mri.name, visit.fingerprint, "test", kind, stage,
+        error="TruncatedZipError" if kind == FAILED else "",
+        message="Found a cut zip." if kind == FAILED else "",
+        values=values, seconds={"dxa": float(visit.eid % 7)},
+        image=rng.integers(0, 255, (224, 224), dtype=np.uint8) if good else None,
+        curves=rng.random((6, 209), np.float32) if good else None,
+        outlines=np.zeros((2, 224, 28), np.uint8) if good else None,
+    )  # fmt: skip
+
+
+def slow(seconds):
+    def work(visit):
+        time.sleep(seconds)
+        return make_record(visit)
+
+    return work
+
+
+@contextmanager
+def quiet(what, total):
+    yield lambda count: None
+
+
+def make_folders(folder, people):
+    """Empty archives of ``people``, every fifth with two visits."""
+    for name, field in (("dxa", 20158), ("mri", 20201)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for eid in range(1000, 1000 + people):
+            for instance in (2, 3) if eid % 5 == 0 else (2,):
+                path = folder / name / f"{eid}_{field}_{instance}_0.zip"
+                if not path.exists():
+                    path.write_bytes(b"")
+
+
+if __name__ == "__main__":
+    source, out, wait = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    plan = Plan(source / "dxa", source / "mri", out, workers=2)
+    build(plan, progress=quiet, tell=print, work=slow(wait))
+    print("whole", flush=True)
