@@ -9,7 +9,8 @@ TEST_ARGS ?=
 resume  = $$(test -f $(RUNS)/default/$(1)/checkpoint.pt && echo --resume)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs train-default bench-accuracy clean
+SHELL := /bin/bash
+.PHONY: help demo test lint bench docs train-default bench-accuracy cohort-demo clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,12 @@ train-default: $(VENV)/.dev ## Make the default bundle anew: simulate, train, ca
 	@$(BIN)/spinelift train bundle --regressor $(RUNS)/default/regressor --segmenter $(RUNS)/default/segmenter \
 	  --calibration $(RUNS)/default/calibration.zarr --test $(RUNS)/default/test.zarr \
 	  --train $(RUNS)/default/train.zarr --limit 10000 --out src/spinelift/bundles/default
+
+cohort-demo: $(VENV)/.dev ## Simulate 60 people in DXA and MRI, build a cohort of them, report; timed
+	@time $(BIN)/spinelift simulate cohort --people 60 --seed 7 --workers 2 --out $(RUNS)/cohort/people
+	@time $(BIN)/spinelift cohort build --dxa $(RUNS)/cohort/people/dxa --mri $(RUNS)/cohort/people/mri \
+	  --out $(RUNS)/cohort/store --workers 2 || test $$? = 3
+	@$(BIN)/spinelift cohort report $(RUNS)/cohort/store --truth $(RUNS)/cohort/people/truth
 
 clean: ## Remove the virtual environment and what was built
 	rm -rf $(VENV) site demo_out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
