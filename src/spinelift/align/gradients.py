@@ -46,7 +46,7 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class GradientFeatures:
-    """Edge directions, three channels: strength, strength × cos 2θ, strength × sin 2θ.
+    """Edge directions, two channels: strength × cos 2θ, strength × sin 2θ.
 
     Parameters
     ----------
@@ -91,4 +91,4 @@ class GradientFeatures:
         square = (dx * dx + dz * dz) * inside
         noise = self.noise_share * float(np.sqrt(square).sum()) / max(int(inside.sum()), 1)
         weight = inside / (square + noise * noise + 1e-12)
-        return np.stack([square * weight, (dx * dx - dz * dz) * weight, 2 * dx * dz * weight])
+        return np.stack([(dx * dx - dz * dz) * weight, 2 * dx * dz * weight])

@@ -13,6 +13,11 @@ from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
 
 ANGLES_DEG = tuple(np.linspace(-2.0, 2.0, 10).tolist())
 """Ten rotations (paper, section 2)."""
+REACH_MM = (120.0, 200.0)
+"""How far (x, z) the middle of an MRI from neck to knee may lie from where it is when the middles of both
+images meet: bodies lie within 60 mm of each other on the tables, and legs make the heights of scans differ."""
+LEAST_ENERGY = 0.05
+"""Share of the largest local energy of the DXA's map below which there is too little to compare with."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,32 @@ def _answer(
     return np.asarray(full[: fixed.shape[1] + moving.shape[1] - 1, : fixed.shape[2] + moving.shape[2] - 1])
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """A DXA's map, ready to be answered by maps of the MRI."""
+
+    fixed: NDArray[np.float32]
+    spectrum: NDArray[np.complex64]
+    energy: NDArray[np.float32]
+    energy_spectrum: NDArray[np.complex64]
+
+    @classmethod
+    def of(cls, fixed: FeatureMap, moving: FeatureMap) -> "_Answers":
+        values = fixed.values
+        energy = (values * values).sum(0, keepdims=True)
+        spectra = (_spectrum(v, v, moving.values) for v in (values, energy))
+        return cls(values, next(spectra), energy, next(spectra))
+
+    def to(self, moving: FeatureMap) -> NDArray[np.float32]:
+        """Normalised cross-correlation at every shift."""
+        held = np.asarray(moving.values.any(0, keepdims=True), np.float32)
+        product = _answer(self.spectrum, self.fixed, moving.values)
+        under = _answer(self.energy_spectrum, self.energy, held)
+        under = np.maximum(under, LEAST_ENERGY * max(float(under.max()), 1e-12))
+        length = max(float(np.linalg.norm(moving.values)), 1e-6)
+        return np.asarray(product / (np.sqrt(under) * length), np.float32)
+
+
 def _vertex(low: float, middle: float, high: float) -> float:
     """Place of the top of the parabola through three values at -1, 0, 1; within half a step."""
     bend = low - 2 * middle + high
@@ -91,25 +122,35 @@ def search(
 ) -> ImageMatch:
     """Find the MRI's projection on the DXA over all shifts and the given, evenly spaced angles.
 
-    The best angle is refined by a parabola, and the shift is read at the refined angle. Responses are
-    divided by the length of the MRI's map, so that an angle that hides less of it has no advantage.
+    The best angle is refined by a parabola, and the shift is read at the refined angle. The response is the
+    normalised cross-correlation: the product divided by the lengths of the MRI's map and of the DXA's where
+    the MRI lies on it, so that neither strong edges elsewhere (legs) nor a hidden part have an advantage.
+    Shifts beyond ``REACH_MM`` are not tried.
     """
     shapes = features.shapes or (None, None)
     still = RigidTransform2D.identity(DXA, DXA)
     fixed_grid = canvas_grid(dxa.grid, features.pixel_mm, shapes[0])
     fixed = features.dxa(lay(dxa, fixed_grid, still))
     moving_grid = canvas_grid(mri.grid, features.pixel_mm, shapes[1])
-    spectra: dict[tuple[int, ...], NDArray[np.complex64]] = {}
+    middle = dxa.grid.centre_mm - mri.grid.centre_mm
+    answers: list[_Answers] = []
 
     def at(angle: float) -> _Peak:
         turned = RigidTransform2D.about(mri.grid.centre_mm, angle, np.zeros(2), source=MRI, target=MRI)
         moving = features.mri(lay(mri, moving_grid, turned))
-        key = moving.values.shape
-        if key not in spectra:
-            spectra[key] = _spectrum(fixed.values, fixed.values, moving.values)
-        length = max(float(np.linalg.norm(moving.values)), 1e-6)
-        score, place = peak(_answer(spectra[key], fixed.values, moving.values) / np.float32(length))
-        return _Peak(score, _shift_mm(place, fixed, moving, fixed_grid, moving_grid))
+        if not answers:  # maps of all angles are of one size
+            answers.append(_Answers.of(fixed, moving))
+        response = answers[0].to(moving)
+        places = (np.stack([np.arange(n)] * 2, -1) for n in response.shape)
+        far = [
+            np.abs(_shift_mm(place, fixed, moving, fixed_grid, moving_grid)[:, k] - middle[k]) > REACH_MM[k]
+            for k, place in zip((1, 0), places, strict=True)
+        ]
+        if not (far[0].all() or far[1].all()):
+            response[far[0]] = response[:, far[1]] = -1.0
+        score, place = peak(response)
+        x, z = _shift_mm(np.array(place), fixed, moving, fixed_grid, moving_grid)
+        return _Peak(score, (float(x), float(z)))
 
     scores = [at(angle).score for angle in angles_deg]
     best = int(np.argmax(scores))
@@ -133,11 +174,9 @@ def canvas_grid(grid: PixelGrid, pixel_mm: float, shape: tuple[int, int] | None)
 
 
 def _shift_mm(
-    place: tuple[float, float], fixed: FeatureMap, moving: FeatureMap, onto: PixelGrid, of: PixelGrid
-) -> tuple[float, float]:
-    """Shift (x, z) of the MRI's millimetres for a peak of the response."""
-    cells = np.array(place) - (np.array(moving.values.shape[1:]) - 1)
-    first = np.full(2, moving.first_px)
+    place: NDArray[np.floating], fixed: FeatureMap, moving: FeatureMap, onto: PixelGrid, of: PixelGrid
+) -> NDArray[np.float64]:
+    """Shift (x, z) of the MRI's millimetres [..., 2] for places (row, col) [..., 2] of the response."""
+    cells = np.asarray(place, np.float64) - (np.array(moving.values.shape[1:]) - 1)
     landed = onto.to_mm(cells * fixed.cell_px + fixed.first_px)
-    x, z = landed - of.to_mm(first)
-    return float(x), float(z)
+    return np.asarray(landed - of.to_mm(np.full(2, moving.first_px)))

@@ -48,3 +48,35 @@ def to_nifti(
     for finding in volume.findings:
         where = f"station {finding.station}" if finding.station else "whole body"
         typer.echo(f"{finding.action}: {finding.trap}, {where}: {finding.detail}", err=True)
+
+
+@app.command()
+def segment(
+    archive: Annotated[Path, typer.Argument(help="Zip of a Dixon MRI: <eid>_20201_<instance>_0.zip.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="NIfTI file, such as spine.nii.gz.")],
+    networks: Annotated[
+        Path | None, typer.Option(help="Run or folder of an MRI segmenter; without it the shipped one.")
+    ] = None,
+) -> None:
+    """Find the spine T1 to L5 in a Dixon MRI: a mask as NIfTI, 1 inside bodies and discs.
+
+    [bold]Example[/bold]: spinelift mri segment 1234567_20201_2_0.zip -o spine.nii.gz
+    """
+    from spinelift.errors import OutputError
+    from spinelift.io.dixon import read_dixon
+    from spinelift.io.nifti import write_nifti
+    from spinelift.segment.mri import MriSegmenter
+
+    volume = read_dixon(archive)
+    spine = MriSegmenter.load(networks).segment(volume)
+    try:
+        typer.echo(write_nifti(out, spine.mask, volume.affine))
+    except OSError as error:
+        raise OutputError(
+            found=f"no way to write {out.name} ({error.strerror})",
+            expected="a folder that can be written to",
+            do="Choose another place with -o.",
+        ) from None
+    typer.echo(f"T1 to L5: {spine.bottom_mm - spine.top_mm:.0f} mm high")
+    for warning in spine.warnings:
+        typer.echo(f"warning: {warning}", err=True)

@@ -37,6 +37,8 @@ COARSE = frozenset(
 
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
+OTHER_SPREAD = 1.5
+"""How much more the arches of people to calibrate on vary than those of training."""
 ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
 """What is out of the way when the arms are raised."""
 
@@ -87,6 +89,7 @@ def build_body(
     *,
     whole: bool = True,
     clutter_share: float = CLUTTER_SHARE,
+    arch_spread: float = 1.0,
 ) -> Body:
     """A person around given vertebral-body centres [17, 3] mm; ``whole=False`` leaves out the legs."""
     spine = pose(centres, physique, rng)
@@ -96,7 +99,7 @@ def build_body(
         [s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))]
     )
     flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
-    vertebrae = place_vertebrae(bones, spine, physique, rng)
+    vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
     clutter = place_clutter(spine, physique.scale, clutter_share, rng)
     solids = (*flesh, *skeleton, *vertebrae, *clutter)
     return Body(physique, spine, joints, solids, sample_composition(physique, rng))
@@ -109,11 +112,16 @@ def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = Tr
 
 
 def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A person unlike those of training: other density, twice the foreign bodies. For calibration."""
+    """A person unlike those of training: other density, arches less alike, twice the foreign bodies.
+
+    For calibration.
+    """
     physique = sample_physique(rng)
     physique = replace(physique, density_z=1.5 * physique.density_z - 0.4)
     centres = sample_shape(prior, physique, rng)
-    return build_body(centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE)
+    return build_body(
+        centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE, arch_spread=OTHER_SPREAD
+    )
 
 
 def project_front(body: Body, view: View) -> Float:

@@ -47,8 +47,13 @@ class VertebraStyle:
     density: float
 
 
-def sample_styles(physique: Physique, rng: np.random.Generator) -> list[VertebraStyle]:
-    """Shapes of the 17 vertebrae of a person: a common part, and a part for each level."""
+def sample_styles(
+    physique: Physique, rng: np.random.Generator, *, spread: float = 1.0
+) -> list[VertebraStyle]:
+    """Shapes of the 17 vertebrae of a person: a common part, and a part for each level.
+
+    ``spread`` multiplies the standard deviations of what arches look like.
+    """
     age = (physique.age - 60) / 10
 
     def both(person: float, level: float) -> Float:
@@ -56,7 +61,7 @@ def sample_styles(physique: Physique, rng: np.random.Generator) -> list[Vertebra
 
     def along(common: float, slow: float, level: float) -> Float:
         """The same, and a part that changes slowly from level to level."""
-        return both(common, level) + rng.normal(0, slow, 3) @ waves
+        return spread * (both(common, level) + rng.normal(0, slow, 3) @ waves)
 
     waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
     length, width, height = 1 + along(0.12, 0.06, 0.03), 1 + along(0.05, 0.03, 0.03), 1 + both(0.05, 0.04)
@@ -184,13 +189,18 @@ def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
 
 
 def place_vertebrae(
-    template: Template, spine: PosedSpine, physique: Physique, rng: np.random.Generator
+    template: Template,
+    spine: PosedSpine,
+    physique: Physique,
+    rng: np.random.Generator,
+    *,
+    spread: float = 1.0,
 ) -> list[Solid]:
     """All 17 vertebrae as shells of cortex around trabecular bone, in place."""
     steps = np.linalg.norm(np.gradient(spine.centres, axis=0), axis=1)
     usual = np.linalg.norm(np.gradient(template.centres, axis=0), axis=1)
     solids: list[Solid] = []
-    for i, style in enumerate(sample_styles(physique, rng)):
+    for i, style in enumerate(sample_styles(physique, rng, spread=spread)):
         bone = template.vertebrae[i]
         local = morph(
             bone.mesh.vertices, bone.size, i, spine.size[i], physique.scale, steps[i] / usual[i], style
