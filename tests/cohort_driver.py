@@ -19,16 +19,17 @@ def make_record(visit):
     rng = np.random.default_rng(visit.eid)
     kind = [DONE, DONE, DONE, DONE, REJECTED, FAILED][visit.eid % 6]
     stage = {DONE: "curves", REJECTED: "overlap", FAILED: "mri"}[kind]
-    values = {"mm_per_px": 2.0 + rng.random(), "iou": rng.random(), "ferguson_deg": 20 * rng.random()}
-    good = kind == DONE
+    values = {"mm_per_px": 2.0 + rng.random(), "ferguson_deg": 20 * rng.random()}
+    good, seen = kind == DONE, kind != FAILED
+    values |= {"iou": rng.random()} if seen else {}
     return Record(
         visit.eid, visit.instance, visit.dxa.name, visit.mri.name, visit.fingerprint, "test", kind, stage,
         error="TruncatedZipError" if kind == FAILED else "",
         message="Found a cut zip." if kind == FAILED else "",
         values=values, seconds={"dxa": float(visit.eid % 7)},
-        image=rng.integers(0, 255, (224, 224), dtype=np.uint8) if good else None,
+        image=rng.integers(0, 255, (224, 224), dtype=np.uint8) if seen else None,
         curves=rng.random((6, 209), np.float32) if good else None,
-        outlines=np.zeros((2, 224, 28), np.uint8) if good else None,
+        outlines=np.zeros((2, 224, 28), np.uint8) if seen else None,
     )  # fmt: skip
 
 
