@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def truth_document(**more):
     middle = np.interp(even, v, u)
     return {
         "z_mm": even.tolist(),
-        "coronal_mm": {"left": (middle + 20).tolist(), "centre": middle.tolist(), "right": (middle - 20).tolist()},
+        "coronal_mm": {k: (middle + w).tolist() for k, w in (("left", 20), ("centre", 0), ("right", -20))},
         "sagittal_mm": {k: [0.0] * SPINE_ROWS for k in ("anterior", "centre", "posterior")},
         "mri": {"z_mm": z.tolist(), "curves_mm": {k: w.tolist() for k, w in mri.items()},
                 "vertebra_centres_mm": centres},
@@ -70,15 +71,20 @@ def perfect_curves():
 
 @pytest.fixture
 def store(tmp_path):
-    from dataclasses import replace
-
     make_folders(tmp_path / "in", 12)
     (tmp_path / "truth").mkdir()
     for k, visit in enumerate(find_visits(tmp_path / "in" / "dxa", tmp_path / "in" / "mri").visits):
         record = make_record(visit)
-        values = {**record.values, "mm_per_px": SIZE, "x0_mm": X0, "z0_mm": Z0, "iou_before": 0.1, "iou_stage1": 0.5,
-                  "rotation_deg_stage1": 2.5, "dx_mm_stage1": 12.0, "dy_mm_stage1": 700.0,
-                  "rotation_deg": 2.0, "dx_mm": 12.0, "dy_mm": 703.0}  # fmt: skip
+        values = {**record.values, "mm_per_px": SIZE, "x0_mm": X0, "z0_mm": Z0}
+        if "iou" in values:
+            values |= {
+                "iou_before": 0.1,
+                "iou_stage1": 0.5,
+                "rotation_deg": 2.0,
+                "dx_mm": 12.0,
+                "dy_mm": 703.0,
+            }
+            values |= {"rotation_deg_stage1": 2.5, "dx_mm_stage1": 12.0, "dy_mm_stage1": 700.0}
         findings = (
             [{"trap": "duplicate station", "station": 2, "action": "mended", "detail": ""}] if k == 0 else []
         )
