@@ -4,9 +4,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align.plane import PlaneImage, dxa_plane
 from spinelift.align.projection import project_volume
@@ -84,7 +84,7 @@ def _read(visit: VisitFiles, path: Path) -> CohortPair:
     scan = read_dxa(visit.dxa)
     pair = CohortPair(visit.name, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
     part = path.with_name(f".{path.name}.part.npz")
-    held: dict[str, NDArray[np.generic]] = {}
+    held: dict[str, Any] = {}
     for key, image in (("dxa", pair.dxa), ("mri", pair.mri)):
         spacing = image.grid.spacing
         held |= {f"{key}_pixels": image.pixels, f"{key}_valid": image.valid}

@@ -15,7 +15,7 @@ ANGLES_DEG = tuple(np.linspace(-2.0, 2.0, 10).tolist())
 """Ten rotations (paper, section 2)."""
 REACH_MM = (120.0, 200.0)
 """How far (x, z) the middle of an MRI from neck to knee may lie from where it is when the middles of both
-images meet: bodies lie within 60 mm of each other on the tables, and legs make the heights of scans differ."""
+images meet: bodies lie within 60 mm of each other on the tables, and legs change the heights of scans."""
 LEAST_ENERGY = 0.05
 """Share of the largest local energy of the DXA's map below which there is too little to compare with."""
 
@@ -141,7 +141,7 @@ def search(
         if not answers:  # maps of all angles are of one size
             answers.append(_Answers.of(fixed, moving))
         response = answers[0].to(moving)
-        places = (np.stack([np.arange(n)] * 2, -1) for n in response.shape)
+        places = (np.stack([np.arange(n, dtype=np.float64)] * 2, -1) for n in response.shape)
         far = [
             np.abs(_shift_mm(place, fixed, moving, fixed_grid, moving_grid)[:, k] - middle[k]) > REACH_MM[k]
             for k, place in zip((1, 0), places, strict=True)

@@ -89,7 +89,7 @@ def aligner(
 
     chosen = AlignerConfig.load(config)
     chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
-    files = []
+    files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
         with progress(f"reading {folder.name}", len(visit_files(folder))) as tick:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.io.dixon_volume import Action, Finding, Trap
+from spinelift.io.stitch_overlap import interpolate
 from spinelift.io.stitch_slab import Slab
 
 MAX_BAD = 4
@@ -16,14 +17,16 @@ _REFERENCE = MAX_BAD + 1
 _CONTROLS = 6
 _UNLIKE = 2.5
 _UNLIKE_OFFSET = 0.06
+_CONFIRMED = 1.5
+_CONFIRMED_OFFSET = 0.02
 
 
 def drop_bad_ends(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     """Slabs without their bad end slices, and which were dropped."""
     kept, findings = [], []
-    for slab in slabs:
-        total = slab.coarse
-        head, feet = _bad(total), _bad(total[::-1])
+    for upper, slab, lower in zip([None, *slabs[:-1]], slabs, [*slabs[1:], None], strict=True):
+        head = _bad(slab.coarse, _seen_by(upper, slab))
+        feet = _bad(slab.coarse[::-1], _seen_by(lower, slab)[::-1])
         if head or feet:
             detail = f"{head} slices at the head end and {feet} at the feet end dropped"
             findings.append(Finding(Trap.END_SLICES, slab.number, Action.MENDED, detail))
@@ -32,11 +35,22 @@ def drop_bad_ends(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     return kept, findings
 
 
-def _bad(total: NDArray[np.float32]) -> int:
+def _seen_by(other: Slab | None, slab: Slab) -> NDArray[np.float64]:
+    """Likeness of each slice [n] to what a neighbour measured at its height; NaN where it did not."""
+    seen = np.full(len(slab.z), np.nan)
+    if other is not None:
+        common = np.flatnonzero((slab.z >= other.z[0]) & (slab.z <= other.z[-1]))
+        theirs = interpolate(slab.z[common], other.z, other.coarse)
+        seen[common] = [_likeness(slab.coarse[k], there) for k, there in zip(common, theirs, strict=True)]
+    return seen
+
+
+def _bad(total: NDArray[np.float32], neighbour: NDArray[np.float64]) -> int:
     """How many slices at the start of [n, rows, columns] are bad.
 
     A slice is bad when it is much darker than the first slice that is sure to be sound, or resembles it
-    much less than sound slices at the same distance resemble each other.
+    much less than sound slices at the same distance resemble each other; but not where the body itself
+    changes as fast, which the neighbouring station shows: ``neighbour`` [n] is how it resembles that one's.
     """
     if len(total) < _REFERENCE + _CONTROLS + MAX_BAD:
         return 0
@@ -47,7 +61,8 @@ def _bad(total: NDArray[np.float32]) -> int:
         controls = range(_REFERENCE, min(_REFERENCE + _CONTROLS, len(total) - lag))
         control = min(_likeness(total[m], total[m + lag]) for m in controls)
         unlike = 1 - _likeness(total[k], reference) > _UNLIKE * (1 - control) + _UNLIKE_OFFSET
-        if unlike or _brightness(total[k], reference, body) < DARK:
+        confirmed = 1 - neighbour[k] <= _CONFIRMED * (1 - neighbour[_REFERENCE]) + _CONFIRMED_OFFSET
+        if (unlike and not confirmed) or _brightness(total[k], reference, body) < DARK:
             return k + 1
     return 0
 

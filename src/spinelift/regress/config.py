@@ -66,6 +66,10 @@ class ToneAugment(Config):
     noise: Share = 0.8
     noise_level: float = Field(default=0.03, description="largest common standard deviation")
     grain: Share = Field(default=0.4, description="noise that is correlated over a few pixels")
+    bone_grain: Share = Field(default=0.6, description="texture of what is brighter than its surroundings")
+    bone_grain_level: float = Field(default=0.5, description="its largest standard deviation, relative")
+    smear: Share = Field(default=0.35, description="a band of rows in which vertebrae run into each other")
+    smear_px: float = Field(default=8.0, description="its largest vertical blur")
     lines: Share = Field(default=0.3, description="gain and offset that change from row to row")
     lines_level: float = 0.03
     patches: Share = Field(default=0.15, description="bright (metal) or dark patches")

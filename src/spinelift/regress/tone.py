@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spinelift.regress.config import ToneAugment
-from spinelift.training.damage import add_patches, degrade, drop_rows
+from spinelift.training.damage import add_patches, degrade, drop_rows, smear
 from spinelift.training.pixels import gaussian_blur, local_mean, monotone_curves, on_some, rand, smooth_field
 
 Generator = torch.Generator
@@ -56,6 +56,16 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
             len(x), g, 0, 2 * config.noise_level
         )
 
+    def bone_grain(x: Tensor, g: Generator) -> Tensor:
+        cells = (
+            int(torch.randint(30, 112, (1,), generator=g)),
+            int(torch.randint(20, 112, (1,), generator=g)),
+        )
+        above = (x - local_mean(x, 31)).clamp(min=0.0)
+        return x + above * smooth_field(len(x), cells, (size, size), g) * rand(
+            len(x), g, 0, 2 * config.bone_grain_level
+        )
+
     def lines(x: Tensor, g: Generator) -> Tensor:
         shape = (2, len(x), 1, size, 1)
         wobble = torch.randn(shape, generator=g) * config.lines_level
@@ -66,6 +76,8 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
     x = tone_tables(n, config, generator).gather(1, index).reshape(image.shape)
     x = on_some(x, config.field, generator, field)
     x = on_some(x, config.local, generator, local)
+    x = on_some(x, config.smear, generator, lambda v, g: smear(v, g, config.smear_px))
+    x = on_some(x, config.bone_grain, generator, bone_grain)
     x = on_some(x, config.patches, generator, add_patches)
     x = on_some(x, config.blur, generator, blur(config.blur_px))
     x = on_some(x, config.strong_blur, generator, blur(config.strong_blur_px))

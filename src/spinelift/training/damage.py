@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spinelift.training.pixels import rand
+
 Generator = torch.Generator
 
 
@@ -68,3 +70,23 @@ def degrade(x: Tensor, generator: Generator) -> Tensor:
     rows = torch.arange(size)[:, None]
     gone = (rows >= start) & (rows < start + length) & cover
     return torch.where(gone, torch.zeros(()), x)
+
+
+def smear(x: Tensor, generator: Generator, largest_px: float) -> Tensor:
+    """Blur a band of rows along the columns [B, 1, H, W]: what lies there shows no levels any more.
+
+    On real scans the middle of the chest looks like that, without being blurred across.
+    """
+    n, rows = len(x), x.shape[2]
+    sigma = rand(n, generator, 2.0, largest_px)[:, 0, 0, 0]
+    radius = int(2.5 * largest_px)
+    taps = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True))[:, None, :, None]
+    padded = F.pad(x.transpose(0, 1), (0, 0, radius, radius), mode="replicate")
+    smooth = F.conv2d(padded, kernel, groups=n).transpose(0, 1)
+    middle, half = rand(n, generator, 0.0, rows), rand(n, generator, 0.08, 0.6) * rows
+    at = torch.arange(rows, dtype=x.dtype)[None, None, :, None]
+    inside = torch.sigmoid((half - (at - middle).abs()) / 3.0) * rand(n, generator, 0.3, 1.0)
+    out: Tensor = x + (smooth - x) * inside
+    return out
