@@ -5,7 +5,9 @@ import pytest
 
 from align_cases import body_pair, truth_of
 from spinelift.align.gradients import GradientFeatures
+from spinelift.align.plane import PlaneImage
 from spinelift.align.search import ANGLES_DEG, correlate, peak, search
+from spinelift.geometry import PixelGrid, Spacing
 
 CENTRE = (8.0, 48.0)
 
@@ -44,3 +46,19 @@ def test_other_greys_same_edges(rotation, x, z):
         found.transform.apply(np.array(CENTRE)), truth.apply(np.array(CENTRE)), atol=2.0
     )
     assert len(found.scores) == 10
+
+
+def test_a_better_match_beyond_reach_is_passed_over():
+    """What lies 400 mm further to the feet cannot be the neck, however well it fits."""
+    rng = np.random.default_rng(2)
+    still = np.ones((80, 40), bool)
+    grey = np.kron(rng.uniform(10, 200, (20, 10)), np.ones((4, 4))).astype(np.float32)
+    mri = PlaneImage(np.stack([grey, grey]), PixelGrid((0.0, 0.0), Spacing(4.0, 4.0), still.shape), still)
+    pixels = rng.uniform(0, 30, (260, 60)).astype(np.float32)
+    pixels[60:140, 10:50] += grey  # in place, under noise
+    pixels[160:240, 10:50] = grey
+    wide = np.ones(pixels.shape, bool)
+    dxa = PlaneImage(pixels[None], PixelGrid((0.0, 0.0), Spacing(4.0, 4.0), pixels.shape), wide)
+    found = search(GradientFeatures(), dxa, mri, angles_deg=(-1.0, 0.0, 1.0))
+    np.testing.assert_allclose(found.transform.apply(np.zeros(2)), (40.0, 240.0), atol=3.0)
+    assert 0 < found.score <= 1.0
