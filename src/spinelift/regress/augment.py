@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.regress.config import AugmentConfig, GeometryAugment
 from spinelift.regress.head import zero_mean_sagittal
@@ -115,6 +116,34 @@ def place(batch: Batch, p: Placement) -> Batch:
     return Batch(image, curves, batch.mm_per_px * p.scale)
 
 
+def scramble(batch: Batch, generator: torch.Generator) -> Batch:
+    """Turn blocks of rows over, or take them from elsewhere, whole or near the spine; its centre stays.
+
+    What is left is a spine that cannot be, whose side view is not to be read: a network that has seen such
+    ones answers what it does not know with the mean curve, and not with just any.
+    """
+    n = len(batch.image)
+    rows = torch.arange(CROP_SIZE).expand(n, -1)
+    height = torch.randint(8, 49, (n, 1), generator=generator)
+    shifted = rows + torch.randint(0, 48, (n, 1), generator=generator)
+    block, inside = shifted // height, shifted % height
+    kind, move = (torch.rand(n, CROP_SIZE, generator=generator).gather(1, block) for _ in range(2))
+    source = torch.where(kind < 0.3, rows + height - 1 - 2 * inside, rows).float()
+    source = torch.where((kind >= 0.3) & (kind < 0.6), rows + (move - 0.5) * 200, source)
+    turned = torch.rand(n, 1, generator=generator) < 0.25
+    source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
+    at = (rows - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
+    centre = batch.curves[:, Curve.CENTRE].gather(1, at)
+    aside = centre.gather(1, source.long()) - centre
+    columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
+    lines = (source - MIDDLE)[:, :, None].expand_as(columns)
+    grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
+    image = F.grid_sample(batch.image, grid, "bilinear", "zeros", align_corners=False)
+    reach = torch.where(torch.rand(n, generator=generator) < 0.5, uniform(n, 14, 40, generator), CROP_SIZE)
+    near = (torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None]
+    return batch._replace(image=torch.where(near[:, None], image, batch.image))
+
+
 def tone_share(config: AugmentConfig, progress: float) -> float:
     """Share of images whose tones are changed at ``progress`` 0..1 of a run: 1 / 4 at first."""
     grown = 1.0 if config.ramp == 0 else min(1.0, 0.25 + 0.75 * progress / config.ramp)
@@ -126,6 +155,12 @@ def augment(
 ) -> Batch:
     """A random variant of every pair; the input is left alone."""
     placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
+    impossible = torch.rand(len(placed.image), generator=generator) < config.scramble
+    if impossible.any():
+        part = scramble(Batch(*(t[impossible] for t in placed)), generator)
+        placed = placed._replace(
+            image=placed.image.masked_scatter(impossible[:, None, None, None], part.image)
+        )
     image = on_some(
         placed.image, tone_share(config, progress), generator, lambda x, g: change_tone(x, config.tone, g)
     )

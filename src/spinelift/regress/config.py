@@ -82,6 +82,7 @@ class AugmentConfig(Config):
 
     plain: Share = Field(default=0.1, description="images that keep their tones to the end")
     ramp: Share = Field(default=0.15, description="share of the run over which changed tones come in")
+    scramble: Share = Field(default=0.2, description="spines whose levels are turned over or out of order")
     geometry: GeometryAugment = GeometryAugment()
     tone: ToneAugment = ToneAugment()
 
