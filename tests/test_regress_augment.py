@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from spinelift.curves import Curve
-from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW
+from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.regress.augment import (
     Batch,
     Placement,
@@ -11,11 +11,12 @@ from spinelift.regress.augment import (
     draw_placement,
     mirror_curves,
     place,
+    scramble,
     tone_share,
 )
 from spinelift.regress.config import AugmentConfig, GeometryAugment, ToneAugment
 from spinelift.regress.tone import change_tone, tone_tables
-from spinelift.training.damage import degrade
+from spinelift.training.damage import degrade, smear
 from spinelift.training.pixels import gaussian_blur, local_mean
 from store_cases import painted_pair
 
@@ -157,3 +158,34 @@ def test_local_mean_of_a_constant_is_the_constant_to_the_border():
     torch.testing.assert_close(
         local_mean(torch.full((1, 1, 30, 40), 3.0), 9), torch.full((1, 1, 30, 40), 3.0)
     )
+
+
+def test_a_scrambled_spine_stays_where_it_is_and_is_out_of_order():
+    n = 6
+    rows = np.arange(SPINE_ROWS)
+    middle = 111.5 + 14 * np.sin(rows / 40) + 0.05 * rows
+    curves = torch.from_numpy(np.tile(middle, (n, 6, 1)).astype(np.float32))
+    image = torch.zeros(n, 1, 224, 224)
+    every = np.arange(224)
+    at = np.interp(every - 7.5, rows, middle)
+    image[:, 0] = torch.from_numpy(
+        np.exp(-0.5 * ((every[None] - at[:, None]) / 2) ** 2) * (50 + every[:, None])
+    )
+    batch = Batch(image.float(), curves, torch.full((n,), 2.0))
+    out = scramble(batch, torch.Generator().manual_seed(3))
+    assert torch.equal(out.curves, curves)
+    seen = out.image[:, 0, 10:214].numpy()
+    place = (seen * every).sum(2) / np.maximum(seen.sum(2), 1e-6)
+    assert np.abs(place - at[10:214]).mean() < 1.0
+    order = np.diff(seen.max(2), axis=1)
+    assert ((order < 0).sum(1) > 5).all()
+
+
+def test_a_smeared_band_loses_its_levels_and_the_rest_keeps_them():
+    stripes = torch.zeros(4, 1, 224, 32)
+    stripes[:, :, ::8] = 1.0
+    out = smear(stripes, torch.Generator().manual_seed(0), 8.0)
+    change = (out - stripes).abs().amax(3)[:, 0]
+    assert (change.amax(1) > 0.2).all()
+    assert (change.amin(1) < 0.05).all()
+    assert torch.allclose(out.mean((1, 2, 3)), stripes.mean((1, 2, 3)), atol=0.02)
