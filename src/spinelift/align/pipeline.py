@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spinelift.align.gradients import Features, GradientFeatures
+from spinelift.align.height import weigh_heights
 from spinelift.align.plane import DXA, MRI, PlaneImage, PlaneMask
 from spinelift.align.search import ImageMatch, search
 from spinelift.align.spine_level import MIN_OVERLAP, SpineMatch, fit_spine, overlap
@@ -94,9 +95,11 @@ def align_pair(
     """
     middle = dxa.grid.centre_mm - mri.grid.centre_mm
     before = RigidTransform2D.about(np.zeros(2), 0.0, middle, source=MRI, target=DXA)
-    image = search(features or GradientFeatures(), dxa, mri)
+    features = features or GradientFeatures()
+    image = search(features, dxa, mri)
     if masks is None:
         return Alignment(before, image, None, ())
     spine = fit_spine(masks.dxa, masks.mri, start=image.transform)
+    spine = weigh_heights(spine, features, (dxa, mri), (masks.dxa, masks.mri))
     first, second = (overlap(masks.dxa, masks.mri, t) for t in (before, image.transform))
     return Alignment(before, image, spine, (first, second, spine.iou))

@@ -118,21 +118,29 @@ def peak(response: NDArray[np.float32]) -> tuple[float, tuple[float, float]]:
 
 
 def search(
-    features: Features, dxa: PlaneImage, mri: PlaneImage, *, angles_deg: Sequence[float] = ANGLES_DEG
+    features: Features,
+    dxa: PlaneImage,
+    mri: PlaneImage,
+    *,
+    angles_deg: Sequence[float] = ANGLES_DEG,
+    near: RigidTransform2D | None = None,
+    reach_mm: tuple[float, float] = REACH_MM,
 ) -> ImageMatch:
     """Find the MRI's projection on the DXA over all shifts and the given, evenly spaced angles.
 
     The best angle is refined by a parabola, and the shift is read at the refined angle. The response is the
     normalised cross-correlation: the product divided by the lengths of the MRI's map and of the DXA's where
     the MRI lies on it, so that neither strong edges elsewhere (legs) nor a hidden part have an advantage.
-    Shifts beyond ``REACH_MM`` are not tried.
+    Shifts that take the MRI's middle further than ``reach_mm`` (x, z) from where ``near`` takes it are not
+    tried; without ``near``, from the DXA's middle.
     """
     shapes = features.shapes or (None, None)
     still = RigidTransform2D.identity(DXA, DXA)
     fixed_grid = canvas_grid(dxa.grid, features.pixel_mm, shapes[0])
     fixed = features.dxa(lay(dxa, fixed_grid, still))
     moving_grid = canvas_grid(mri.grid, features.pixel_mm, shapes[1])
-    middle = dxa.grid.centre_mm - mri.grid.centre_mm
+    start = near.apply(mri.grid.centre_mm) if near else dxa.grid.centre_mm
+    middle = start - mri.grid.centre_mm
     answers: list[_Answers] = []
 
     def at(angle: float) -> _Peak:
@@ -143,7 +151,7 @@ def search(
         response = answers[0].to(moving)
         places = (np.stack([np.arange(n, dtype=np.float64)] * 2, -1) for n in response.shape)
         far = [
-            np.abs(_shift_mm(place, fixed, moving, fixed_grid, moving_grid)[:, k] - middle[k]) > REACH_MM[k]
+            np.abs(_shift_mm(place, fixed, moving, fixed_grid, moving_grid)[:, k] - middle[k]) > reach_mm[k]
             for k, place in zip((1, 0), places, strict=True)
         ]
         if not (far[0].all() or far[1].all()):

@@ -43,12 +43,16 @@ class SpineMatch:
         Root mean square distance of matched keypoints.
     rounds
         How often the mask was laid.
+    height_gap_mm
+        How much higher the MRI's mask is than the DXA's, once laid: the ends of one of them are wrong, or the
+        spine is bent otherwise.
     """
 
     transform: RigidTransform2D
     iou: float
     residual_mm: float
     rounds: int
+    height_gap_mm: float
 
     @property
     def accepted(self) -> bool:
@@ -108,7 +112,8 @@ def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None 
             break
     left: Keypoints = contour_keypoints(_laid(soft_mri, transform))
     residual = float(np.sqrt(((left.points_mm - target) ** 2).sum(1).mean()))
-    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds)
+    gap = float(np.ptp(left.points_mm[-2:, 1]) - np.ptp(target[-2:, 1]))
+    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds, gap)
 
 
 def overlap(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> float:
