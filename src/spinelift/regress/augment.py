@@ -9,6 +9,7 @@ widening and d(r) a smooth shift of each row. A crop pixel then measures s × as
 sagittal curves, which keep their mm, are divided by s. Beyond its ends the spine runs straight on.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -116,6 +117,25 @@ def place(batch: Batch, p: Placement) -> Batch:
     return Batch(image, curves, batch.mm_per_px * p.scale)
 
 
+def centre_columns(curves: Tensor) -> Tensor:
+    """Column of the spine's centre in each row of the crop [B, 224]; beyond its ends that of the end."""
+    rows = (torch.arange(CROP_SIZE) - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
+    return curves[:, Curve.CENTRE].gather(1, rows.expand(len(curves), -1))
+
+
+def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
+    """Image whose row r is row ``source`` [B, 224] of the given one, read ``aside`` [B, 224] px further on."""
+    columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
+    lines = (source - MIDDLE)[:, :, None].expand_as(columns)
+    grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
+    return F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+
+
+def near_spine(centre: Tensor, reach: Tensor) -> Tensor:
+    """Pixels [B, 1, 224, 224] less than ``reach`` [B] px beside the centre [B, 224]."""
+    return ((torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None])[:, None]
+
+
 def scramble(batch: Batch, generator: torch.Generator) -> Batch:
     """Turn blocks of rows over, or take them from elsewhere, whole or near the spine; its centre stays.
 
@@ -132,16 +152,36 @@ def scramble(batch: Batch, generator: torch.Generator) -> Batch:
     source = torch.where((kind >= 0.3) & (kind < 0.6), rows + (move - 0.5) * 200, source)
     turned = torch.rand(n, 1, generator=generator) < 0.25
     source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
-    at = (rows - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
-    centre = batch.curves[:, Curve.CENTRE].gather(1, at)
-    aside = centre.gather(1, source.long()) - centre
-    columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
-    lines = (source - MIDDLE)[:, :, None].expand_as(columns)
-    grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
-    image = F.grid_sample(batch.image, grid, "bilinear", "zeros", align_corners=False)
+    centre = centre_columns(batch.curves)
+    image = take_rows(batch.image, source, centre.gather(1, source.long()) - centre)
     reach = torch.where(torch.rand(n, generator=generator) < 0.5, uniform(n, 14, 40, generator), CROP_SIZE)
-    near = (torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None]
-    return batch._replace(image=torch.where(near[:, None], image, batch.image))
+    return batch._replace(image=torch.where(near_spine(centre, reach), image, batch.image))
+
+
+def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
+    """Put every spine into the next person's surroundings, spine upon spine.
+
+    Ribs and outlines of simulated people follow their spines more closely than real ones do: what they say
+    about the side view does not hold.
+    """
+    n = len(batch.image)
+    centre = centre_columns(batch.curves)
+    other = take_rows(
+        batch.image.roll(1, 0), torch.arange(CROP_SIZE).expand(n, -1), centre.roll(1, 0) - centre
+    )
+    own = near_spine(centre, uniform(n, 13, 26, generator))
+    return batch._replace(image=torch.where(own, batch.image, other))
+
+
+def on_part(
+    batch: Batch, share: float, generator: torch.Generator, change: Callable[[Batch, torch.Generator], Batch]
+) -> Batch:
+    """Apply ``change`` of the image to a random share of a batch."""
+    chosen = torch.rand(len(batch.image), generator=generator) < share
+    if not chosen.any():
+        return batch
+    part = change(Batch(*(t[chosen] for t in batch)), generator)
+    return batch._replace(image=batch.image.masked_scatter(chosen[:, None, None, None], part.image))
 
 
 def tone_share(config: AugmentConfig, progress: float) -> float:
@@ -155,12 +195,8 @@ def augment(
 ) -> Batch:
     """A random variant of every pair; the input is left alone."""
     placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
-    impossible = torch.rand(len(placed.image), generator=generator) < config.scramble
-    if impossible.any():
-        part = scramble(Batch(*(t[impossible] for t in placed)), generator)
-        placed = placed._replace(
-            image=placed.image.masked_scatter(impossible[:, None, None, None], part.image)
-        )
+    placed = on_part(placed, config.strangers, generator, among_strangers)
+    placed = on_part(placed, config.scramble, generator, scramble)
     image = on_some(
         placed.image, tone_share(config, progress), generator, lambda x, g: change_tone(x, config.tone, g)
     )

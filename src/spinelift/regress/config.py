@@ -83,6 +83,7 @@ class AugmentConfig(Config):
     plain: Share = Field(default=0.1, description="images that keep their tones to the end")
     ramp: Share = Field(default=0.15, description="share of the run over which changed tones come in")
     scramble: Share = Field(default=0.2, description="spines whose levels are turned over or out of order")
+    strangers: Share = Field(default=0.4, description="spines in the surroundings of someone else")
     geometry: GeometryAugment = GeometryAugment()
     tone: ToneAugment = ToneAugment()
 
