@@ -124,7 +124,7 @@ def centre_columns(curves: Tensor) -> Tensor:
 
 
 def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
-    """Image whose row r is row ``source`` [B, 224] of the given one, read ``aside`` [B, 224] px further on."""
+    """Image whose row r is row ``source`` [B, 224] of the given one, ``aside`` [B, 224] px on."""
     columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
     lines = (source - MIDDLE)[:, :, None].expand_as(columns)
     grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
