@@ -7,7 +7,9 @@ from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.regress.augment import (
     Batch,
     Placement,
+    among_strangers,
     augment,
+    centre_columns,
     draw_placement,
     mirror_curves,
     place,
@@ -189,3 +191,15 @@ def test_a_smeared_band_loses_its_levels_and_the_rest_keeps_them():
     assert (change.amax(1) > 0.2).all()
     assert (change.amin(1) < 0.05).all()
     assert torch.allclose(out.mean((1, 2, 3)), stripes.mean((1, 2, 3)), atol=0.02)
+
+
+def test_strangers_keep_the_spine_and_lend_the_rest():
+    batch = ramp_batch(3)
+    image = batch.image + torch.tensor([10.0, 60.0, 110.0])[:, None, None, None]
+    out = among_strangers(batch._replace(image=image), torch.Generator().manual_seed(2))
+    middle = centre_columns(batch.curves).round().long()
+    for k in range(3):
+        rows = torch.arange(20, 200)
+        assert torch.equal(out.image[k, 0, rows, middle[k, rows]], image[k, 0, rows, middle[k, rows]])
+        lent = out.image[k, 0, 100, (middle[k, 100] + 35) % CROP_SIZE]
+        assert abs(float(lent) - [110.0, 10.0, 60.0][k]) < 3.0
