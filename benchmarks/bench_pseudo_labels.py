@@ -64,12 +64,24 @@ def score(run: Path, unseen: Scans) -> dict[str, object]:
     }  # fmt: skip
 
 
+def tell(table: dict[str, dict[str, object]], out: Path) -> None:
+    """Print and keep what is known so far."""
+    (out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
+    for name, row in table.items():
+        print(f"{name:28s}", *(f"{k} {v}" for k, v in row.items()), sep="  ", flush=True)
+
+
 def main() -> None:
     labelled, hidden, unseen = (load_scans([Path(p)]) for p in sys.argv[1:4])
-    out, steps = Path(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 120
+    out, steps = Path(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 300
     blind = Scans(hidden.image, 0 * hidden.mask, 0 * hidden.ends, hidden.eid)
     loop = PseudoLabelConfig(
-        segmenter=config(steps), first_round=FIRST, rounds=ROUNDS, review=PAINTED, min_confidence=0.4
+        segmenter=config(steps),
+        first_round=FIRST,
+        rounds=ROUNDS,
+        review=PAINTED,
+        min_confidence=0.3,
+        min_agreement=0.88,
     )
     data = LoopData(blind, labelled, unseen)
 
@@ -98,10 +110,12 @@ def main() -> None:
             "dice_of_accepted": round(float(np.mean(pseudo)), 4) if pseudo else None,
             "worst_accepted": round(float(np.min(pseudo)), 4) if pseudo else None,
         }  # fmt: skip
+    tell(table, out)
     table["5 % after the first round"] = score(first / "run", unseen)
     more = steps * (ROUNDS - 1)
     start = first / "run" / WEIGHTS
     table["5 %, as many steps"] = score(train("few", labelled, unseen, out, more, start), unseen)
+    tell(table, out)
     whole = Scans(
         *(
             np.concatenate([getattr(labelled, n), getattr(hidden, n)])
@@ -111,9 +125,7 @@ def main() -> None:
     table["all labels, as many steps"] = score(
         train("all", whole, unseen, out, steps * (FIRST + ROUNDS - 1)), unseen
     )
-    (out / "table.json").write_text(json.dumps(table, indent=1) + "\n")
-    for name, row in table.items():
-        print(f"{name:28s}", *(f"{k} {v}" for k, v in row.items()), sep="  ")
+    tell(table, out)
 
 
 if __name__ == "__main__":
