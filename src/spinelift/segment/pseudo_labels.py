@@ -166,15 +166,17 @@ def _train(
 
 
 def _changes(before: Labels, now: Labels) -> dict[str, Any]:
-    """Scans newly accepted and no longer so, and the share of all labels that stayed as it was."""
+    """Scans newly accepted and no longer so, and how much of all that the network says stayed as it was.
+
+    That is the mean Dice of a scan's masks of this round and the last, 0 where it was accepted in one alone.
+    """
     was, is_ = before.source == Source.ACCEPTED, now.source == Source.ACCEPTED
-    both = np.flatnonzero(was & is_)
-    kept = [dice(before.mask[k], now.mask[k]) for k in both]
-    either = int((was | is_).sum())
+    rows = np.flatnonzero((now.source < Source.HAND) & (before.source < Source.HAND))
+    kept = [dice(before.mask[k], now.mask[k]) if was[k] == is_[k] else 0.0 for k in rows]
     return {
         "new": int((is_ & ~was).sum()),
         "withdrawn": int((was & ~is_).sum()),
-        "unchanged": round(float(np.sum(kept)) / either, 4) if either else 1.0,
+        "unchanged": round(float(np.mean(kept)), 4) if kept else 1.0,
     }
 
 
