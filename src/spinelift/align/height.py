@@ -3,9 +3,11 @@
 The contours of a long column say little about its height, its two ends nearly all, and a segmenter that
 takes T2 for T1 puts an end 20 mm off. The images do not know of ends: at the rotation and the side shift of
 stage 2 they are correlated once more, along the body. Both heights are weighed by the inverse of their
-variance; that of the ends grows with the difference of the two masks' heights.
+variance; that of the ends grows with the difference of the two masks' heights. Where they contradict each
+other, the ends are believed.
 """
 
+import math
 from dataclasses import replace
 
 from spinelift.align.gradients import Features
@@ -20,6 +22,8 @@ ENDS_MM = 1.0
 """Error of the height by ends that are right: standard deviation, simulated pairs with true masks."""
 IMAGE_MM = 2.0
 """Error of the height by the images: standard deviation, simulated pairs."""
+CONTRADICTION = 4.0
+"""Standard deviations of their difference from which on the images are not believed."""
 
 
 def weigh_heights(
@@ -35,11 +39,10 @@ def weigh_heights(
     )
     middle = mri.grid.centre_mm
     z = float((found.transform.apply(middle) - spine.transform.apply(middle))[1])
-    if abs(z) > NEAR_MM[1] - features.pixel_mm:  # no peak within reach
+    ends, seen = ENDS_MM**2 + (spine.height_gap_mm / 2) ** 2, IMAGE_MM**2
+    if abs(z) > min(CONTRADICTION * math.sqrt(ends + seen), NEAR_MM[1] - features.pixel_mm):
         return spine
-    by_ends = 1 / (ENDS_MM**2 + (spine.height_gap_mm / 2) ** 2)
-    by_images = 1 / IMAGE_MM**2
-    moved = z * by_images / (by_ends + by_images)
+    moved = z * ends / (ends + seen)
     (dx, dz), turn = spine.transform.shift_mm, spine.transform.rotation_deg
     transform = RigidTransform2D(turn, (dx, dz + moved), spine.transform.source, spine.transform.target)
     return replace(spine, transform=transform, iou=overlap(*masks, transform))
