@@ -226,3 +226,22 @@ def test_options():
     assert parse_spacing("2.427,2.419") == (2.427, 2.419)
     with pytest.raises(ConfigError):
         parse_spacing("2.4")
+
+
+def test_figures_go_into_a_card_and_replace_earlier_ones(tmp_path):
+    import shutil
+
+    from spinelift.evaluate.bootstrap import Estimate
+    from spinelift.predict.bundle import DEFAULT_BUNDLE, Bundle
+    from spinelift.yardsticks.bundle import add_to_card
+    from spinelift.yardsticks.score import Figure
+
+    folder = tmp_path / "bundle"
+    shutil.copytree(DEFAULT_BUNDLE, folder)
+    before = len(Bundle.load(folder).card.metrics)
+    for value in (7.0, 6.0):
+        figure = Figure("sagittal_mae", "mm", 62, Estimate(value, 5.0, 8.0), Estimate(7.5, 7.0, 8.0), None)
+        add_to_card(folder, {"a yardstick of this test": [figure]})
+    metrics = Bundle.load(folder).card.metrics
+    assert len(metrics) == before + 1
+    assert (metrics[-1].value, metrics[-1].spines, metrics[-1].baselines) == (6.0, 62, {"mean curve": 7.5})

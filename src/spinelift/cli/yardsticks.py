@@ -25,13 +25,20 @@ def real(
     ] = "1,2,3,4",
     copies: Annotated[int, typer.Option(help="Half-real people on every real spine.", min=1)] = 4,
     drawn: Annotated[int, typer.Option(help="People of the other simulator.", min=1)] = 300,
+    into_card: Annotated[
+        bool, typer.Option("--into-card", help="Write the figures into the card of --bundle, a folder.")
+    ] = False,
 ) -> None:
     """Measure a bundle on real and half-real people; what lacks its data is skipped, with the reason."""
     numbers, (row, col) = parse_cases(cases), parse_spacing(spacing)
+    if into_card and bundle is None:
+        raise ConfigError(
+            found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
+        )
     from spinelift.geometry import Spacing
     from spinelift.predict.bundle import Bundle
-    from spinelift.yardsticks.bundle import bundle_mean_curves, bundle_predictor
-    from spinelift.yardsticks.run import Plan, run_yardsticks
+    from spinelift.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
+    from spinelift.yardsticks.run import TITLES, Plan, run_yardsticks
 
     loaded = Bundle.load(bundle)
     plan = Plan(
@@ -40,6 +47,8 @@ def real(
     )  # fmt: skip
     report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), tell=typer.echo)
     typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
+    if into_card and bundle is not None:
+        add_to_card(bundle, {TITLES[k]: figures for k, figures in report.figures.items()})
 
 
 def parse_cases(text: str) -> tuple[int, ...]:
