@@ -10,7 +10,9 @@ from spinelift.curves import mm_from_json, resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
 from spinelift.io import DxaScan, read_dxa
+from spinelift.predict.bundle import DEFAULT_BUNDLE
 from spinelift.predict.model import load_model
+from spinelift.segment.mri import MriSegmenter
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,20 @@ def test_an_image_without_a_spine_is_refused(model, scan, kind):
         image = np.tile(np.linspace(0, 255, bone.shape[1], dtype=np.float32), (rows, 1))
     with pytest.raises(NoSpineError):
         model.predict(DxaScan("none", image, None, Spacing(2.427, 2.419), "0" * 64))
+
+
+def test_networks_that_ship_tell_nothing_of_the_machine_that_made_them():
+    bundles = DEFAULT_BUNDLE.parent
+    networks = sorted(bundles.glob("*/*.onnx"))
+    assert {f.name for f in networks} >= {
+        "regressor.onnx",
+        "segmenter.onnx",
+        "mri_slices.onnx",
+        "mri_ends.onnx",
+    }
+    for network in networks:
+        assert b"site-packages" not in network.read_bytes()
+
+
+def test_the_mri_networks_that_ship_load():
+    assert MriSegmenter.load().digest

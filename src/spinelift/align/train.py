@@ -17,6 +17,7 @@ from spinelift.align.pairs import ImagePairs, load_pairs
 from spinelift.errors import BundleError, ConfigError
 from spinelift.training.checkpoint import WEIGHTS, load_weights
 from spinelift.training.loop import Outcome, fit
+from spinelift.training.onnx import save_onnx
 from spinelift.training.run import finish_run, read_run_config, start_run
 
 TOLERANCE = 1e-3
@@ -143,8 +144,7 @@ def _export(encoder: Encoder, path: Path, shape: tuple[int, int, int]) -> None:
         dynamo=True,
         verbose=False,
     )
-    assert program is not None
-    program.save(path, external_data=False)
+    save_onnx(program, path)
     with torch.inference_mode():
         wanted = encoder(example[:1]).numpy()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

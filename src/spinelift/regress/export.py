@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from spinelift.errors import BundleError
+from spinelift.training.onnx import save_onnx
 
 TOLERANCE = 1e-3
 """Largest difference between ONNX Runtime and torch, in crop px or probability."""
@@ -27,8 +28,7 @@ def export_onnx(model: nn.Module, path: Path, *, shape: tuple[int, int], outputs
         dynamo=True,
         verbose=False,
     )
-    assert program is not None
-    program.save(path, external_data=False)
+    save_onnx(program, path)
     check_onnx(model, path, shape=shape)
 
 

@@ -20,6 +20,7 @@ from spinelift.segment.mri_config import MriAugment, MriSegmenterConfig
 from spinelift.segment.mri_data import MriPerson
 from spinelift.segment.mri_network import EndsNetwork, SliceNetwork
 from spinelift.training.loop import Outcome, fit
+from spinelift.training.onnx import save_onnx
 from spinelift.training.record import sha256
 from spinelift.training.run import finish_run, start_run
 
@@ -233,8 +234,7 @@ def _export(model: nn.Module, path: Path, example: Tensor, name: str, outputs: l
         model, (example,), input_names=[name], output_names=outputs,
         dynamic_shapes=({free: torch.export.Dim("n", min=1, max=4096)},), dynamo=True, verbose=False,
     )  # fmt: skip
-    assert program is not None
-    program.save(path, external_data=False)
+    save_onnx(program, path)
     with torch.inference_mode():
         wanted = model(example)
     wanted = wanted if isinstance(wanted, tuple) else (wanted,)
