@@ -13,7 +13,8 @@ from spinelift.cohort.manifest import PARTS, compact
 from spinelift.cohort.record import FAILED, part_path, read_part
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.cohort.visits import Visit, find_visits
-from spinelift.errors import ConfigError, OutputError
+from spinelift.errors import ConfigError
+from spinelift.predict.batch import make_folder
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -69,14 +70,7 @@ def build(
     if found.unknown:
         tell(f"left alone, since their names are of another kind: {len(found.unknown)} files")
     parts = plan.out / PARTS
-    try:
-        parts.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            found=f"a store that cannot be written: {error.strerror}",
-            expected="a folder with room",
-            do="Choose another --out.",
-        ) from error
+    make_folder(parts)
     for stale in parts.glob("??/.*.part"):  # of a run that was killed while it wrote
         stale.unlink()
     digest = plan.settings.digest if work is None else "test"
