@@ -18,14 +18,6 @@ def test_positive_turns_the_feet_to_the_left_and_shift_follows():
     np.testing.assert_array_equal(shifted, POINTS + np.array([3.0, -7.0]))
 
 
-def test_it_is_the_simulators_convention():
-    pairing = pytest.importorskip("spinelift.simulate.pairing")
-    truth = pairing.RigidTruth(3.7, (12.0, -300.0))
-    ours = RigidTransform2D(3.7, (12.0, -300.0), "mri", "dxa")
-    np.testing.assert_allclose(ours.apply(POINTS), truth.apply(POINTS), atol=1e-12)
-    np.testing.assert_allclose(ours.inverse().apply(POINTS), truth.undo(POINTS), atol=1e-12)
-
-
 @pytest.mark.parametrize("angle", [0.0, 1e-12, -1e-7, 0.22, -4.0, 179.0])
 def test_inverse_and_composition(angle):
     one = RigidTransform2D(angle, (31.5, -812.25), "mri", "dxa")

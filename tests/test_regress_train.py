@@ -17,7 +17,9 @@ from spinelift.predict.calibrate import Calibrator
 from spinelift.regress.bundle import BundlePlan, make_bundle
 from spinelift.regress.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
 from spinelift.regress.config import RegressorConfig
+from spinelift.regress.head import Prediction
 from spinelift.regress.network import make_network
+from spinelift.regress.shrink import Shrunk, fit_gains
 from spinelift.regress.train import load_regressor, predict_pairs, train_regressor
 from spinelift.segment.config import SegmenterConfig
 from spinelift.segment.mri_config import MriSegmenterConfig
@@ -208,6 +210,39 @@ def test_shift_sees_what_is_far():
     assert (far > shift.quantiles["0.99"]).mean() > 0.7
 
 
+def test_gains_are_those_of_what_was_read():
+    rng = np.random.default_rng(0)
+    z = np.linspace(-1, 1, 209)
+    lean, shape = rng.normal(size=(2, 400, 1))
+    mean = np.tile(np.sin(z), (6, 1)) * np.arange(6)[:, None]
+    true = np.tile(mean, (400, 1, 1))
+    true[:, 4] += 9 * lean * z + 5 * shape * np.cos(3 * z)
+    given = np.tile(mean, (400, 1, 1))  # lean unseen, shape twice too large
+    given[:, 4] += 9 * rng.normal(size=(400, 1)) * z + 10 * shape * np.cos(3 * z)
+    lean_gain, shape_gain = fit_gains(true, given, mean)
+    assert lean_gain == pytest.approx(0, abs=0.1)
+    assert shape_gain == pytest.approx(0.5, abs=0.02)
+
+
+def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
+    mean = np.random.default_rng(1).normal(size=(6, 209))
+    mean[3:] -= mean[4].mean()
+    curves = torch.from_numpy(mean).float()[None].repeat(3, 1, 1)
+    z = torch.linspace(-1, 1, 209)
+    curves[1, 3:] += 4 * z
+    curves[2, 3:] += torch.cos(3.1416 * z) - torch.cos(3.1416 * z).mean()
+
+    class Fixed(torch.nn.Module):
+        def forward(self, image):
+            return Prediction(curves, curves, curves)
+
+    out = Shrunk(Fixed(), mean, (0.25, 0.5))(torch.zeros(1)).curves
+    torch.testing.assert_close(out[0], curves[0])
+    torch.testing.assert_close(out[:, :3], curves[:, :3])
+    torch.testing.assert_close(out[1, 3:], curves[0, 3:] + z, atol=1e-4, rtol=0)
+    torch.testing.assert_close(out[2, 3:], (curves[0, 3:] + curves[2, 3:]) / 2, atol=1e-4, rtol=0)
+
+
 def test_too_few_people_to_calibrate_on(trained, stores):
     pairs = PairStore.open(stores / "val.zarr").load()
     with pytest.raises(ValueError, match="too few"):
@@ -246,8 +281,12 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
 
     test = PairStore.open(stores / "test.zarr").load()
     predicted = run_regressor(load_regressor_session(bundle.regressor), test.image)
-    curves, _, _ = predict_pairs(load_regressor(out)[0], test.image)
-    np.testing.assert_allclose(predicted.curves, curves, atol=1e-3)
+    network = load_regressor(out)[0]
+    gains = tuple(float(card.training.details[f"gain_{part}"]) for part in ("lean", "shape"))
+    assert all(0 < g <= 1 for g in gains)
+    shrunk = Shrunk(network, network.get_buffer("mean_curves").numpy(), gains)
+    curves, _, _ = predict_pairs(shrunk, test.image)
+    np.testing.assert_allclose(predicted.curves, curves, atol=5e-3)
     assert Calibrator(card.calibration).missing() == []
 
     where = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "test.zarr"), "--iou-step-mm", "0"]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from spinelift.geometry import RigidTransform2D
 from spinelift.simulate.body import Body, sample_body
-from spinelift.simulate.pairing import RigidTruth, corners, fit_rigid, overlap, pair_truth
+from spinelift.simulate.pairing import corners, fit_rigid, overlap, pair_truth
 from spinelift.simulate.posture import (
     BENT_SHARE,
     MAX_SHIFT_MM,
@@ -77,12 +78,12 @@ def test_postures_keep_their_limits_and_some_are_bent() -> None:
 
 @pytest.mark.parametrize("degrees", [-4.0, -1e-3, 0.0, 1e-3, 2.5])
 def test_rigid_truth_is_recovered_exactly(degrees: float) -> None:
-    truth = RigidTruth(degrees, (12.0, -30.0))
+    truth = RigidTransform2D(degrees, (12.0, -30.0), "mri", "dxa")
     points = np.random.default_rng(0).normal(0, 80, (40, 2))
     found = fit_rigid(points, truth.apply(points))
     assert found.rotation_deg == pytest.approx(degrees, abs=1e-9)
-    assert found.offset_mm == pytest.approx((12.0, -30.0))
-    np.testing.assert_allclose(truth.undo(truth.apply(points)), points)
+    assert found.shift_mm == pytest.approx((12.0, -30.0))
+    np.testing.assert_allclose(truth.inverse().apply(truth.apply(points)), points)
 
 
 def test_pair_truth_of_a_rigid_pair(body: Body) -> None:
@@ -92,9 +93,9 @@ def test_pair_truth_of_a_rigid_pair(body: Body) -> None:
     assert truth["residual_mm"]["max"] < 0.01
     assert truth["iou_with_truth"] > 0.97
     known = truth["mri_to_dxa"]
-    rigid = RigidTruth(known["rotation_deg"], (known["dx_mm"], known["dz_mm"]))
+    rigid = RigidTransform2D(known["rotation_deg"], (known["dx_mm"], known["dz_mm"]), "mri", "dxa")
     np.testing.assert_allclose(rigid.apply(corners(moved.spine)), corners(body.spine), atol=0.05)
-    assert overlap(body.spine, moved.spine, RigidTruth(0.0, (0.0, 0.0))) < 0.5
+    assert overlap(body.spine, moved.spine, RigidTransform2D.identity("mri", "dxa")) < 0.5
 
 
 def test_a_bent_pair_cannot_be_aligned(body: Body) -> None:

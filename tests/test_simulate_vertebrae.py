@@ -7,6 +7,7 @@ from spinelift.simulate import morphometry
 from spinelift.simulate.bones import template
 from spinelift.simulate.physique import Physique
 from spinelift.simulate.vertebrae import VertebraStyle, morph, sample_styles
+from spinelift.simulate.warp import Warp, sample_warps
 
 UNITS = (
     "posterior_length",
@@ -22,7 +23,8 @@ UNITS = (
 def plain():
     """A style that changes nothing."""
     values = {f.name: 1.0 if f.name in UNITS else 0.0 for f in fields(VertebraStyle)}
-    return VertebraStyle(**{**values, "waves": np.zeros((3, 3, 3))})
+    still = Warp(np.zeros((1, 3)), np.zeros(1), np.zeros((1, 3)))
+    return VertebraStyle(**{**values, "waves": np.zeros((3, 3, 3)), "warp": still})
 
 
 def table_size(level):
@@ -96,3 +98,28 @@ def test_a_vertebra_is_symmetric_only_without_style():
     np.testing.assert_allclose(shape(points * flip), shape(points) * flip, atol=1e-9)
     lean = shape(points * flip, spinous_lean=0.2) - shape(points, spinous_lean=0.2) * flip
     assert np.abs(lean).max() > 1
+
+
+def test_a_warp_has_its_size_and_mirrors_left_and_right():
+    points = np.random.default_rng(0).uniform([5, 15, -20], [30, 60, 20], (40, 3))
+    mm = np.array([1.0, 2.0, 3.0])
+    people = [sample_warps(17, mm, np.random.default_rng(k)) for k in range(150)]
+    moved = np.array([[w.at(points) for w in warps[::8]] for warps in people])  # person, level, point, axis
+    side = np.sqrt((np.tanh(points[:, 0] / 5) ** 2).mean())
+    np.testing.assert_allclose(moved.std((0, 1, 2)), mm * [side, 1, 1], rtol=0.12)
+    flip = np.array([-1.0, 1, 1])
+    np.testing.assert_allclose(people[0][3].at(points * flip), people[0][3].at(points) * flip)
+    common = moved.mean(1).std() / moved.std()
+    assert 0.8 < common < 0.95  # most of it is the person's, not the level's
+
+
+def test_the_arch_is_warped_and_the_body_is_not():
+    up = Warp(np.zeros((1, 3)), np.zeros(1), np.array([[0.0, 0.0, 2.0]]))
+    size = table_size(8)
+    local, still = morphed(8, size)
+    _, moved = morphed(8, size, warp=up)
+    depth = template().vertebrae[8].size[1]
+    rise = (moved - still)[:, 2]
+    np.testing.assert_allclose(rise[local[:, 1] > depth], rise.max(), rtol=1e-2)
+    np.testing.assert_allclose(rise[local[:, 1] < 0], 0, atol=1e-3)
+    assert rise.max() > 0.5

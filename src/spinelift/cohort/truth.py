@@ -14,7 +14,7 @@ from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
 from spinelift.curves import CORONAL, SAGITTAL, mm_from_json, zero_sagittal
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoScansError
-from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
 
 Float = NDArray[np.float64]
 GOOD_IOU = 0.70
@@ -107,6 +107,14 @@ _UNITS = {
 }  # fmt: skip
 
 
+_COLUMNS = {"rotation_deg": "rotation_deg", "dx_mm": "dx_mm", "dz_mm": "dy_mm"}
+"""Columns of the manifest that hold the transform (pixels of a DXA count rows as y)."""
+
+
+def _transform(values: dict[str, float]) -> RigidTransform2D:
+    return RigidTransform2D(values["rotation_deg"], (values["dx_mm"], values["dz_mm"]), "mri", "dxa")
+
+
 def _count_traps(
     traps: dict[str, dict[str, int]], planted: list[dict[str, Any]], row: dict[str, Any]
 ) -> None:
@@ -130,19 +138,14 @@ def _alignment_errors(errors: dict[str, list[float]], known: dict[str, Any], row
     """Rotation, and distance of the MRI spine's middle from where the true transform puts it."""
     true = known["mri_to_dxa"]
     centres = np.array(list(known["mri"]["vertebra_centres_mm"].values()))[:, [0, 2]].mean(0)
-    place = _turn(true["rotation_deg"]) @ centres + (true["dx_mm"], true["dz_mm"])
+    place = _transform(true).apply(centres)
     for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
-        angle = row[f"rotation_deg{suffix}"]
-        found = _turn(angle) @ centres + (row[f"dx_mm{suffix}"], row[f"dy_mm{suffix}"])
-        errors[f"rotation, {stage}"].append(abs(angle - true["rotation_deg"]))
-        errors[f"translation, {stage}"].append(float(np.linalg.norm(found - place)))
+        values = {k: row[f"{column}{suffix}"] for k, column in _COLUMNS.items()}
+        errors[f"rotation, {stage}"].append(abs(values["rotation_deg"] - true["rotation_deg"]))
+        distance = np.linalg.norm(_transform(values).apply(centres) - place)
+        errors[f"translation, {stage}"].append(float(distance))
     errors["IoU, stage 2"].append(row["iou"])
     errors["IoU, true transform"].append(known["iou_with_truth"])
-
-
-def _turn(degrees: float) -> Float:
-    a = np.radians(degrees)
-    return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
 
 
 def _curve_errors(
@@ -163,8 +166,7 @@ def _curve_errors(
     mri = known["mri"]
     curves = {k: np.array(v) for k, v in mri["curves_mm"].items()}
     x = (curves["left"] + curves["right"]) / 2
-    turned = _turn(known["mri_to_dxa"]["rotation_deg"]) @ np.stack([x, mri["z_mm"]])
-    height = turned[1] + known["mri_to_dxa"]["dz_mm"]
+    height = _transform(known["mri_to_dxa"]).apply(np.stack([x, mri["z_mm"]], 1))[:, 1]
     names = ("anterior", "sagittal", "posterior")
     true = np.stack([np.interp(z, height, curves[n]) for n in names])
     both = np.concatenate([np.zeros((3, SPINE_ROWS)), true])

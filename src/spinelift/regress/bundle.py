@@ -28,7 +28,7 @@ from spinelift.predict.card import (
     Network,
     Training,
 )
-from spinelift.regress.calibrate import calibrate
+from spinelift.regress.calibrate import calibrate, shrunk
 from spinelift.regress.export import export_onnx
 from spinelift.regress.train import load_regressor
 from spinelift.segment.canonical import GRID_SHAPE
@@ -69,15 +69,17 @@ def make_bundle(plan: BundlePlan, out: Path) -> Card:
     regressor, config = load_regressor(plan.regressor)
     segmenter, segmenter_config = load_segmenter(plan.segmenter)
     shape = (CROP_SIZE, CROP_SIZE)
-    export_onnx(regressor, part / REGRESSOR_NAME, shape=shape, outputs=("curves", "scale", "features"))
+    calibration_pairs, test = load_pairs([plan.calibration], limit=plan.limit), load_pairs([plan.test])
+    _must_be_apart(calibration_pairs, test)
+    mean = regressor.get_buffer("mean_curves").double().numpy()
+    network = shrunk(regressor, mean, calibration_pairs)
+    export_onnx(network, part / REGRESSOR_NAME, shape=shape, outputs=("curves", "scale", "features"))
     export_onnx(segmenter, part / SEGMENTER_NAME, shape=GRID_SHAPE, outputs=("maps",))
     shutil.copyfile(plan.regressor / WEIGHTS, part / "regressor.safetensors")
     shutil.copyfile(plan.segmenter / WEIGHTS, part / "segmenter.safetensors")
 
-    calibration_pairs, test = load_pairs([plan.calibration], limit=plan.limit), load_pairs([plan.test])
-    _must_be_apart(calibration_pairs, test)
     source = f"{len(calibration_pairs)} people of {_about(plan.calibration)}"
-    calibration = calibrate(regressor, calibration_pairs, source=source)
+    calibration = calibrate(network, calibration_pairs, source=source)
     card = Card(
         name=plan.name,
         version=plan.version,
@@ -87,7 +89,7 @@ def make_bundle(plan: BundlePlan, out: Path) -> Card:
             "regressor": _network(regressor, config.network),
             "segmenter": _network(segmenter, segmenter_config.network),
         },
-        training=_training(plan),
+        training=_training(plan, network.gains),
         metrics=measure(part, plan, test, calibration),
         calibration=calibration,
         limits=list(plan.limits),
@@ -151,7 +153,7 @@ def _network(model: torch.nn.Module, config: Any) -> Network:
     )
 
 
-def _training(plan: BundlePlan) -> Training:
+def _training(plan: BundlePlan, gains: tuple[float, float]) -> Training:
     runs = {
         name: json.loads((path / RECORD).read_text())
         for name, path in (("regressor", plan.regressor), ("segmenter", plan.segmenter))
@@ -162,6 +164,8 @@ def _training(plan: BundlePlan) -> Training:
         "segmenter_people": other["people"],
         "segmenter_steps": other["steps"],
         "segmenter_seconds": other["seconds"],
+        "gain_lean": round(gains[0], 4),
+        "gain_shape": round(gains[1], 4),
         "init_from": main["init_from"] or "random weights",
         **{f"version_{k}": v for k, v in main["versions"].items()},
     }

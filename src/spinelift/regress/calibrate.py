@@ -13,6 +13,8 @@ from spinelift.geometry import SPINE_ROWS
 from spinelift.predict.card import Calibration, Shift
 from spinelift.regress.augment import Batch, draw_placement, place
 from spinelift.regress.config import GeometryAugment, ToneAugment
+from spinelift.regress.head import Prediction
+from spinelift.regress.shrink import Shrunk, fit_gains
 from spinelift.regress.tone import change_tone
 
 Float = NDArray[np.float64]
@@ -37,28 +39,44 @@ def calibrate(
         raise ValueError(
             f"{len(pairs)} people are too few to calibrate on; {2 * DIRECTIONS} or more are needed"
         )
-    generator = torch.Generator().manual_seed(seed)
-    residuals, features = [], []
-    for k, tone in ((0, None), (1, ToneAugment())):
-        for part in _batches(pairs, batch):
-            placed = place(part, draw_placement(len(part.image), JITTER, generator))
-            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
-            with torch.inference_mode():
-                out = model.eval()(image)
-            residuals.append(((placed.curves - out.curves) / out.scale).double().numpy())
-            if k == 0:
-                features.append(out.features.double().numpy())
-    residual = np.concatenate(residuals)
+    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    residual = np.concatenate(
+        [((placed.curves - out.curves) / out.scale).double().numpy() for placed, out in seen]
+    )
+    plain = seen[: len(seen) // 2]
     mean = pairs.curves.mean(0, dtype=np.float64)
     away = np.abs(pairs.curves - mean) * pairs.mm_per_px[:, None, None]
     return Calibration(
         interval90=_table(conformal_factors(residual, level), 3),
-        shift=shift_reference(np.concatenate(features)),
+        shift=shift_reference(np.concatenate([out.features.double().numpy() for _, out in plain])),
         residual_modes=_table(residual_modes(residual), 3),
         mean_curves=_table(mean, 2),
         prior_interval90_mm=_table(np.quantile(away, level, axis=0), 2),
         source=source,
     )
+
+
+def shrunk(model: nn.Module, mean: Float, pairs: Pairs, *, seed: int = 0, batch: int = 64) -> Shrunk:
+    """The regressor with the gains that the calibration people show, on the images of `calibrate`."""
+    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    true, given = (
+        np.concatenate([c.double().numpy() for c in curves])
+        for curves in ([placed.curves for placed, _ in seen], [out.curves for _, out in seen])
+    )
+    return Shrunk(model, mean, fit_gains(true, given, mean))
+
+
+def _predictions(
+    model: nn.Module, pairs: Pairs, *, seed: int, batch: int
+) -> Iterator[tuple[Batch, Prediction]]:
+    """All people as they are, then all with other tones; each with a jittered crop."""
+    generator = torch.Generator().manual_seed(seed)
+    for tone in (None, ToneAugment()):
+        for part in _batches(pairs, batch):
+            placed = place(part, draw_placement(len(part.image), JITTER, generator))
+            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
+            with torch.inference_mode():
+                yield placed, model.eval()(image)
 
 
 def _batches(pairs: Pairs, size: int) -> Iterator[Batch]:

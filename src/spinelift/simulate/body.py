@@ -37,7 +37,7 @@ COARSE = frozenset(
 
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
-OTHER_SPREAD = 1.5
+OTHER_SPREAD = 2.5
 """How much more the arches of people to calibrate on vary than those of training."""
 ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
 """What is out of the way when the arms are raised."""

@@ -1,52 +1,24 @@
 """The truth of a pair: the coronal rigid movement that best lays MRI on DXA, and what is left."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves import Curve
-from spinelift.geometry import Vertebra
+from spinelift.geometry import RigidTransform2D, Vertebra
 from spinelift.simulate.spine import PosedSpine
 
 Float = NDArray[np.float64]
 RASTER_MM = 1.0
 
 
-@dataclass(frozen=True)
-class RigidTruth:
-    """Coronal movement of MRI points onto DXA points: ``dxa = turn @ mri + offset``, (x, z) mm.
-
-    ``rotation_deg`` is positive when it turns the feet's end (z) to the patient's left (x):
-    ``turn = [[cos, sin], [-sin, cos]]``.
-    """
-
-    rotation_deg: float
-    offset_mm: tuple[float, float]
-
-    @property
-    def turn(self) -> Float:
-        """Rotation matrix [2, 2] on (x, z)."""
-        a = np.radians(self.rotation_deg)
-        return np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-
-    def apply(self, xz: Float) -> Float:
-        """Points [..., 2] of the MRI in DXA coordinates."""
-        return np.asarray(xz @ self.turn.T + self.offset_mm)
-
-    def undo(self, xz: Float) -> Float:
-        """Points [..., 2] of the DXA in MRI coordinates."""
-        return np.asarray((xz - self.offset_mm) @ self.turn)
-
-
-def fit_rigid(source: Float, target: Float) -> RigidTruth:
+def fit_rigid(mri: Float, dxa: Float) -> RigidTransform2D:
     """Least-squares rotation and shift of points [n, 2] (x, z) onto points [n, 2]; closed form, no scale."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    angle = np.arctan2((a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]).sum(), (a * b).sum())
-    turned = RigidTruth(float(np.degrees(angle)), (0.0, 0.0))
-    offset = target.mean(0) - turned.apply(source.mean(0))
-    return RigidTruth(turned.rotation_deg, (float(offset[0]), float(offset[1])))
+    middle, to = mri.mean(0), dxa.mean(0)
+    a, b = mri - middle, dxa - to
+    angle = float(np.degrees(np.arctan2((a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]).sum(), (a * b).sum())))
+    return RigidTransform2D.about(middle, angle, to - middle, source="mri", target="dxa")
 
 
 def corners(spine: PosedSpine) -> Float:
@@ -66,13 +38,13 @@ def inside(z_mm: Float, mm: Float, xz: Float) -> NDArray[np.bool_]:
     return np.asarray((x <= left) & (x >= right) & (z >= z_mm[0]) & (z <= z_mm[-1]))
 
 
-def overlap(dxa: PosedSpine, mri: PosedSpine, rigid: RigidTruth) -> float:
+def overlap(dxa: PosedSpine, mri: PosedSpine, rigid: RigidTransform2D) -> float:
     """Intersection over union of the DXA's column with the MRI's, moved rigidly, on a 1 mm raster."""
     (z, mm), (z2, mm2) = dxa.curves_mm(), mri.curves_mm()
     low = np.array([mm[Curve.RIGHT].min(), z[0]]) - 40
     high = np.array([mm[Curve.LEFT].max(), z[-1]]) + 40
     points = np.stack(np.meshgrid(*(np.arange(a, b, RASTER_MM) for a, b in zip(low, high, strict=True))), -1)
-    a, b = inside(z, mm, points), inside(z2, mm2, rigid.undo(points))
+    a, b = inside(z, mm, points), inside(z2, mm2, rigid.inverse().apply(points))
     return float((a & b).sum() / (a | b).sum())
 
 
@@ -89,8 +61,8 @@ def pair_truth(dxa: PosedSpine, mri: PosedSpine) -> dict[str, Any]:
     return {
         "mri_to_dxa": {
             "rotation_deg": round(rigid.rotation_deg, 4),
-            "dx_mm": round(rigid.offset_mm[0], 3),
-            "dz_mm": round(rigid.offset_mm[1], 3),
+            "dx_mm": round(rigid.shift_mm[0], 3),
+            "dz_mm": round(rigid.shift_mm[1], 3),
             "shift_of_middle_mm": [round(float(v), 3) for v in shift],
         },
         "residual_mm": {"mean": round(float(distance.mean()), 3), "max": round(float(distance.max()), 3)},

@@ -11,11 +11,17 @@ from spinelift.simulate.physique import Physique
 from spinelift.simulate.prior import N_LEVELS
 from spinelift.simulate.solids import Solid, Tissue, ellipsoid, shell
 from spinelift.simulate.spine import PosedSpine
+from spinelift.simulate.warp import Warp, sample_warps
 
 Float = NDArray[np.float64]
 
 SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
 """Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""
+
+ARCH_WARP_MM: Float = np.array([1.0, 1.2, 2.0])
+"""Standard deviation of the free-form differences between people's arches (left, posterior, down)."""
+SPREAD_LOG = 0.35
+"""Some people's arches differ more from the usual than others': standard deviation of the log of how much."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class VertebraStyle:
     arch_shift: float
     shifts: Float
     density: float
+    warp: Warp
 
 
 def sample_styles(
@@ -55,6 +62,7 @@ def sample_styles(
     ``spread`` multiplies the standard deviations of what arches look like.
     """
     age = (physique.age - 60) / 10
+    spread = spread * float(np.exp(rng.normal(0, SPREAD_LOG)))
 
     def both(person: float, level: float) -> Float:
         return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
@@ -84,13 +92,14 @@ def sample_styles(
     body, arch = np.exp(both(0.3, 0.06)), np.exp(along(0.28, 0.12, 0.08))
     endplate = 1.5 * np.exp(both(0.3, 0.1))
     density = np.exp(0.15 * chest + along(0.0, 0.12, 0.05))
+    warps = sample_warps(N_LEVELS, spread * ARCH_WARP_MM, rng)
     return [
         VertebraStyle(
-            float(length[i]),
-            float(width[i]),
+            float(np.clip(length[i], 0.65, 1.4)),
+            float(np.clip(width[i], 0.7, 1.3)),
             float(height[i]),
             float(slope[i]),
-            float(spinous[i]),
+            float(np.clip(spinous[i], 0.6, 1.4)),
             float(lean[i]),
             float(droop[i]),
             float(reach[i]),
@@ -109,6 +118,7 @@ def sample_styles(
             float(arch_shift[i]),
             shifts + rng.normal(0, 0.4, shifts.shape),
             float(density[i]),
+            warps[i],
         )
         for i in range(N_LEVELS)
     ]
@@ -161,6 +171,7 @@ def morph(
     az = z * pitch * style.posterior_height + style.arch_slope * reach + style.arch_shift
     az = az + style.transverse_slope * beyond + style.spinous_droop * spinous * np.maximum(behind - 16, 0.0)
     arch = np.stack([au, d / 2 + reach, az], 1)
+    arch = arch + style.warp.at(arch)
     out = np.stack([bu, bv, bz], 1) * (1 - back[:, None]) + arch * back[:, None]
     # Slow, small waves over the whole bone.
     phase = np.stack([np.sin(out[:, [k]] * np.array([0.12, 0.2, 0.3]) + k) for k in range(3)], 2)
@@ -260,6 +271,7 @@ def _arch_masses(
             + np.array([rng.normal(0, 0.7), 0, rng.normal(0, 0.8)])
         )
         at[2] += slope * (at[1] - size[1] / 2) + style.arch_shift
+        at += style.warp.at(at[None])[0]
         points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
         if not joint:
             points[:, 2] += droop * (points[:, 1] - at[1])
