@@ -4,24 +4,20 @@
 [N, 2, H, W]; both give ``features`` [N, D, H / 8, W / 8], of length 1 in each cell that holds any image.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from spinelift.align.gradients import FeatureMap
 from spinelift.align.plane import PlaneImage
-from spinelift.errors import BundleError
+from spinelift.networks import load_networks, write_networks_card
 
 CELL_PX = 8
 """Pixels to a feature, each way (paper: maps at 1/8 of the resolution)."""
 CARD, DXA_ONNX, MRI_ONNX = "aligner.json", "dxa.onnx", "mri.onnx"
-FORMAT = 1
 
 
 def canvas_pixels(image: PlaneImage) -> NDArray[np.float32]:
@@ -58,17 +54,8 @@ def write_card(
     folder: Path, *, pixel_mm: float, dxa: tuple[int, int], mri: tuple[int, int], features: int
 ) -> None:
     """Write ``aligner.json`` beside the two networks; its presence means that all is there."""
-    card = {
-        "format": FORMAT,
-        "pixel_mm": pixel_mm,
-        "dxa_shape": list(dxa),
-        "mri_shape": list(mri),
-        "features": features,
-        "files": {name: _sha256(folder / name) for name in (DXA_ONNX, MRI_ONNX)},
-    }
-    part = folder / f".{CARD}.part"
-    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CARD)
+    about = {"pixel_mm": pixel_mm, "dxa_shape": list(dxa), "mri_shape": list(mri), "features": features}
+    write_networks_card(folder / CARD, (DXA_ONNX, MRI_ONNX), about)
 
 
 def load_encoders(folder: Path, *, threads: int = 1) -> EncoderFeatures:
@@ -79,34 +66,7 @@ def load_encoders(folder: Path, *, threads: int = 1) -> EncoderFeatures:
     BundleError
         Something is missing, altered, or of another format.
     """
-    try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        if card["format"] != FORMAT:
-            raise _broken(f"format {card['format']} in {CARD}")
-        for name, wanted in card["files"].items():
-            if _sha256(folder / Path(name).name) != wanted:
-                raise _broken(f"{name} that is not the one of {CARD}")
-        (dh, dw), (mh, mw) = card["dxa_shape"], card["mri_shape"]
-        pixel_mm = float(card["pixel_mm"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _broken(f"no whole aligner in {folder.name} ({error})") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    sessions = [
-        onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
-        for name in (DXA_ONNX, MRI_ONNX)
-    ]
-    return EncoderFeatures(pixel_mm, ((int(dh), int(dw)), (int(mh), int(mw))), *sessions)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _broken(found: str) -> BundleError:
-    return BundleError(
-        found=found,
-        expected=f"{CARD}, {DXA_ONNX} and {MRI_ONNX} of one training run",
-        do="Export the run again, or leave --encoders out.",
-    )
+    do = "Export the run again, or leave --encoders out."
+    networks = load_networks(folder / CARD, (DXA_ONNX, MRI_ONNX), do=do, threads=threads)
+    (dh, dw), (mh, mw) = networks.card["dxa_shape"], networks.card["mri_shape"]
+    return EncoderFeatures(float(networks.card["pixel_mm"]), ((dh, dw), (mh, mw)), *networks.sessions)

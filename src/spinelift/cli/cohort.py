@@ -5,22 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, MissingExtraError
+from spinelift.cli.extras import require_extra
+from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 
 app = typer.Typer(help="Pairs of DXA and MRI: build a training store, look at it.", no_args_is_help=True)
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
-
-
-def _require_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [m for m in ("distributed", "polars", "zarr", "nibabel") if find_spec(m) is None]
-    if missing:
-        raise MissingExtraError(
-            found=f"that {', '.join(missing)} cannot be imported",
-            expected="the packages of the cohort extra",
-            do="Run: pip install 'spinelift[cohort]'",
-        )
 
 
 @app.command()
@@ -48,7 +37,7 @@ def build(
 
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
-    _require_extra()
+    require_extra("cohort")
     from spinelift.cli.progress import progress
     from spinelift.cohort.build import Plan
     from spinelift.cohort.build import build as run_build
@@ -91,7 +80,7 @@ def _print_counts(manifest: Any) -> None:
 @app.command()
 def status(store: Store) -> None:
     """Counts by stage, failures by cause, and how far a build that still runs has come."""
-    _require_extra()
+    require_extra("cohort")
     from rich.console import Console
     from rich.table import Table
 
@@ -127,7 +116,7 @@ def report(
     ] = None,
 ) -> None:
     """One HTML page: what was kept and why, histograms, overlays at random and of the worst, times."""
-    _require_extra()
+    require_extra("cohort")
     import json
 
     from spinelift.cohort.manifest import read_manifest
@@ -162,7 +151,7 @@ def export(
 
     [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
     """
-    _require_extra()
+    require_extra("cohort")
     import json
 
     from spinelift.cohort.aggregates import aggregates

@@ -28,9 +28,9 @@ def model(
     iou_step_mm: Annotated[float, typer.Option(help="Grid of the 3D IoU; 0 leaves it out.")] = 1.0,
 ) -> None:
     """Print every figure with its 95 % interval, the regressor on crops at their true place."""
-    from spinelift.cli.train import require_train_extra
+    from spinelift.cli.extras import require_extra
 
-    require_train_extra()
+    require_extra("train")
     from spinelift.cohort.store import load_pairs
     from spinelift.evaluate.onnx import load_regressor_session
     from spinelift.evaluate.pairs import evaluate_pairs

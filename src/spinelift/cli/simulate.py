@@ -76,10 +76,10 @@ def training(
 
     Resumable: a store with fewer people grows to the number asked for.
     """
+    from spinelift.cli.extras import require_extra
     from spinelift.cli.progress import progress
-    from spinelift.cli.train import require_train_extra
 
-    require_train_extra()
+    require_extra("train")
     from spinelift.cohort.store import PairStore, ScanStore
     from spinelift.simulate.training import fill_pairs, fill_scans
 

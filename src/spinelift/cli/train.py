@@ -1,13 +1,12 @@
 """``spinelift train``: regressor, segmenter, and the bundle made of both."""
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
+from spinelift.cli.extras import require_extra
 from spinelift.cli.train_cohort import aligner, pseudo_labels
-from spinelift.errors import MissingExtraError
 
 app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
 
@@ -19,17 +18,6 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's che
 Minutes = Annotated[float | None, typer.Option(help="Time budget instead of the configuration's.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads instead of the configuration's.")]
 InitFrom = Annotated[Path | None, typer.Option(help="Safetensors to start from (a bundle's or a run's).")]
-
-
-def require_train_extra() -> None:
-    """Say how to install what is missing."""
-    missing = [m for m in ("torch", "zarr", "safetensors") if importlib.util.find_spec(m) is None]
-    if missing:
-        raise MissingExtraError(
-            found=f"that {', '.join(missing)} cannot be imported",
-            expected="the packages of the train extra",
-            do="Run: pip install 'spinelift[train]'",
-        )
 
 
 @app.command()
@@ -44,7 +32,7 @@ def regressor(
     init_from: InitFrom = None,
 ) -> None:
     """Train the network that turns a crop into six curves."""
-    require_train_extra()
+    require_extra("train")
     from spinelift.regress.config import RegressorConfig
     from spinelift.regress.train import train_regressor
 
@@ -71,7 +59,7 @@ def segmenter(
     init_from: InitFrom = None,
 ) -> None:
     """Train the network that finds the spine and its two ends on a whole-body image."""
-    require_train_extra()
+    require_extra("train")
     from spinelift.segment.config import SegmenterConfig
     from spinelift.segment.train import train_segmenter
 
@@ -100,7 +88,7 @@ def mri_segmenter(
 
     [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
     """
-    require_train_extra()
+    require_extra("train")
     from spinelift.cli.progress import progress
     from spinelift.segment.mri_config import MriSegmenterConfig
     from spinelift.segment.mri_data import load_people
@@ -135,7 +123,7 @@ def bundle(
     limit: Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")] = None,
 ) -> None:
     """Export both networks, calibrate, measure, and write the card."""
-    require_train_extra()
+    require_extra("train")
     from spinelift.regress.bundle import BundlePlan, make_bundle
 
     plan = BundlePlan(name, version, regressor, segmenter, calibration, test, tuple(train or ()), limit=limit)

@@ -36,9 +36,10 @@ def pseudo_labels(
 
     [bold]Example[/bold]: spinelift train pseudo-labels --scans archives --labelled few.zarr --out runs/loop
     """
-    from spinelift.cli.train import override, require_train_extra
+    from spinelift.cli.extras import require_extra
+    from spinelift.cli.train import override
 
-    require_train_extra()
+    require_extra("train")
     from spinelift.cli.progress import progress
     from spinelift.segment.pseudo_config import PseudoLabelConfig
     from spinelift.segment.pseudo_labels import REVIEW, LoopData, run_loop
@@ -78,9 +79,10 @@ def aligner(
 
     [bold]Example[/bold]: spinelift train aligner --cohort people --val others --out runs/aligner
     """
-    from spinelift.cli.train import override, require_train_extra
+    from spinelift.cli.extras import require_extra
+    from spinelift.cli.train import override
 
-    require_train_extra()
+    require_extra("train")
     from spinelift.align.cohort_images import load_cohort_pairs, visit_files
     from spinelift.align.config import AlignerConfig
     from spinelift.align.pairs import save_pairs

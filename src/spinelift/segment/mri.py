@@ -6,20 +6,18 @@ reads the features of all slices in order and says at which height T1 begins and
 slice shows well.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.errors import BundleError, NoSpineError
+from spinelift.errors import NoSpineError
 from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.networks import load_networks
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -29,7 +27,6 @@ WINDOW = 96
 CHANNELS = 6
 """Water of slices n - 1, n, n + 1, then fat of the same."""
 SLICES_ONNX, ENDS_ONNX, CARD = "mri_slices.onnx", "mri_ends.onnx", "mri_segmenter.json"
-FORMAT = 1
 MIN_HEIGHT_MM, MAX_HEIGHT_MM = 250.0, 700.0
 """Heights of T1 to L5 that are believed."""
 CONSISTENT = 0.3
@@ -159,24 +156,9 @@ class MriSegmenter:
             A file is missing, altered, or of another format.
         """
         folder = folder or Path(str(files("spinelift") / "bundles" / "cohort"))
-        try:
-            text = (folder / CARD).read_text(encoding="utf-8")
-            card = json.loads(text)
-            if card["format"] != FORMAT:
-                raise _broken(f"format {card['format']} in {CARD}")
-            for name in (SLICES_ONNX, ENDS_ONNX):
-                with (folder / name).open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != card["files"][name]:
-                        raise _broken(f"{name} that is not the one of {CARD}")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _broken(f"no whole MRI segmenter in {folder.name} ({error})") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        sessions = [
-            onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
-            for name in (SLICES_ONNX, ENDS_ONNX)
-        ]
-        return cls(str(card["version"]), hashlib.sha256(text.encode()).hexdigest(), *sessions)
+        do = "Train it again with `spinelift train mri-segmenter`, or reinstall spinelift."
+        networks = load_networks(folder / CARD, (SLICES_ONNX, ENDS_ONNX), do=do, threads=threads)
+        return cls(str(networks.card["version"]), networks.digest, *networks.sessions)
 
     def segment(self, volume: DixonVolume) -> MriSpine:
         """Find the column T1 to L5.
@@ -251,11 +233,3 @@ def _peak(heat: Float32) -> tuple[float, float]:
     near = np.arange(max(k - 10, 0), min(k + 11, len(heat)))
     share = float(heat[near].sum())
     return float((heat[near] @ near) / max(share, 1e-9)), share
-
-
-def _broken(found: str) -> BundleError:
-    return BundleError(
-        found=found,
-        expected=f"{CARD}, {SLICES_ONNX} and {ENDS_ONNX} of one training run",
-        do="Train it again with `spinelift train mri-segmenter`, or reinstall spinelift.",
-    )

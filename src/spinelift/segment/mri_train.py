@@ -1,6 +1,5 @@
 """Training of the MRI segmenter, its export, and its figures on unseen people."""
 
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +14,13 @@ from torch import Tensor, nn
 
 from spinelift import __version__
 from spinelift.errors import BundleError
-from spinelift.segment.mri import CARD, CHANNELS, ENDS_ONNX, FORMAT, SLICES_ONNX, WINDOW, triples
+from spinelift.networks import write_networks_card
+from spinelift.segment.mri import CARD, CHANNELS, ENDS_ONNX, SLICES_ONNX, WINDOW, triples
 from spinelift.segment.mri_config import MriAugment, MriSegmenterConfig
 from spinelift.segment.mri_data import MriPerson
 from spinelift.segment.mri_network import EndsNetwork, SliceNetwork
 from spinelift.training.loop import Outcome, fit
 from spinelift.training.onnx import save_onnx
-from spinelift.training.record import sha256
 from spinelift.training.run import finish_run, start_run
 
 TOLERANCE = 1e-3
@@ -212,8 +211,7 @@ def train_mri_segmenter(
 
 def write_card(folder: Path, *, people: int, metrics: dict[str, Any]) -> None:
     """The card that names the files; written last, so that a folder with it is whole."""
-    card = {
-        "format": FORMAT,
+    about = {
         "version": __version__,
         "made": datetime.now(UTC).date().isoformat(),
         "licence": "Apache-2.0",
@@ -221,11 +219,8 @@ def write_card(folder: Path, *, people: int, metrics: dict[str, Any]) -> None:
         "limits": "Trained on simulated people alone; never tested on a real MRI. Research use.",
         "preprocessing": "2 mm voxels, window of 96 x 96 about the trunk's middle, brightest tenth at 1",
         "metrics": metrics,
-        "files": {name: sha256(folder / name) for name in (SLICES_ONNX, ENDS_ONNX)},
     }
-    part = folder / f".{CARD}.part"
-    part.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CARD)
+    write_networks_card(folder / CARD, (SLICES_ONNX, ENDS_ONNX), about)
 
 
 def _export(model: nn.Module, path: Path, example: Tensor, name: str, outputs: list[str], free: int) -> None:
