@@ -154,6 +154,8 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
     )
     again = fit(config, stores, tmp_path / "again")
     assert again.seconds < 5
+    mean = torch.from_numpy(PairStore.open(stores / "train.zarr").load().curves.mean(0))
+    torch.testing.assert_close(again.model.get_buffer("mean_curves"), mean)
     assert again.validation["sagittal_mm"] == pytest.approx(outcome.validation["sagittal_mm"], rel=0.1)
 
 

@@ -1,10 +1,21 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import Vertebra
 from spinelift.simulate.physique import sample_physique
-from spinelift.simulate.prior import N_STEPS, ShapePrior, features_of, fit, fit_table, read_centres, usable
+from spinelift.simulate.prior import (
+    N_STEPS,
+    PRONE,
+    ShapePrior,
+    features_of,
+    fit,
+    fit_table,
+    read_centres,
+    usable,
+)
 from spinelift.simulate.spine import SCOLIOSIS_DEG, ferguson_deg, sample_shape
 
 PEOPLE = 400
@@ -131,6 +142,31 @@ def test_fitting_from_a_table_leaves_complete_spines_out(prior, tmp_path):
     assert used == 24
     np.testing.assert_allclose(ShapePrior.load(tmp_path / "prior.json").mean, fitted.mean, atol=1e-4)
     assert fit_table(table, tmp_path / "prior.json", keep_complete=True)[1] == 30
+
+
+def test_prone_spines_are_left_out(prior, tmp_path):
+    """Colonographies outnumbered the others, and drew the thorax, of which they show nothing, aside."""
+    rng = np.random.default_rng(5)
+    rows = ["spine_id,source,level,x_mm,y_mm,z_mm"]
+    for n in range(40):
+        centres, source = prior.centres(prior.sample(rng)), "verse19" if n < 25 else PRONE
+        seen = [i for i in range(17) if (i < 16 if n % 2 else i > 0)]
+        xyz = ((Vertebra(i).name, *centres[i]) for i in seen)
+        rows += [f"s{n},{source},{level},{x},{y},{-z}" for level, x, y, z in xyz]
+    table = tmp_path / "centres.csv"
+    table.write_text("\n".join(rows))
+    assert len(read_centres(table)) == 40
+    assert fit_table(table, tmp_path / "prior.json")[1] == 25
+
+
+TABLE = Path(__file__).parents[2] / "shared" / "data" / "ct_spine_centroids.csv"
+
+
+@pytest.mark.skipif(not TABLE.is_file(), reason="needs the table of vertebral centres")
+def test_the_mean_is_that_of_complete_spines_which_it_was_not_fitted_to(prior):
+    complete = [c for c in read_centres(TABLE).values() if np.isfinite(c).all()]
+    angles = np.array([features_of(c, prior.step_mm)[N_STEPS : 2 * N_STEPS] for c in complete])
+    assert np.abs(prior.mean[N_STEPS : 2 * N_STEPS] - angles.mean(0)).max() < 3.5
 
 
 def test_gaps_short_spines_and_odd_steps_are_not_usable(prior):

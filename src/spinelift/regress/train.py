@@ -113,6 +113,7 @@ def train_regressor(
     model = make_network(config.network, mean, load=config.init_from is None and not resume)
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
+        model.get_buffer("mean_curves").copy_(mean.reshape(6, -1))  # of these people, not of earlier ones
     if config.freeze_locator and isinstance(model, RowsRegressor):
         model.locate.requires_grad_(False)
     model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs

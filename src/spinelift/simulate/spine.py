@@ -131,9 +131,8 @@ def sample_shape(prior: ShapePrior, physique: Physique, rng: np.random.Generator
         coronal = coronal + _scoliotic_tilt(rng)
     # Straighten the lean of the whole, then lay the person down a little askew.
     coronal = coronal - coronal.mean() + rng.normal(0, 1.5)
-    sagittal = sagittal - sagittal.mean() + rng.normal(0.8, 2.6)
-    # Lordosis of normal supine adults is 27 ± 14 degrees, of the CT patients 22 ± 11 (method.md).
-    sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(4, 5)
+    sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(0, 5)  # of lordosis, patients and normals differ
+    sagittal = sagittal - sagittal.mean() + rng.normal(prior.mean[N_STEPS : 2 * N_STEPS].mean(), 2.6)
     length_scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)
 
     def centres(amount: float) -> Float:
