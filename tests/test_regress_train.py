@@ -19,7 +19,7 @@ from spinelift.regress.calibrate import calibrate, conformal_factors, residual_m
 from spinelift.regress.config import RegressorConfig
 from spinelift.regress.head import Prediction
 from spinelift.regress.network import make_network
-from spinelift.regress.shrink import Shrunk, fit_gains
+from spinelift.regress.shrink import LEAN_CEILING, Shrunk, fit_gains
 from spinelift.regress.train import load_regressor, predict_pairs, train_regressor
 from spinelift.segment.config import SegmenterConfig
 from spinelift.segment.mri_config import MriSegmenterConfig
@@ -224,6 +224,7 @@ def test_gains_are_those_of_what_was_read():
     lean_gain, shape_gain = fit_gains(true, given, mean)
     assert lean_gain == pytest.approx(0, abs=0.1)
     assert shape_gain == pytest.approx(0.5, abs=0.02)
+    assert fit_gains(true, true, mean) == pytest.approx((LEAN_CEILING, 1.0))
 
 
 def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():

@@ -4,6 +4,11 @@ A network trained on one kind of people takes the arches of another kind for a c
 people to calibrate on, the true deviation from the mean is regressed on the predicted one (the linear
 shrinkage of Copas 1983), apart for the lean of the whole (a straight line in height) and the shape that is
 left; a gain of 1 leaves a part as it is, 0 answers it with the mean curve.
+
+The lean has a ceiling besides. To tell 2.6 degrees of it (their standard deviation) from an AP image is to
+tell 1.8 mm of how high arches 40 mm behind the bodies stand, which differs by more than 3 mm between people:
+a share of 1.8² / (1.8² + 3²) at best. What a network reads beyond that on simulated people is how the
+simulator makes people, and on real anatomy it has been found to be wrong (docs/sim-to-real.md).
 """
 
 import numpy as np
@@ -16,6 +21,8 @@ from spinelift.geometry import SPINE_ROWS
 from spinelift.regress.head import Prediction
 
 Float = NDArray[np.float64]
+LEAN_CEILING = 0.25
+"""Largest gain of the lean."""
 
 
 def lean_projection() -> Float:
@@ -25,14 +32,17 @@ def lean_projection() -> Float:
 
 
 def fit_gains(true: Float, predicted: Float, mean: Float) -> tuple[float, float]:
-    """Gains of lean and shape, 0 to 1, from curves [n, 6, 209] and the network's mean curves [6, 209]."""
+    """Gains of lean (at most ``LEAN_CEILING``) and shape (at most 1).
+
+    From true and predicted curves [n, 6, 209] and the network's mean curves [6, 209].
+    """
     centre = Curve.SAGITTAL
     wanted, given = (c[:, centre] - mean[centre] for c in (true, predicted))
     line = lean_projection()
     gains = []
-    for part in (line, np.eye(SPINE_ROWS) - line):
+    for part, ceiling in ((line, LEAN_CEILING), (np.eye(SPINE_ROWS) - line, 1.0)):
         a, b = wanted @ part, given @ part
-        gains.append(float(np.clip((a * b).sum() / max((b * b).sum(), 1e-9), 0.0, 1.0)))
+        gains.append(float(np.clip((a * b).sum() / max((b * b).sum(), 1e-9), 0.0, ceiling)))
     return gains[0], gains[1]
 
 
