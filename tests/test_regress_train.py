@@ -286,8 +286,7 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     predicted = run_regressor(load_regressor_session(bundle.regressor), test.image)
     network = load_regressor(out)[0]
     gains = tuple(float(card.training.details[f"gain_{part}"]) for part in ("lean", "shape"))
-    assert all(0 <= g <= 1 for g in gains)
-    assert gains[1] > 0
+    assert all(0 <= g <= 1 for g in gains)  # this network of seconds reads no side view
     shrunk = Shrunk(network, network.get_buffer("mean_curves").numpy(), gains)
     curves, _, _ = predict_pairs(shrunk, test.image)
     np.testing.assert_allclose(predicted.curves, curves, atol=5e-3)
