@@ -140,6 +140,12 @@ def test_what_is_altered_or_missing_is_refused(run, tmp_path):
     for name in (CARD, DXA_ONNX, "mri.onnx"):
         (tmp_path / name).write_bytes((folder / "run" / name).read_bytes())
     load_encoders(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    for lacking in ("pixel_mm", "dxa_shape"):
+        (tmp_path / CARD).write_text(json.dumps({k: v for k, v in card.items() if k != lacking}))
+        with pytest.raises(BundleError, match=lacking):
+            load_encoders(tmp_path)
+    (tmp_path / CARD).write_text(json.dumps(card))
     (tmp_path / "mri.onnx").write_bytes(b"other")
     with pytest.raises(BundleError, match="not the one"):
         load_encoders(tmp_path)

@@ -6,23 +6,24 @@ of their own (`predict.card`).
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import onnxruntime
 
 from spinelift.errors import BundleError
 
 FORMAT = 1
+About = TypeVar("About")
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Card, its SHA-256, and one session a file."""
+class Networks(Generic[About]):
+    """What was read of the card, the card's SHA-256, and one session a file."""
 
-    card: dict[str, Any]
+    about: About
     digest: str
     sessions: tuple[onnxruntime.InferenceSession, ...]
 
@@ -35,8 +36,12 @@ def write_networks_card(path: Path, names: Sequence[str], about: dict[str, Any])
     part.replace(path)
 
 
-def load_networks(path: Path, names: Sequence[str], *, do: str, threads: int = 1) -> Networks:
+def load_networks(
+    path: Path, names: Sequence[str], read: Callable[[dict[str, Any]], About], *, do: str, threads: int = 1
+) -> Networks[About]:
     """Load the files ``names`` beside the card ``path``, every hash checked.
+
+    ``read`` takes from the card what else is needed; what it does not find there makes the card a broken one.
 
     Raises
     ------
@@ -56,6 +61,7 @@ def load_networks(path: Path, names: Sequence[str], *, do: str, threads: int = 1
         for name in names:
             if _sha256(path.parent / name) != card["files"][name]:
                 raise broken(f"{name} that is not the one of {path.name}")
+        about = read(card)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise broken(f"no whole set of networks in {path.parent.name} ({error})") from error
     options = onnxruntime.SessionOptions()
@@ -64,7 +70,7 @@ def load_networks(path: Path, names: Sequence[str], *, do: str, threads: int = 1
         onnxruntime.InferenceSession(path.parent / name, options, providers=["CPUExecutionProvider"])
         for name in names
     )
-    return Networks(card, hashlib.sha256(text.encode()).hexdigest(), sessions)
+    return Networks(about, hashlib.sha256(text.encode()).hexdigest(), sessions)
 
 
 def _sha256(path: Path) -> str:

@@ -67,6 +67,11 @@ def load_encoders(folder: Path, *, threads: int = 1) -> EncoderFeatures:
         Something is missing, altered, or of another format.
     """
     do = "Export the run again, or leave --encoders out."
-    networks = load_networks(folder / CARD, (DXA_ONNX, MRI_ONNX), do=do, threads=threads)
-    (dh, dw), (mh, mw) = networks.card["dxa_shape"], networks.card["mri_shape"]
-    return EncoderFeatures(float(networks.card["pixel_mm"]), ((dh, dw), (mh, mw)), *networks.sessions)
+    networks = load_networks(folder / CARD, (DXA_ONNX, MRI_ONNX), _read, do=do, threads=threads)
+    return EncoderFeatures(*networks.about, *networks.sessions)
+
+
+def _read(card: dict[str, Any]) -> tuple[float, tuple[tuple[int, int], tuple[int, int]]]:
+    """Pixel size and canvases."""
+    (dh, dw), (mh, mw) = card["dxa_shape"], card["mri_shape"]
+    return float(card["pixel_mm"]), ((int(dh), int(dw)), (int(mh), int(mw)))

@@ -157,8 +157,9 @@ class MriSegmenter:
         """
         folder = folder or Path(str(files("spinelift") / "bundles" / "cohort"))
         do = "Train it again with `spinelift train mri-segmenter`, or reinstall spinelift."
-        networks = load_networks(folder / CARD, (SLICES_ONNX, ENDS_ONNX), do=do, threads=threads)
-        return cls(str(networks.card["version"]), networks.digest, *networks.sessions)
+        names = (SLICES_ONNX, ENDS_ONNX)
+        networks = load_networks(folder / CARD, names, lambda c: str(c["version"]), do=do, threads=threads)
+        return cls(networks.about, networks.digest, *networks.sessions)
 
     def segment(self, volume: DixonVolume) -> MriSpine:
         """Find the column T1 to L5.

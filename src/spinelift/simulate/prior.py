@@ -113,18 +113,16 @@ def features_of(centres: Float, step_mm: Float) -> Float:
     )
 
 
-def read_centres(table: Path, *, leave_out: str = "") -> dict[str, Float]:
+def read_centres(table: Path, *, leave_out: tuple[str, ...] = ()) -> dict[str, Float]:
     """CSV of ``spine_id, level, x_mm, y_mm, z_mm`` (LPS, z to the head) → centres [17, 3], z to the feet.
 
-    Rows whose ``source`` is ``leave_out`` are passed over.
+    Rows whose ``source`` is one of ``leave_out`` are passed over.
     """
     spines: dict[str, Float] = defaultdict(lambda: np.full((N_LEVELS, 3), np.nan))
     try:
         with table.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if row["level"] in Vertebra.__members__ and not (
-                    leave_out and row.get("source") == leave_out
-                ):
+                if row["level"] in Vertebra.__members__ and row.get("source") not in leave_out:
                     xyz = (float(row["x_mm"]), float(row["y_mm"]), -float(row["z_mm"]))
                     spines[row["spine_id"]][Vertebra[row["level"]]] = xyz
     except (KeyError, ValueError, OSError) as error:
@@ -188,7 +186,7 @@ def fit_table(table: Path, out: Path, *, keep_complete: bool = False) -> tuple[S
     Spines of the source ``PRONE`` are left out, and complete T1-L5 spines unless ``keep_complete``, so that
     they can serve for evaluation.
     """
-    spines = read_centres(table, leave_out=PRONE)
+    spines = read_centres(table, leave_out=(PRONE,))
     steps = np.array([np.linalg.norm(np.diff(c, axis=0), axis=1) for c in spines.values()])
     step_mm = np.nanmedian(steps, 0)
     rows = [
