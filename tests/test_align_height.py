@@ -1,5 +1,7 @@
 """Heights from images where an end of a mask is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,28 @@ def test_right_ends_are_hardly_moved():
     both = weigh_heights(alone, GradientFeatures(), images, masks)
     assert z_error(both) < 0.6
     assert both.iou > 0.97
+
+
+def test_images_of_a_bent_spine_are_hardly_heard():
+    dxa, mri = body_pair(TRUTH)
+    low = truth_of(1.2, 215.0, 362.0, about=(8.0, 48.0))  # the body lies 12 mm lower than the spine says
+    masks = column_pair(TRUTH)
+    straight = fit_spine(*masks, start=TRUTH)
+    assert straight.bend_mm < 0.5
+    assert z_error(weigh_heights(straight, GradientFeatures(), body_pair(low), masks)) < 4.0
+    wrong_end = replace(straight, height_gap_mm=14.0)
+    heard = weigh_heights(wrong_end, GradientFeatures(), body_pair(low), masks)
+    assert z_error(heard) > 9.0
+    bent = replace(wrong_end, bend_mm=8.0)
+    assert z_error(weigh_heights(bent, GradientFeatures(), body_pair(low), masks)) < 2.5
+
+
+@pytest.mark.parametrize("bend_mm", [0.0, 12.0])
+def test_a_bend_is_measured_whatever_the_ends(bend_mm):
+    dxa, mri = column_pair(TRUTH, bend_mm=bend_mm)
+    alone = fit_spine(dxa, mri, start=TRUTH)
+    assert alone.bend_mm == pytest.approx(0.31 * bend_mm, abs=0.7)
+    assert fit_spine(dxa, without_first(mri, 8), start=TRUTH).bend_mm == pytest.approx(alone.bend_mm, abs=1.4)
 
 
 def test_images_that_say_nothing_change_nothing():

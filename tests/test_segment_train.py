@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from spinelift.segment.augment import ScanBatch, augment_scans, place
-from spinelift.segment.config import ScanAugment, SegmenterConfig, SegmenterLossConfig, UnetConfig
+from spinelift.segment.augment import ScanBatch, augment_scans, place, windows
+from spinelift.segment.config import (
+    ScanAugment,
+    SegmenterConfig,
+    SegmenterLossConfig,
+    UnetConfig,
+    WindowConfig,
+)
 from spinelift.segment.loss import heat_maps, segmenter_losses
 from spinelift.segment.postprocess import soft_peak
 from spinelift.segment.train import load_segmenter, train_segmenter
@@ -31,6 +37,43 @@ def test_ends_follow_the_pixels():
         place_1, _ = soft_peak((got.image[k, 0] - first).numpy())
         np.testing.assert_allclose([place_0, place_1], got.ends[k].numpy(), atol=0.15)
     assert (got.ends - dots().ends).abs().max() > 5
+
+
+def test_windows_show_the_spine_and_its_ends_where_they_were():
+    batch = dots()
+    far = batch._replace(image=batch.image + 1, ends=batch.ends + torch.tensor([600.0, 200.0]))
+    config = WindowConfig(shape=(288, 112), shift_px=5)
+    got = windows(batch, config, torch.Generator().manual_seed(3))
+    assert got.image.shape == got.mask.shape == (6, 1, 288, 112)
+    for k in range(6):
+        first = batch.ends[k, 0] - got.ends[k, 0]
+        assert (first == first.round()).all()
+        r, c = (int(v) for v in first)
+        torch.testing.assert_close(got.image[k], batch.image[k, :, r : r + 288, c : c + 112])
+        middle = got.ends[k].mean(0)
+        assert (middle - torch.tensor([144.0, 56.0])).abs().max() <= 5.5
+    edge = windows(far, config, torch.Generator().manual_seed(3))  # as near as the image allows
+    assert (edge.image > 0).all()
+
+
+def test_windows_keep_the_statistics_of_whole_images(tmp_path):
+    scans = make_scans(tmp_path / "scans.zarr", 6, 1)
+    config = SegmenterConfig.load("segmenter_smoke.yaml")
+    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "first")
+    before = load_segmenter(tmp_path / "first")[0].state_dict()
+    weights = str(tmp_path / "first" / "weights.safetensors")
+    config = config.model_copy(update={"window": WindowConfig(whole=0.3), "init_from": weights})
+    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "second")
+    after = load_segmenter(tmp_path / "second")[0].state_dict()
+    for name, value in before.items():
+        fixed = "running" in name or "num_batches" in name
+        assert torch.equal(after[name], value) == fixed, name
+
+
+@pytest.mark.parametrize("shape", [(280, 112), (848, 112)])
+def test_windows_of_broken_cells_or_larger_than_the_canvas_are_refused(shape):
+    with pytest.raises(ValueError, match="multiples of 16"):
+        WindowConfig(shape=shape)
 
 
 def test_standing_still_changes_nothing():

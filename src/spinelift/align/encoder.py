@@ -56,9 +56,15 @@ def pair_scores(dxa: Tensor, mri: Tensor) -> Tensor:
     Divided by the number of the MRI's cells that hold anything, so that it lies in -1..1. Shifts are tried
     by which at least half of the smaller map overlaps each way.
     """
-    rows, cols = (min(a, b) for a, b in zip(dxa.shape[2:], mri.shape[2:], strict=True))
-    spare = (mri.shape[2] - (rows + 1) // 2, mri.shape[3] - (cols + 1) // 2)
-    response = F.conv2d(dxa, mri, padding=spare)
+    shapes = list(zip(dxa.shape[2:], mri.shape[2:], strict=True))
+    spare = [m - (min(d, m) + 1) // 2 for d, m in shapes]
+    size = [d + m - 1 for d, m in shapes]
+    product = torch.einsum(
+        "bdhw,cdhw->bchw", torch.fft.rfft2(dxa, s=size), torch.fft.rfft2(mri, s=size).conj()
+    )
+    shifted = torch.fft.irfft2(product, s=size).roll(spare, (2, 3))  # the first entry is a shift of -spare
+    tried = [d - m + 2 * s + 1 for (d, m), s in zip(shapes, spare, strict=True)]
+    response = shifted[:, :, : tried[0], : tried[1]]
     held = (mri.detach().abs().amax(1) > 0).sum((1, 2)).clamp(min=1)
     return response.amax((2, 3)) / held
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.align.keypoints import Keypoints, contour_keypoints, smoothed
+from spinelift.align.keypoints import PER_SIDE, contour_keypoints, smoothed
 from spinelift.align.plane import DXA, MRI, PlaneMask, lay_mask, square_grid
 from spinelift.errors import NoSpineError
 from spinelift.geometry import RigidTransform2D
@@ -46,6 +46,8 @@ class SpineMatch:
     height_gap_mm
         How much higher the MRI's mask is than the DXA's, once laid: the ends of one of them are wrong, or the
         spine is bent otherwise.
+    bend_mm
+        How much otherwise: root mean square distance, to the side, of both centre lines about a straight line.
     """
 
     transform: RigidTransform2D
@@ -53,6 +55,7 @@ class SpineMatch:
     residual_mm: float
     rounds: int
     height_gap_mm: float
+    bend_mm: float
 
     @property
     def accepted(self) -> bool:
@@ -110,10 +113,23 @@ def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None 
         rounds += 1
         if np.abs(step.apply(here[[0, -1]]) - here[[0, -1]]).max() < STILL_MM:
             break
-    left: Keypoints = contour_keypoints(_laid(soft_mri, transform))
-    residual = float(np.sqrt(((left.points_mm - target) ** 2).sum(1).mean()))
-    gap = float(np.ptp(left.points_mm[-2:, 1]) - np.ptp(target[-2:, 1]))
-    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds, gap)
+    left = contour_keypoints(_laid(soft_mri, transform)).points_mm
+    residual = float(np.sqrt(((left - target) ** 2).sum(1).mean()))
+    gap = float(np.ptp(left[-2:, 1]) - np.ptp(target[-2:, 1]))
+    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds, gap, bend(left, target))
+
+
+def bend(here: Float, there: Float) -> float:
+    """Root mean square distance, to the side, of the centre lines of two contours' keypoints, mm.
+
+    At the heights that both have, and without the straight line that is nearest to the distances.
+    """
+    a, b = ((p[:PER_SIDE] + p[PER_SIDE : 2 * PER_SIDE]) / 2 for p in (here, there))
+    z = a[(a[:, 1] >= b[0, 1]) & (a[:, 1] <= b[-1, 1]), 1]
+    if len(z) < 3:
+        return 0.0
+    apart = np.interp(z, a[:, 1], a[:, 0]) - np.interp(z, b[:, 1], b[:, 0])
+    return float(np.sqrt(((apart - np.polyval(np.polyfit(z, apart, 1), z)) ** 2).mean()))
 
 
 def overlap(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> float:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spinelift.segment.config import ScanAugment
+from spinelift.segment.config import ScanAugment, WindowConfig
 from spinelift.training.damage import add_patches
 from spinelift.training.pixels import gaussian_blur, monotone_curves, on_some, rand, smooth_field
 
@@ -52,6 +52,22 @@ def augment_scans(batch: ScanBatch, config: ScanAugment, generator: torch.Genera
     moved = place(batch, matrix, offset)
     image = _cut(moved.image, config.cut, generator)
     return moved._replace(image=_tone(image, config, generator))
+
+
+def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) -> ScanBatch:
+    """A window about the middle of each spine, as near to it as the image allows; any image channels."""
+    rows, cols = config.shape
+    limit = torch.tensor(batch.image.shape[2:]) - torch.tensor(config.shape)
+    shift = torch.randint(-config.shift_px, config.shift_px + 1, (len(batch.image), 2), generator=generator)
+    first = (batch.ends.mean(1) - torch.tensor(config.shape) / 2).round().long() + shift
+    first = first.clamp(min=torch.zeros(2, dtype=torch.long), max=limit)
+
+    def cut(images: Tensor) -> Tensor:
+        return torch.stack(
+            [x[:, r : r + rows, c : c + cols] for x, (r, c) in zip(images, first.tolist(), strict=True)]
+        )
+
+    return ScanBatch(cut(batch.image), cut(batch.mask), batch.ends - first[:, None])
 
 
 def _cut(image: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -30,19 +30,20 @@ class Proposals:
         uint8 0/1 [n, 832, 320], the mean of what is seen in the scan and in its mirror image.
     ends
         float32 [n, 2, 2], (row, col) of both ends, canonical px.
-    whole
-        bool [n]: one whole spine was found, without a warning.
+    found
+        bool [n]: there is one whole spine.
     confidence
         float32 [n], 0 to 1: the lowest of both ends' peaks and the mean probability inside; 0 if not found.
     agreement
         float32 [n]: Dice of the masks of the scan and of its mirror image.
     ends_apart_mm
-        float32 [n]: largest distance of an end in the scan from that in its mirror image.
+        float32 [n]: largest distance of an end in the scan from that in its mirror image, or from the mask's
+        own end, whichever is more.
     """
 
     mask: Mask
     ends: Float32
-    whole: NDArray[np.bool_]
+    found: NDArray[np.bool_]
     confidence: Float32
     agreement: Float32
     ends_apart_mm: Float32
@@ -50,7 +51,7 @@ class Proposals:
     def accepted(self, config: PseudoLabelConfig) -> NDArray[np.bool_]:
         """Which are sure enough to be trained on, bool [n]."""
         return np.asarray(
-            self.whole
+            self.found
             & (self.confidence >= config.min_confidence)
             & (self.agreement >= config.min_agreement)
             & (self.ends_apart_mm <= config.max_ends_apart_mm)
@@ -73,17 +74,17 @@ def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | Non
         rows.append(_one(maps[0], maps[1, :, :, ::-1]))
         if tick:
             tick(1)
-    mask, ends, whole, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
+    mask, ends, found, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
     return Proposals(
         np.array(mask, np.uint8).reshape(-1, *GRID_SHAPE),
         np.array(ends, np.float32).reshape(-1, 2, 2),
-        np.array(whole, bool),
+        np.array(found, bool),
         *(np.array(v, np.float32) for v in (confidence, agreement, apart)),
     )
 
 
 def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, float, float]:
-    """Mask, ends, whole, confidence, agreement, ends apart of maps [3, H, W] of a scan seen both ways."""
+    """Mask, ends, found, confidence, agreement, ends apart of maps [3, H, W] of a scan seen both ways."""
     agreement = dice(maps[MASK] >= 0.5, mirrored[MASK] >= 0.5)
     apart = max(
         float(np.linalg.norm(soft_peak(maps[c])[0] - soft_peak(mirrored[c])[0])) for c in (TOP, BOTTOM)
@@ -97,8 +98,9 @@ def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, 
         return mask, ends.astype(np.float32), False, 0.0, agreement, apart * GRID_MM
     ends = CANVAS.mm_to_canonical(np.array([place.top_xz_mm, place.bottom_xz_mm]))
     mask = np.asarray(place.mask >= 0.5, np.uint8)
-    whole = not place.warnings
-    return mask, ends.astype(np.float32), whole, place.confidence, agreement, apart * GRID_MM
+    rows = np.flatnonzero(mask.any(1))
+    apart = max(apart, abs(rows[0] - 0.5 - ends[0, 0]), abs(rows[-1] + 0.5 - ends[1, 0]))
+    return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * GRID_MM
 
 
 def dice(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

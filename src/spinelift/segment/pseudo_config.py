@@ -12,10 +12,11 @@ class PseudoLabelConfig(Config):
     """One experiment."""
 
     version: Literal[1] = 1
-    segmenter: SegmenterConfig = Field(description="network and loop of every round")
+    segmenter: SegmenterConfig = Field(
+        description="network and loop of every round; the first sees whole images, windows come after it"
+    )
     rounds: PositiveInt = Field(default=6, description="at most so many")
     first_round: PositiveInt = Field(default=2, description="its training, times that of the others")
-    warm_start: bool = Field(default=True, description="a round goes on from the weights of the last one")
     min_confidence: Share = Field(default=0.6, description="lowest of both ends' peaks and the mask's mean")
     min_agreement: Share = Field(default=0.93, description="Dice of a scan's mask and of its mirror image's")
     max_ends_apart_mm: PositiveFloat = Field(

@@ -150,8 +150,9 @@ def _train(
         held_out = Scans(*(getattr(scans, name)[kept] for name in ("image", "mask", "ends", "eid")))
     settings = config.segmenter
     if last is None:
-        settings = settings.model_copy(update={"loop": settings.loop.longer(config.first_round)})
-    elif config.warm_start:
+        longer = settings.loop.longer(config.first_round)
+        settings = settings.model_copy(update={"loop": longer, "window": None})
+    else:
         settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
     outcome = fit_segmenter(
         settings,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.cohort.store import Scans, load_scans
-from spinelift.segment.augment import ScanBatch, augment_scans
+from spinelift.segment.augment import ScanBatch, augment_scans, windows
 from spinelift.segment.canonical import GRID_MM
 from spinelift.segment.config import SegmenterConfig
 from spinelift.segment.loss import segmenter_losses
@@ -54,6 +54,10 @@ class SegmenterTask:
             torch.from_numpy(self.train.ends[rows]),
         )
         batch = augment_scans(batch, self.config.augment, generator)
+        batch = batch._replace(image=self._model.inputs(batch.image))
+        window = self.config.window
+        if window is not None and float(torch.rand((), generator=generator)) >= window.whole:
+            batch = windows(batch, window, generator)
         return segmenter_losses(self._model.logits(batch.image), batch.mask, batch.ends, self.config.loss)
 
     @torch.inference_mode()
@@ -105,7 +109,7 @@ def fit_segmenter(
     examples = len(train) if rows is None else len(rows)
     start_run(config, config.loop, out, resume=resume, train=examples, validation=len(held_out))
     torch.manual_seed(config.loop.seed)
-    model = Segmenter(config.network)
+    model = Segmenter(config.network, fixed_norms=config.window is not None)
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
     model = model.to(memory_format=torch.channels_last)

@@ -17,8 +17,9 @@ class Segmenter(nn.Module):
     Channel 0 is the spine, 1 and 2 its upper and lower end.
     """
 
-    def __init__(self, config: UnetConfig) -> None:
+    def __init__(self, config: UnetConfig, *, fixed_norms: bool = False) -> None:
         super().__init__()
+        self.fixed_norms = fixed_norms
         self.unet = UNet(
             spatial_dims=2,
             in_channels=2,
@@ -31,8 +32,17 @@ class Segmenter(nn.Module):
         )
         self.start = nn.Parameter(torch.tensor(START_LOGITS).reshape(1, 3, 1, 1))
 
-    def logits(self, image: Tensor) -> Tensor:
-        """Before the sigmoid."""
+    def train(self, mode: bool = True) -> "Segmenter":
+        """Training mode, but batch norm keeps its statistics where ``fixed_norms``."""
+        super().train(mode)
+        if self.fixed_norms:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def inputs(self, image: Tensor) -> Tensor:
+        """What the U-Net sees [B, 2, H, W]: grey by the body's mean and spread, and grey."""
         grey = torch.sqrt(image.clamp(0.0, 255.0) / 255.0 + 1e-4)
         body = (image > 2.0).to(grey.dtype)
         area = body.mean((2, 3), keepdim=True) + SMALL
@@ -40,9 +50,13 @@ class Segmenter(nn.Module):
         centred = grey - mean
         variance = (centred * centred * body).mean((2, 3), keepdim=True) / area
         standard = centred / torch.sqrt(variance + SMALL)
-        maps: Tensor = self.unet(torch.cat([standard.clamp(-4.0, 4.0), grey], 1))
+        return torch.cat([standard.clamp(-4.0, 4.0), grey], 1)
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Maps of ``inputs``, or of a window of them, before the sigmoid."""
+        maps: Tensor = self.unet(inputs)
         return maps + self.start
 
     def forward(self, image: Tensor) -> Tensor:
         """Probabilities."""
-        return torch.sigmoid(self.logits(image))
+        return torch.sigmoid(self.logits(self.inputs(image)))
