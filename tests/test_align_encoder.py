@@ -89,6 +89,15 @@ def test_the_score_is_the_largest_correlation():
     assert scores[1, 0] == pytest.approx(correlate(dxa[1].numpy(), mri[0].numpy()).max() / 24, abs=0.2)
 
 
+@pytest.mark.parametrize(("dxa", "mri"), [((20, 9), (13, 6)), ((8, 6), (6, 4)), ((7, 7), (9, 9))])
+def test_scores_by_fft_are_those_of_a_plain_correlation(dxa, mri):
+    generator = torch.Generator().manual_seed(4)
+    a, b = (torch.randn(n, 5, *shape, generator=generator) for n, shape in ((3, dxa), (2, mri)))
+    spare = tuple(m - (min(d, m) + 1) // 2 for d, m in zip(dxa, mri, strict=True))
+    plain = torch.nn.functional.conv2d(a, b, padding=spare).amax((2, 3)) / (mri[0] * mri[1])
+    torch.testing.assert_close(pair_scores(a, b), plain)
+
+
 def test_info_nce_is_least_where_pairs_match():
     right, blind = info_nce(torch.eye(4), 0.1), info_nce(torch.ones(4, 4), 0.1)
     assert right < 0.001

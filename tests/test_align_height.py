@@ -49,7 +49,6 @@ def test_right_ends_are_hardly_moved():
 
 
 def test_images_of_a_bent_spine_are_hardly_heard():
-    dxa, mri = body_pair(TRUTH)
     low = truth_of(1.2, 215.0, 362.0, about=(8.0, 48.0))  # the body lies 12 mm lower than the spine says
     masks = column_pair(TRUTH)
     straight = fit_spine(*masks, start=TRUTH)

@@ -155,17 +155,31 @@ def test_metal_takes_the_signal_away(body: Body) -> None:
 def test_gaps_steps_and_missing_stations() -> None:
     rng = np.random.default_rng(3)
     placings = place_stations(TOP_MM, 0.0, rng)
-    out, planted = plant_in_placing(placings, (Trap.GAP,), rng)
+    out, planted = plant_in_placing(placings, (Trap.GAP,), STILL, rng)
     k = planted[0].station
     assert out[k].span_mm[0] - out[k - 1].span_mm[1] == pytest.approx(planted[0].detail["gap_mm"], abs=0.01)
-    out, planted = plant_in_placing(placings, (Trap.MISSING_STATION,), rng)
+    out, planted = plant_in_placing(placings, (Trap.MISSING_STATION,), STILL, rng)
     assert planted[0].station not in {p.number for p in out}
     assert len(out) == 5
     out, planted = plant_in_placing(
-        placings, (Trap.END_SLICES, Trap.INTENSITY_STEP, Trap.BREATHING_OFFSET), rng
+        placings, (Trap.END_SLICES, Trap.INTENSITY_STEP, Trap.BREATHING_OFFSET), STILL, rng
     )
     assert {p.trap for p in planted} == {Trap.END_SLICES, Trap.INTENSITY_STEP, Trap.BREATHING_OFFSET}
     assert all(2 <= v <= 4 for p in out if p.dark_ends != (0, 0) for v in p.dark_ends)
+
+
+def test_breaths_are_planted_where_two_stations_show_them() -> None:
+    placings = place_stations(TOP_MM, 0.0, np.random.default_rng(3))
+    seams = [(a.span_mm[1] + b.span_mm[0]) / 2 for a, b in itertools.pairwise(placings)]
+    low = Breathing(0.0, seams[0] - 200, seams[1] + 30)  # fades away between the second seam and the third
+    assert low.share(np.array(seams)) == pytest.approx([1, 30 / 80, 0, 0, 0], abs=0.01)
+    rngs = (np.random.default_rng(k) for k in range(30))
+    where = {plant_in_placing(placings, (Trap.BREATHING_OFFSET,), low, r)[1][0].station for r in rngs}
+    assert where == {2}
+    wide = Breathing(0.0, seams[0] - 200, seams[2] + 200)
+    rngs = (np.random.default_rng(k) for k in range(30))
+    where = {plant_in_placing(placings, (Trap.BREATHING_OFFSET,), wide, r)[1][0].station for r in rngs}
+    assert where == {2, 3, 4}
 
 
 def test_traps_come_in_the_share_asked_for() -> None:

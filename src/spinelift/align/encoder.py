@@ -66,7 +66,8 @@ def pair_scores(dxa: Tensor, mri: Tensor) -> Tensor:
     tried = [d - m + 2 * s + 1 for (d, m), s in zip(shapes, spare, strict=True)]
     response = shifted[:, :, : tried[0], : tried[1]]
     held = (mri.detach().abs().amax(1) > 0).sum((1, 2)).clamp(min=1)
-    return response.amax((2, 3)) / held
+    scores: Tensor = response.amax((2, 3)) / held
+    return scores
 
 
 def info_nce(scores: Tensor, temperature: float) -> Tensor:

@@ -47,7 +47,7 @@ class SpineMatch:
         How much higher the MRI's mask is than the DXA's, once laid: the ends of one of them are wrong, or the
         spine is bent otherwise.
     bend_mm
-        How much otherwise: root mean square distance, to the side, of both centre lines about a straight line.
+        How much otherwise: root mean square distance, to the side, of both centre lines from a line.
     """
 
     transform: RigidTransform2D

@@ -56,7 +56,8 @@ def simulate_dixon(body: Body, rng: np.random.Generator, traps: Collection[Trap]
     ``Trap.LOST_SLICE`` is not planted here but by the archive's writer.
     """
     chosen = tuple(traps)
-    placings, planted = plant_in_placing(place_stations(TOP_MM, 0.0, rng), chosen, rng)
+    breathing = _breathing(body)
+    placings, planted = plant_in_placing(place_stations(TOP_MM, 0.0, rng), chosen, breathing, rng)
     bottom = max(p.span_mm[1] for p in placings)
     grid = field_grid(0.0, 0.0, TOP_MM - SPARE_MM / 2, bottom - TOP_MM + SPARE_MM)
     volume = echo_volume(body, grid, rng)
@@ -75,7 +76,7 @@ def simulate_dixon(body: Body, rng: np.random.Generator, traps: Collection[Trap]
             tries.insert(0, first)
             planted.append(trap)
         for attempt in tries:
-            pictures = measure(volume, attempt, _breathing(body), noise, rng)
+            pictures = measure(volume, attempt, breathing, noise, rng)
             if k == spoilt and attempt is placing:
                 pictures, trap = swap(pictures, placing.number, rng)
                 planted.append(trap)

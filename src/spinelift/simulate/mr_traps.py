@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from spinelift.io.dixon_ukb import Contrast
 from spinelift.io.dixon_volume import Trap
 from spinelift.simulate.mr import EchoVolume
 from spinelift.simulate.spine import PosedSpine
-from spinelift.simulate.stations import Placing, shifted
+from spinelift.simulate.stations import Breathing, Placing, shifted
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -27,6 +28,8 @@ PLANTED = (
     Trap.SIGNAL_VOID,
 )
 """Traps that can be asked for. Arms cut by the field of view happen by themselves."""
+SEEN_SHARE = 0.8
+"""Least share of a breath at a seam for it to be a flaw: elsewhere a planted one would change nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,12 @@ def sample_traps(share: float, rng: np.random.Generator) -> tuple[Trap, ...]:
 
 
 def plant_in_placing(
-    placings: list[Placing], traps: tuple[Trap, ...], rng: np.random.Generator
+    placings: list[Placing], traps: tuple[Trap, ...], breathing: Breathing, rng: np.random.Generator
 ) -> tuple[list[Placing], list[Planted]]:
-    """Stations put wrongly, measured with dark ends, steps and breath; missing ones are left out."""
+    """Stations put wrongly, measured with dark ends, steps and breath; missing ones are left out.
+
+    A breath is planted where it moves the body in what a station and one of its neighbours both show.
+    """
     planted: list[Planted] = []
     out = list(placings)
     n = len(out)
@@ -70,7 +76,7 @@ def plant_in_placing(
         out[k] = replace(out[k], gain=out[k].gain * factor)
         planted.append(Planted(Trap.INTENSITY_STEP, k + 1, {"factor": round(factor, 3)}))
     if Trap.BREATHING_OFFSET in traps:
-        k = int(rng.integers(1, 4))
+        k = int(rng.choice(_breathing_stations(out, breathing)))
         by = float(rng.choice([-1, 1]) * rng.uniform(14, 24))
         out[k] = replace(out[k], breath_mm=(by * 0.4, by))
         planted.append(Planted(Trap.BREATHING_OFFSET, k + 1, {"front_to_feet_mm": round(by, 2)}))
@@ -79,6 +85,15 @@ def plant_in_placing(
         planted.append(Planted(Trap.MISSING_STATION, out[k].number, {}))
         del out[k]
     return out, planted
+
+
+def _breathing_stations(placings: list[Placing], breathing: Breathing) -> NDArray[np.intp]:
+    """Stations after the first whose overlap with a neighbour breathing moves."""
+    seams = np.array(
+        [(a.span_mm[1] + b.span_mm[0]) / 2 for a, b in pairwise(placings)] + [breathing.bottom_mm]
+    )
+    moved = breathing.share(seams) >= SEEN_SHARE
+    return 1 + np.flatnonzero(moved[:-1] | moved[1:])
 
 
 def duplicate(placing: Placing, rng: np.random.Generator) -> tuple[Placing, Planted]:

@@ -22,6 +22,8 @@ LENGTH_MM = sum(p.slices * p.dz_mm for p in STATION_PLANS) - 5 * OVERLAP_MM
 FAT_LEVEL = 420.0
 """Grey value of fat in phase at mean gain."""
 FAT_SIGNAL = 0.085
+BREATH_FADES_MM = 80.0
+"""Height over which breathing fades away at both ends of the trunk."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,11 @@ class Breathing:
     top_mm: float
     bottom_mm: float
 
+    def share(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How much of a breath the front moves at heights ``z``, 0 to 1."""
+        down, up = (z - self.top_mm) / BREATH_FADES_MM, (self.bottom_mm - z) / BREATH_FADES_MM
+        return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1), np.float64)
+
 
 def measure(
     volume: EchoVolume, placing: Placing, breathing: Breathing, noise: float, rng: np.random.Generator
@@ -103,7 +110,7 @@ def measure(
     z = placing.origin_mm[2] + np.arange(plan.slices) * plan.dz_mm
     y = placing.origin_mm[1] + np.arange(plan.rows) * PIXEL_MM
     front = np.clip((breathing.y_mm - y) / 90.0, 0, 1) ** 1.5
-    near = np.clip((z - breathing.top_mm) / 80, 0, 1) * np.clip((breathing.bottom_mm - z) / 80, 0, 1)
+    near = breathing.share(z)
     start = np.array(placing.origin_mm) - placing.moved_mm - np.array(volume.origin_mm)
     step_x, step_y, step_z = volume.step_mm
     echoes = np.empty((2, plan.slices, plan.rows, plan.columns), np.float32)
