@@ -42,6 +42,18 @@ def test_the_window_is_where_its_pixels_come_from():
     )
 
 
+def test_a_large_belly_does_not_push_the_back_out_of_the_window():
+    shape, back = (40, 224, 224), 190
+    water = np.zeros(shape, np.float32)
+    water[:, 150:back, 80:140] = 100.0
+    lean = window_of(DixonVolume("p", water, 0 * water, (0.0, 0.0, 0.0), (0, 40)))
+    assert lean.y0 + WINDOW // 2 == pytest.approx((150 + back) / 2 + 8, abs=1)
+    water[5:35, 20:150, 60:160] = 100.0
+    stout = window_of(DixonVolume("p", water, 0 * water, (0.0, 0.0, 0.0), (0, 40)))
+    assert stout.y0 + WINDOW == back
+    assert stout.pixels[0, 20, -1].max() > 0
+
+
 def test_a_window_beyond_the_volume_is_padded():
     small = window_of(volume())
     assert small.pixels.shape == (2, SHAPE[0], WINDOW, WINDOW)

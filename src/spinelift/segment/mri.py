@@ -91,6 +91,10 @@ class MriSpine:
         return cls(column.astype(np.uint8), line, float(ends[0]), float(ends[1]), volume.origin_mm, warnings)
 
 
+BACK_PERCENTILE = 90.0
+"""Of the slices' hindmost places; legs and the nape lie further in front than the back."""
+
+
 @dataclass(frozen=True)
 class Window:
     """The part of a volume that the network sees: first row and column, and both contrasts.
@@ -104,7 +108,10 @@ class Window:
 
 
 def window_of(volume: DixonVolume) -> Window:
-    """Cut the window about the middle of the trunk, padded where the volume ends."""
+    """Cut the window about the middle of the trunk, further back if the back would be cut; padded outside.
+
+    The middle of a large belly lies far from the spine, the back never does.
+    """
     first, last = volume.rows
     total = volume.water[first:last:4] + volume.fat[first:last:4]
     inside = total > 0.15 * max(float(np.percentile(total, 98)), 1e-6)
@@ -113,6 +120,10 @@ def window_of(volume: DixonVolume) -> Window:
         for axes, n in (((0, 2), total.shape[1]), ((0, 1), total.shape[2]))
     )
     y0 += 8  # the spine lies behind the middle
+    behind = inside[:, ::-1, max(x0, 0) : x0 + WINDOW].any(2)
+    back = total.shape[1] - behind.argmax(1)[behind.any(1)]
+    if len(back):
+        y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - WINDOW)
     bright = max(float(np.percentile(total[inside], 90)), 1e-6) if inside.any() else 1.0
     pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
     target, source = zip(
