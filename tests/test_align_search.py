@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from align_cases import body_pair, truth_of
-from spinelift.align.gradients import GradientFeatures
+from spinelift.align.gradients import FeatureMap, GradientFeatures
+from spinelift.align.pipeline import ENCODERS_REACH_MM, align_pair
 from spinelift.align.plane import PlaneImage
 from spinelift.align.search import ANGLES_DEG, correlate, peak, search
 from spinelift.geometry import PixelGrid, Spacing
@@ -62,3 +63,28 @@ def test_a_better_match_beyond_reach_is_passed_over():
     found = search(GradientFeatures(), dxa, mri, angles_deg=(-1.0, 0.0, 1.0))
     np.testing.assert_allclose(found.transform.apply(np.zeros(2)), (40.0, 240.0), atol=3.0)
     assert 0 < found.score <= 1.0
+
+
+class _Roughly(GradientFeatures):
+    """Features of 16 mm that see the DXA ``down_mm`` further down than it is."""
+
+    def __init__(self, down_mm):
+        super().__init__(pixel_mm=16.0, sigma_mm=16.0)
+        self.__dict__["down_mm"] = down_mm
+
+    def dxa(self, image):
+        found = super().dxa(image)
+        return FeatureMap(np.roll(found.values, int(self.down_mm / 16), 1), found.cell_px, found.first_px)
+
+
+def test_encoders_say_where_about_and_edges_where():
+    truth = truth_of(0.0, 215.0, 350.0, about=CENTRE)
+    images = body_pair(truth)
+
+    def z_error(found):
+        return (found.image.transform.apply(np.array(CENTRE)) - truth.apply(np.array(CENTRE)))[1]
+
+    assert abs(z_error(align_pair(*images))) < 2.0
+    assert abs(z_error(align_pair(*images, features=_Roughly(0.0)))) < 2.0
+    led_astray = z_error(align_pair(*images, features=_Roughly(160.0)))
+    assert 160 - ENCODERS_REACH_MM[1] - 20 < led_astray < 160 + ENCODERS_REACH_MM[1] + 20

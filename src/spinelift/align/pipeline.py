@@ -72,6 +72,10 @@ class Alignment:
         return {**document, "accepted": self.accepted, "min_overlap": MIN_OVERLAP}
 
 
+ENCODERS_REACH_MM = (40.0, 40.0)
+"""How far (x, z) edge directions may lead away from where encoders say: more than a cell of theirs."""
+
+
 def align_pair(
     dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None = None, *, features: Features | None = None
 ) -> Alignment:
@@ -86,7 +90,8 @@ def align_pair(
     masks
         Spine masks; without them there is no stage 2, and nothing to reject by.
     features
-        Trained encoders; without them edge directions.
+        Trained encoders, to say where about the MRI lies; edge directions, which are finer, take it from
+        there. Without encoders edge directions search everywhere.
 
     Raises
     ------
@@ -95,11 +100,15 @@ def align_pair(
     """
     middle = dxa.grid.centre_mm - mri.grid.centre_mm
     before = RigidTransform2D.about(np.zeros(2), 0.0, middle, source=MRI, target=DXA)
-    features = features or GradientFeatures()
-    image = search(features, dxa, mri)
+    edges = GradientFeatures()
+    if features:
+        about = search(features, dxa, mri).transform
+        image = search(edges, dxa, mri, near=about, reach_mm=ENCODERS_REACH_MM)
+    else:
+        image = search(edges, dxa, mri)
     if masks is None:
         return Alignment(before, image, None, ())
     spine = fit_spine(masks.dxa, masks.mri, start=image.transform)
-    spine = weigh_heights(spine, features, (dxa, mri), (masks.dxa, masks.mri))
+    spine = weigh_heights(spine, edges, (dxa, mri), (masks.dxa, masks.mri))
     first, second = (overlap(masks.dxa, masks.mri, t) for t in (before, image.transform))
     return Alignment(before, image, spine, (first, second, spine.iou))

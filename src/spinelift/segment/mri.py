@@ -120,7 +120,7 @@ def window_of(volume: DixonVolume) -> Window:
         for axes, n in (((0, 2), total.shape[1]), ((0, 1), total.shape[2]))
     )
     y0 += 8  # the spine lies behind the middle
-    behind = inside[:, ::-1, max(x0, 0) : x0 + WINDOW].any(2)
+    behind = np.asarray(inside[:, ::-1, max(x0, 0) : x0 + WINDOW].max(2))
     back = total.shape[1] - behind.argmax(1)[behind.any(1)]
     if len(back):
         y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - WINDOW)
