@@ -1,6 +1,6 @@
 """Alignment of simulated pairs against the truth: stage 1, stage 2, what is rejected, and time.
 
-Run: python benchmarks/bench_align.py COHORT CACHE [--encoders DIR] [--predicted] [--json FILE]
+Run: python benchmarks/bench_align.py COHORT CACHE [--encoders DIR|none] [--predicted] [--json FILE]
 
 COHORT is a folder of ``spinelift simulate cohort``; CACHE keeps what was read from its archives. Masks are
 the true ones; ``--predicted`` takes those of the shipped segmenters too. Times are of the process (CPU), on
@@ -18,7 +18,7 @@ import numpy as np
 from spinelift.align.cohort_images import CohortPair, load_cohort_pairs, visit_files
 from spinelift.align.gradients import Features
 from spinelift.align.masks import located_mask
-from spinelift.align.onnx import load_encoders
+from spinelift.align.onnx import choose_encoders
 from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import PlaneMask
 from spinelift.align.projection import project_mask
@@ -138,12 +138,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cohort", type=Path)
     parser.add_argument("cache", type=Path)
-    parser.add_argument("--encoders", type=Path)
+    parser.add_argument("--encoders", help="folder, or none: edge directions alone; else the shipped ones")
     parser.add_argument("--predicted", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     pairs = load_cohort_pairs(options.cohort, options.cache)
-    features = load_encoders(options.encoders) if options.encoders else None
+    features = choose_encoders(options.encoders)
     truths = options.cohort / "truth"
     true = {}
     for pair in pairs:

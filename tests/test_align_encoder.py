@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from spinelift.align.config import AlignerConfig  # noqa: E402
 from spinelift.align.encoder import Aligner, info_nce, pair_scores  # noqa: E402
-from spinelift.align.onnx import CARD, DXA_ONNX, canvas_pixels, load_encoders  # noqa: E402
+from spinelift.align.onnx import CARD, DXA_ONNX, MRI_ONNX, canvas_pixels, load_encoders  # noqa: E402
 from spinelift.align.pairs import load_pairs, save_pairs  # noqa: E402
 from spinelift.align.plane import MRI, PlaneImage  # noqa: E402
 from spinelift.align.search import correlate, search  # noqa: E402
@@ -125,7 +125,7 @@ def test_training_brings_pairs_together_and_leaves_networks(run):
     folder, outcome = run
     assert outcome.validation["info_nce"] < 1.6  # log 6 = 1.79 knows nothing
     names = {p.name for p in (folder / "run").iterdir()}
-    assert {CARD, DXA_ONNX, "mri.onnx", "weights.safetensors", "config.yaml", "run.json"} <= names
+    assert {CARD, DXA_ONNX, MRI_ONNX, "weights.safetensors", "config.yaml", "run.json"} <= names
 
 
 def test_onnx_gives_what_torch_gives_and_can_be_searched_with(run):
@@ -146,7 +146,7 @@ def test_onnx_gives_what_torch_gives_and_can_be_searched_with(run):
 
 def test_what_is_altered_or_missing_is_refused(run, tmp_path):
     folder, _ = run
-    for name in (CARD, DXA_ONNX, "mri.onnx"):
+    for name in (CARD, DXA_ONNX, MRI_ONNX):
         (tmp_path / name).write_bytes((folder / "run" / name).read_bytes())
     load_encoders(tmp_path)
     card = json.loads((tmp_path / CARD).read_text())
@@ -155,7 +155,7 @@ def test_what_is_altered_or_missing_is_refused(run, tmp_path):
         with pytest.raises(BundleError, match=lacking):
             load_encoders(tmp_path)
     (tmp_path / CARD).write_text(json.dumps(card))
-    (tmp_path / "mri.onnx").write_bytes(b"other")
+    (tmp_path / MRI_ONNX).write_bytes(b"other")
     with pytest.raises(BundleError, match="not the one"):
         load_encoders(tmp_path)
     (tmp_path / CARD).write_text(json.dumps({"format": 99}))

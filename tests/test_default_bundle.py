@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from spinelift.align.onnx import CARD, choose_encoders
 from spinelift.cli.demo import DATA
 from spinelift.curves import mm_from_json, resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
 from spinelift.io import DxaScan, read_dxa
+from spinelift.networks import SHIPPED
 from spinelift.predict.bundle import DEFAULT_BUNDLE
 from spinelift.predict.model import load_model
 from spinelift.segment.mri import MriSegmenter
@@ -87,6 +89,16 @@ def test_networks_that_ship_tell_nothing_of_the_machine_that_made_them():
     }
     for network in networks:
         assert b"site-packages" not in network.read_bytes()
+
+
+def test_the_encoders_that_ship_load_and_say_what_they_are_from():
+    encoders = choose_encoders(None)
+    assert encoders is not None
+    assert encoders.digest
+    assert choose_encoders("none") is None
+    card = json.loads((SHIPPED / CARD).read_text())
+    assert card["run"]["people"] > 100
+    assert card["run"]["validation"]["matched"] > 0.5
 
 
 def test_the_mri_networks_that_ship_load():

@@ -16,6 +16,8 @@ import onnxruntime
 from spinelift.errors import BundleError
 
 FORMAT = 1
+SHIPPED = Path(__file__).parent / "bundles" / "cohort"
+"""Folder of the networks that the paired cohort is made with."""
 About = TypeVar("About")
 
 

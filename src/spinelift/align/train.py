@@ -1,5 +1,6 @@
 """Training of the encoders of stage 1, and their export."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from spinelift.errors import BundleError, ConfigError
 from spinelift.training.checkpoint import WEIGHTS, load_weights
 from spinelift.training.loop import Outcome, fit
 from spinelift.training.onnx import save_onnx
-from spinelift.training.run import finish_run, read_run_config, start_run
+from spinelift.training.run import RECORD, finish_run, read_run_config, start_run
 
 TOLERANCE = 1e-3
 """Largest difference of a feature between ONNX Runtime and torch."""
@@ -127,9 +128,9 @@ def export_aligner(run: Path, out: Path) -> None:
     canvas = config.canvas
     _export(model.dxa, out / DXA_ONNX, (DXA_CHANNELS, *canvas.dxa))
     _export(model.mri, out / MRI_ONNX, (MRI_CHANNELS, *canvas.mri))
-    write_card(
-        out, pixel_mm=canvas.pixel_mm, dxa=canvas.dxa, mri=canvas.mri, features=config.encoder.features
-    )
+    record = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    told = {k: record[k] for k in ("people", "steps", "seconds", "seed", "validation", "versions")}
+    write_card(out, pixel_mm=canvas.pixel_mm, dxa=canvas.dxa, mri=canvas.mri, run=told)
 
 
 def _export(encoder: Encoder, path: Path, shape: tuple[int, int, int]) -> None:

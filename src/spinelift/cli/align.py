@@ -30,8 +30,8 @@ def align(
     ] = "spinelift",
     truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair in place of masks.")] = None,
     encoders: Annotated[
-        Path | None,
-        typer.Option(help="Folder of trained encoders.", show_default="edge directions, untrained"),
+        str | None,
+        typer.Option(help="Folder of trained encoders; none: edge directions alone.", show_default="shipped"),
     ] = None,
 ) -> None:
     """Align an MRI with the DXA of the same person: image level, then spine level where masks are given.
@@ -40,7 +40,7 @@ def align(
     """
     import json
 
-    from spinelift.align.onnx import load_encoders
+    from spinelift.align.onnx import choose_encoders
     from spinelift.align.pipeline import align_pair
     from spinelift.align.plane import dxa_plane
     from spinelift.align.preview import preview_png
@@ -49,7 +49,7 @@ def align(
     from spinelift.io.dixon import read_dixon
 
     _check_choice(dxa_mask, mri_mask, truth)
-    features = load_encoders(encoders) if encoders else None
+    features = choose_encoders(encoders)
     scan = read_dxa(dxa)
     volume = read_dixon(mri)
     masks = _masks(scan, volume, dxa_mask, mri_mask, mri_labels, truth)
@@ -58,7 +58,7 @@ def align(
     document = {
         "dxa": scan.scan_id,
         "mri": volume.spine_id,
-        "features": "encoders" if features else "edge directions",
+        "features": "encoders, then edge directions" if features else "edge directions",
         **alignment.to_json(),
     }
     text = json.dumps(document, indent=1)

@@ -23,6 +23,10 @@ def build(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Model bundle whose segmenter reads the DXA.")] = None,
     mri_networks: Annotated[Path | None, typer.Option(help="Run or folder of an MRI segmenter.")] = None,
+    encoders: Annotated[
+        str | None,
+        typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
+    ] = None,
     mri_labels: Annotated[
         Path | None, typer.Option(help="Folder of spine labels in NIfTI, in place of our MRI segmenter.")
     ] = None,
@@ -44,13 +48,19 @@ def build(
     from spinelift.cohort.stages import Settings
 
     _check_scheme(mri_label_scheme)
-    settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme)
+    settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme, encoders=_encoders(encoders))
     plan = Plan(dxa, mri, out, mri_labels, settings, workers, scheduler, memory, retry_failed)
     manifest = run_build(plan, progress=progress, tell=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
         raise typer.Exit(PARTIAL_FAILURE_EXIT_CODE)
+
+
+def _encoders(choice: str | None) -> str | None:
+    from spinelift.align.onnx import NO_ENCODERS
+
+    return choice if choice in (None, NO_ENCODERS) else str(Path(choice).resolve())
 
 
 def _text(path: Path | None) -> str | None:

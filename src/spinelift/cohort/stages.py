@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from spinelift.align.curves import curves_of_pair
 from spinelift.align.masks import located_mask
+from spinelift.align.onnx import EncoderFeatures, choose_encoders
 from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import DXA, PlaneMask, dxa_plane, lay_mask
 from spinelift.align.projection import project_mask, project_volume
@@ -46,27 +47,34 @@ class Settings:
         Whose numbers the segmentations made elsewhere hold (``io.nifti_labels.LabelScheme``); "" for none.
     min_iou
         Least overlap of the masks (paper: 0.70).
+    encoders
+        Folder of the encoders of stage 1; None for the shipped ones, "none" for edge directions alone.
     """
 
     bundle: str | None = None
     mri_networks: str | None = None
     label_scheme: str = ""
     min_iou: float = 0.70
+    encoders: str | None = None
 
     @property
     def digest(self) -> str:
         """Hash of the settings, the networks and this package's version."""
         from spinelift import __version__
 
-        model, mri = _networks(self.bundle, self.mri_networks)
-        text = json.dumps([asdict(self), model.bundle.ref.sha256, mri.digest, __version__])
+        model, mri, encoders = _networks(self.bundle, self.mri_networks, self.encoders)
+        digests = [model.bundle.ref.sha256, mri.digest, encoders.digest if encoders else ""]
+        text = json.dumps([asdict(self), digests, __version__])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=1)
-def _networks(bundle: str | None, mri: str | None) -> tuple[Model, MriSegmenter]:
+def _networks(
+    bundle: str | None, mri: str | None, encoders: str | None
+) -> tuple[Model, MriSegmenter, EncoderFeatures | None]:
     """The networks, loaded once a process; one thread, since many processes run."""
-    return load_model(bundle, threads=1), MriSegmenter.load(Path(mri) if mri else None, threads=1)
+    segmenter = MriSegmenter.load(Path(mri) if mri else None, threads=1)
+    return load_model(bundle, threads=1), segmenter, choose_encoders(encoders, threads=1)
 
 
 class Clock:
@@ -123,7 +131,7 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
         raise NoScansError(
             found=f"no {missing} of this visit", expected="both archives", do="Nothing, unless it was lost."
         )
-    model, segmenter = _networks(settings.bundle, settings.mri_networks)
+    model, segmenter, encoders = _networks(settings.bundle, settings.mri_networks, settings.encoders)
     clock.start("dxa")
     scan = read_dxa(visit.dxa)
     known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
@@ -146,9 +154,8 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     known["warnings"] += spine.warnings
     mri_mask = project_mask(spine.mask, volume)
     clock.start("align")
-    alignment = align_pair(
-        dxa_plane(scan.bone, scan.spacing), project_volume(volume), PairMasks(dxa_mask, mri_mask)
-    )
+    images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
+    alignment = align_pair(*images, PairMasks(dxa_mask, mri_mask), features=encoders)
     known["values"] |= alignment_values(alignment)
     known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
     clock.start("overlap")

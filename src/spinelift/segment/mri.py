@@ -7,7 +7,6 @@ slice shows well.
 """
 
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.io.dixon_volume import GRID_MM, DixonVolume
-from spinelift.networks import load_networks
+from spinelift.networks import SHIPPED, load_networks
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -166,7 +165,7 @@ class MriSegmenter:
         BundleError
             A file is missing, altered, or of another format.
         """
-        folder = folder or Path(str(files("spinelift") / "bundles" / "cohort"))
+        folder = folder or SHIPPED
         do = "Train it again with `spinelift train mri-segmenter`, or reinstall spinelift."
         names = (SLICES_ONNX, ENDS_ONNX)
         networks = load_networks(folder / CARD, names, lambda c: str(c["version"]), do=do, threads=threads)
