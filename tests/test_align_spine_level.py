@@ -6,7 +6,7 @@ import pytest
 from align_cases import column, column_pair, truth_of
 from spinelift.align.keypoints import PER_SIDE, contour_keypoints
 from spinelift.align.plane import PlaneMask
-from spinelift.align.spine_level import fit_spine, kabsch, overlap, robust_kabsch
+from spinelift.align.spine_level import fit_spine, overlap, robust_fit
 from spinelift.errors import NoSpineError
 from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
 
@@ -73,18 +73,21 @@ def test_keypoints_are_the_contour():
     np.testing.assert_allclose(points[-2:, 1], [10.0, 450.0], atol=0.3)
 
 
-def test_kabsch_is_exact_and_the_robust_one_ignores_outliers():
+def test_the_fit_is_exact_and_the_robust_one_ignores_outliers():
     rng = np.random.default_rng(3)
     source = rng.normal(0, 100, (60, 2))
     truth = RigidTransform2D(3.1, (12.0, -400.0), "mri", "dxa")
     target = truth.apply(source)
-    assert kabsch(source, target).rotation_deg == pytest.approx(3.1, abs=1e-9)
-    np.testing.assert_allclose(kabsch(source, target).shift_mm, truth.shift_mm, atol=1e-9)
+    found = RigidTransform2D.fit(source, target, source="mri", target="dxa")
+    assert found.rotation_deg == pytest.approx(3.1, abs=1e-9)
+    np.testing.assert_allclose(found.shift_mm, truth.shift_mm, atol=1e-9)
     target[:6] += [40.0, 0.0]
-    assert abs(robust_kabsch(source, target).rotation_deg - 3.1) < 0.15
-    assert (
-        abs(robust_kabsch(source, target).shift_mm[0] - 12.0) < 0.5 < kabsch(source, target).shift_mm[0] - 12
-    )
+    assert RigidTransform2D.fit(source, target, source="mri", target="dxa").shift_mm[0] - 12 > 0.5
+    weight = np.where(np.arange(60) < 6, 0.0, 1.0)
+    weighted = RigidTransform2D.fit(source, target, weight, source="mri", target="dxa")
+    assert weighted.rotation_deg == pytest.approx(3.1, abs=1e-9)
+    assert abs(robust_fit(source, target).rotation_deg - 3.1) < 0.15
+    assert abs(robust_fit(source, target).shift_mm[0] - 12.0) < 0.5
 
 
 def test_no_spine_is_an_error():

@@ -5,7 +5,7 @@ import pytest
 
 from spinelift.geometry import RigidTransform2D
 from spinelift.simulate.body import Body, sample_body
-from spinelift.simulate.pairing import corners, fit_rigid, overlap, pair_truth
+from spinelift.simulate.pairing import corners, overlap, pair_truth
 from spinelift.simulate.posture import (
     BENT_SHARE,
     MAX_SHIFT_MM,
@@ -80,7 +80,7 @@ def test_postures_keep_their_limits_and_some_are_bent() -> None:
 def test_rigid_truth_is_recovered_exactly(degrees: float) -> None:
     truth = RigidTransform2D(degrees, (12.0, -30.0), "mri", "dxa")
     points = np.random.default_rng(0).normal(0, 80, (40, 2))
-    found = fit_rigid(points, truth.apply(points))
+    found = RigidTransform2D.fit(points, truth.apply(points), source="mri", target="dxa")
     assert found.rotation_deg == pytest.approx(degrees, abs=1e-9)
     assert found.shift_mm == pytest.approx((12.0, -30.0))
     np.testing.assert_allclose(truth.inverse().apply(truth.apply(points)), points)

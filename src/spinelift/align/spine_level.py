@@ -1,8 +1,8 @@
 """Stage 2: the rigid movement that lays the contour of the MRI's spine on that of the DXA's.
 
-Keypoints of equal height along each side are matched, the movement follows in closed form (Kabsch 1976,
-doi:10.1107/S0567739476001873; in the plane the rotation is one arctangent), the MRI's mask is laid by it,
-its keypoints are read anew, and so on until nothing moves. Points far off weigh less (Huber 1964).
+Keypoints of equal height along each side are matched, the movement follows in closed form, the mask of the
+MRI is laid by it, its keypoints are read anew, and so on until nothing moves. Points far off weigh less
+(Huber 1964).
 """
 
 from dataclasses import dataclass
@@ -63,26 +63,14 @@ class SpineMatch:
         return self.iou >= MIN_OVERLAP
 
 
-def kabsch(
-    source: Float, target: Float, weight: Float | None = None, *, names: tuple[str, str] = (MRI, DXA)
-) -> RigidTransform2D:
-    """Weighted least-squares rotation and shift of points [n, 2] (x, z) onto points [n, 2]; no scaling."""
-    w = np.ones(len(source)) if weight is None else np.asarray(weight, np.float64)
-    w = (w / w.sum())[:, None]
-    a0, b0 = (w * source).sum(0), (w * target).sum(0)
-    a, b = source - a0, target - b0
-    sine = (w[:, 0] * (a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1])).sum()
-    angle = np.degrees(np.arctan2(sine, (w * a * b).sum()))
-    return RigidTransform2D.about(a0, float(angle), b0 - a0, source=names[0], target=names[1])
-
-
-def robust_kabsch(source: Float, target: Float, *, names: tuple[str, str] = (MRI, DXA)) -> RigidTransform2D:
-    """Kabsch by iteratively reweighted least squares, Huber's weights on the distances."""
-    transform = kabsch(source, target, names=names)
+def robust_fit(here: Float, there: Float, *, source: str = MRI, target: str = DXA) -> RigidTransform2D:
+    """``RigidTransform2D.fit`` by iteratively reweighted least squares, Huber's weights on the distances."""
+    transform = RigidTransform2D.fit(here, there, source=source, target=target)
     for _ in range(ROBUST_ROUNDS):
-        distance = np.linalg.norm(transform.apply(source) - target, axis=1)
+        distance = np.linalg.norm(transform.apply(here) - there, axis=1)
         limit = _HUBER * max(_MAD * float(np.median(distance)), LEAST_SCALE_MM)
-        transform = kabsch(source, target, limit / np.maximum(distance, limit), names=names)
+        weight = limit / np.maximum(distance, limit)
+        transform = RigidTransform2D.fit(here, there, weight, source=source, target=target)
     return transform
 
 
@@ -108,7 +96,7 @@ def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None 
     rounds = 0
     while rounds < MAX_ROUNDS:
         here = contour_keypoints(_laid(soft_mri, transform)).points_mm
-        step = robust_kabsch(here, target, names=(DXA, DXA))
+        step = robust_fit(here, target, source=DXA)
         transform = transform.then(step)
         rounds += 1
         if np.abs(step.apply(here[[0, -1]]) - here[[0, -1]]).max() < STILL_MM:

@@ -94,6 +94,22 @@ class RigidTransform2D:
         offset = centre + np.asarray(shift_mm, np.float64) - _turn(rotation_deg) @ centre
         return cls(float(rotation_deg), (float(offset[0]), float(offset[1])), source, target)
 
+    @classmethod
+    def fit(
+        cls, here: Float, there: Float, weight: Float | None = None, *, source: str, target: str
+    ) -> "RigidTransform2D":
+        """Weighted least squares from points [n, 2] (x, z) to points [n, 2]; no scaling.
+
+        In closed form (Kabsch 1976, doi:10.1107/S0567739476001873; in the plane one arctangent).
+        """
+        w = np.ones(len(here)) if weight is None else np.asarray(weight, np.float64)
+        w = (w / w.sum())[:, None]
+        a0, b0 = (w * here).sum(0), (w * there).sum(0)
+        a, b = here - a0, there - b0
+        sine = (w[:, 0] * (a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1])).sum()
+        angle = math.degrees(math.atan2(sine, (w * a * b).sum()))
+        return cls.about(a0, angle, b0 - a0, source=source, target=target)
+
     @property
     def turn(self) -> Float:
         """Rotation matrix [2, 2] on (x, z)."""

@@ -13,14 +13,6 @@ Float = NDArray[np.float64]
 RASTER_MM = 1.0
 
 
-def fit_rigid(mri: Float, dxa: Float) -> RigidTransform2D:
-    """Least-squares rotation and shift of points [n, 2] (x, z) onto points [n, 2]; closed form, no scale."""
-    middle, to = mri.mean(0), dxa.mean(0)
-    a, b = mri - middle, dxa - to
-    angle = float(np.degrees(np.arctan2((a[:, 1] * b[:, 0] - a[:, 0] * b[:, 1]).sum(), (a * b).sum())))
-    return RigidTransform2D.about(middle, angle, to - middle, source="mri", target="dxa")
-
-
 def corners(spine: PosedSpine) -> Float:
     """Corners of all bodies seen from the front, (x, z) mm [68, 2]; the same order in every pose."""
     out = []
@@ -54,7 +46,7 @@ def pair_truth(dxa: PosedSpine, mri: PosedSpine) -> dict[str, Any]:
     ``dxa`` in mm from the centre of the scan's first pixel, ``mri`` in the scanner's (z to the feet, minus
     DICOM's z).
     """
-    rigid = fit_rigid(corners(mri), corners(dxa))
+    rigid = RigidTransform2D.fit(corners(mri), corners(dxa), source="mri", target="dxa")
     left = rigid.apply(mri.centres[:, [0, 2]]) - dxa.centres[:, [0, 2]]
     distance = np.linalg.norm(left, axis=1)
     shift = dxa.centres.mean(0)[[0, 2]] - mri.centres.mean(0)[[0, 2]]
