@@ -92,6 +92,8 @@ class MriSpine:
 
 BACK_PERCENTILE = 90.0
 """Of the slices' hindmost places; legs and the nape lie further in front than the back."""
+BACK_PX = 10
+"""What of the back may be cut, pixels: bodies lie more than twice as deep under it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Window:
 
 
 def window_of(volume: DixonVolume) -> Window:
-    """Cut the window about the middle of the trunk, further back if the back would be cut; padded outside.
+    """Cut the window about the middle of the trunk, further back for the sake of the back; padded outside.
 
     The middle of a large belly lies far from the spine, the back never does.
     """
@@ -122,7 +124,7 @@ def window_of(volume: DixonVolume) -> Window:
     behind = np.asarray(inside[:, ::-1, max(x0, 0) : x0 + WINDOW].max(2))
     back = total.shape[1] - behind.argmax(1)[behind.any(1)]
     if len(back):
-        y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - WINDOW)
+        y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - BACK_PX - WINDOW)
     bright = max(float(np.percentile(total[inside], 90)), 1e-6) if inside.any() else 1.0
     pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
     target, source = zip(
