@@ -217,7 +217,7 @@ def write_card(folder: Path, *, people: int, metrics: dict[str, Any]) -> None:
         "licence": "Apache-2.0",
         "trained_on": f"{people} simulated people of `spinelift simulate cohort`",
         "limits": "Trained on simulated people alone; never tested on a real MRI. Research use.",
-        "preprocessing": "2 mm voxels, window of 96 x 96 about the trunk's middle, brightest tenth at 1",
+        "preprocessing": "2 mm voxels, window of 96 x 96 that keeps the back, brightest tenth at 1",
         "metrics": metrics,
     }
     write_networks_card(folder / CARD, (SLICES_ONNX, ENDS_ONNX), about)
