@@ -27,7 +27,7 @@ def without_first(mask, rows):
     return PlaneMask(values, mask.grid)
 
 
-@pytest.mark.parametrize("rows", [10, 14])
+@pytest.mark.parametrize("rows", [10, 14, 26])
 def test_a_wrong_end_moves_the_spine_less_when_images_are_heard(rows):
     images, (dxa, mri) = body_pair(TRUTH), column_pair(TRUTH)
     cut = without_first(mri, rows)

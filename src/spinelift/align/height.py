@@ -17,8 +17,9 @@ from spinelift.align.search import search
 from spinelift.align.spine_level import SpineMatch, overlap
 from spinelift.geometry import RigidTransform2D
 
-NEAR_MM = (8.0, 25.0)
-"""How far (x, z) from stage 2 the images are correlated again."""
+NEAR_MM = (8.0, 40.0)
+"""How far (x, z) from stage 2 the images are correlated again: two vertebrae missed at one end move the
+middle by 30 mm."""
 ENDS_MM = 1.0
 """Error of the height by ends that are right: standard deviation, simulated pairs with true masks."""
 IMAGE_MM = 2.0
