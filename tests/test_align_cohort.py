@@ -102,4 +102,6 @@ def test_the_aligner_trains_from_the_command_line(cohort, tmp_path, monkeypatch)
     done = CliRunner().invoke(app, [str(a) for a in arguments])
     assert done.exit_code == 0, done.output
     assert "3 steps" in done.output
-    assert {"aligner.json", "dxa.onnx", "mri.onnx"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"aligner.json", "aligner_dxa.onnx", "aligner_mri.onnx"} <= {
+        p.name for p in (tmp_path / "run").iterdir()
+    }

@@ -206,7 +206,7 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("which", ["dxa", "mri"])
 def test_broken_archives_become_rows(tmp_path, monkeypatch, kind, which):
-    monkeypatch.setattr("spinelift.cohort.stages._networks", lambda *_: (None, None))
+    monkeypatch.setattr("spinelift.cohort.stages._networks", lambda *_: (None, None, None))
     dxa = broken(tmp_path, "1_20158_2_0.zip", BROKEN[kind]) if which == "dxa" else DEMO
     mri = broken(tmp_path, "1_20201_2_0.zip", BROKEN[kind])
     record = process_visit(Visit(1, 2, dxa, mri), Settings(), "test")
