@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from spinelift.errors import ConfigError
 from spinelift.segment.augment import ScanBatch, augment_scans, place, windows
 from spinelift.segment.config import (
     ScanAugment,
@@ -68,6 +69,13 @@ def test_windows_keep_the_statistics_of_whole_images(tmp_path):
     for name, value in before.items():
         fixed = "running" in name or "num_batches" in name
         assert torch.equal(after[name], value) == fixed, name
+
+
+def test_windows_want_a_trained_network(tmp_path):
+    scans = make_scans(tmp_path / "scans.zarr", 6, 1)
+    config = SegmenterConfig.load("segmenter_smoke.yaml").model_copy(update={"window": WindowConfig()})
+    with pytest.raises(ConfigError, match="--init-from"):
+        train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize("shape", [(280, 112), (848, 112)])

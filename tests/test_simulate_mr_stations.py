@@ -176,6 +176,8 @@ def test_breaths_are_planted_where_two_stations_show_them() -> None:
     rngs = (np.random.default_rng(k) for k in range(30))
     where = {plant_in_placing(placings, (Trap.BREATHING_OFFSET,), low, r)[1][0].station for r in rngs}
     assert where == {2}
+    short = Breathing(0.0, seams[0] + 10, seams[1] - 10)  # no seam shows it
+    assert plant_in_placing(placings, (Trap.BREATHING_OFFSET,), short, np.random.default_rng(0))[1] == []
     wide = Breathing(0.0, seams[0] - 200, seams[2] + 200)
     rngs = (np.random.default_rng(k) for k in range(30))
     where = {plant_in_placing(placings, (Trap.BREATHING_OFFSET,), wide, r)[1][0].station for r in rngs}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.cohort.store import Scans, load_scans
+from spinelift.errors import ConfigError
 from spinelift.segment.augment import ScanBatch, augment_scans, windows
 from spinelift.segment.canonical import GRID_MM
 from spinelift.segment.config import SegmenterConfig
@@ -112,6 +113,12 @@ def fit_segmenter(
     model = Segmenter(config.network, fixed_norms=config.window is not None)
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
+    elif config.window is not None and not resume:
+        raise ConfigError(
+            found="windows, and no weights to go on from",
+            expected="a trained network, whose batch norm keeps the statistics of whole images",
+            do="Give --init-from, or train on whole images first (segmenter.yaml).",
+        )
     model = model.to(memory_format=torch.channels_last)
     task = SegmenterTask(config, train, held_out, model, rows)
     outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="segmenter")

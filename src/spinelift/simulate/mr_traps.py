@@ -54,7 +54,8 @@ def plant_in_placing(
 ) -> tuple[list[Placing], list[Planted]]:
     """Stations put wrongly, measured with dark ends, steps and breath; missing ones are left out.
 
-    A breath is planted where it moves the body in what a station and one of its neighbours both show.
+    A breath is planted where it moves the body in what a station and one of its neighbours both show, and
+    nowhere if no two stations show it.
     """
     planted: list[Planted] = []
     out = list(placings)
@@ -75,8 +76,9 @@ def plant_in_placing(
         factor = float(np.exp(rng.choice([-1, 1]) * rng.uniform(0.5, 0.9)))
         out[k] = replace(out[k], gain=out[k].gain * factor)
         planted.append(Planted(Trap.INTENSITY_STEP, k + 1, {"factor": round(factor, 3)}))
-    if Trap.BREATHING_OFFSET in traps:
-        k = int(rng.choice(_breathing_stations(out, breathing)))
+    breathing_at = _breathing_stations(out, breathing)
+    if Trap.BREATHING_OFFSET in traps and len(breathing_at):
+        k = int(rng.choice(breathing_at))
         by = float(rng.choice([-1, 1]) * rng.uniform(14, 24))
         out[k] = replace(out[k], breath_mm=(by * 0.4, by))
         planted.append(Planted(Trap.BREATHING_OFFSET, k + 1, {"front_to_feet_mm": round(by, 2)}))
