@@ -27,9 +27,9 @@ from spinelift.align.truth import PairTruth, read_pair_truth
 from spinelift.errors import SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
+from spinelift.inference.model import load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon import read_dixon
-from spinelift.predict.model import load_model
 from spinelift.segment.mri import MriSegmenter
 
 

@@ -60,7 +60,7 @@ print((time.process_time() - start) / {PEOPLE})
 
 WARM = f"""
 import sys, time
-from spinelift.predict.model import load_model
+from spinelift.inference.model import load_model
 model = load_model(threads={CORES})
 for _ in range(2):
     model.predict(sys.argv[1])

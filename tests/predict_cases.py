@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from spinelift.bundle.bundle import hash_files, write_card
+from spinelift.bundle.card import Calibration, Card, Shift, Training
 from spinelift.geometry import Spacing
+from spinelift.geometry.canonical import GRID_MM
 from spinelift.io.scan import DxaScan
-from spinelift.predict.bundle import hash_files, write_card
-from spinelift.predict.card import Calibration, Card, Shift, Training
-from spinelift.segment.canonical import GRID_MM
 
 SPACING = Spacing(2.427, 2.419)
 SHAPE = (791, 272)

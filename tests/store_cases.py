@@ -7,7 +7,7 @@ import numpy as np
 from spinelift.cohort.store import PairStore, ScanStore
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
-from spinelift.segment.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import GRID_SHAPE
 
 
 def painted_pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,7 @@ def test_nothing_imports_upwards():
     assert wrong == []
 
 
-@pytest.mark.parametrize("module", ["spinelift.predict.model", "spinelift.io", "spinelift.curves"])
+@pytest.mark.parametrize("module", ["spinelift.inference.model", "spinelift.io", "spinelift.curves"])
 def test_prediction_stays_free_of_what_is_heavy(module):
     code = f"import sys, {module}; print(*[m for m in {HEAVY!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

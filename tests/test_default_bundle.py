@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from spinelift.align.onnx import CARD, choose_encoders
+from spinelift.bundle.bundle import DEFAULT_BUNDLE
+from spinelift.bundle.networks import SHIPPED
 from spinelift.cli.demo import DATA
 from spinelift.curves import mm_from_json, resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
+from spinelift.inference.model import load_model
 from spinelift.io import DxaScan, read_dxa
-from spinelift.networks import SHIPPED
-from spinelift.predict.bundle import DEFAULT_BUNDLE
-from spinelift.predict.model import load_model
 from spinelift.segment.mri import MriSegmenter
 
 

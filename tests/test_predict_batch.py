@@ -7,9 +7,9 @@ from PIL import Image
 
 from predict_cases import SPACING, spine_image, spine_png, spine_scan, write_bundle
 from spinelift.errors import ConfigError, NoSpineError, OutputError
-from spinelift.predict import load_model
-from spinelift.predict.batch import run_batch
-from spinelift.predict.outputs import result_folder, run_record, write_result
+from spinelift.inference import load_model
+from spinelift.inference.batch import run_batch
+from spinelift.inference.outputs import result_folder, run_record, write_result
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_the_same_file_twice_is_one_result_and_two_files_of_one_id_are_told(mode
 
     import dataclasses
 
-    from spinelift.predict import batch
+    from spinelift.inference import batch
 
     hashes = iter(["1" * 64, "2" * 64])
     monkeypatch.setattr(

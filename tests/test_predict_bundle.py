@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from predict_cases import calibration, write_bundle
+from spinelift.bundle import Bundle, Card
 from spinelift.errors import BundleError
-from spinelift.predict import Bundle, Card
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinelift.geometry import Spacing
-from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
 
 grids = st.builds(
     CanonicalGrid,

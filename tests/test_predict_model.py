@@ -20,11 +20,12 @@ from predict_cases import (
     spine_scan,
     write_bundle,
 )
+from spinelift.bundle import Bundle
+from spinelift.bundle.bundle import hash_files, write_card
+from spinelift.bundle.card import Calibration
 from spinelift.curves import Curve, mm_from_json
 from spinelift.errors import BundleError, ConfigError, NoSpacingError, NoSpineError
-from spinelift.predict import Bundle, Model, load_model
-from spinelift.predict.bundle import hash_files, write_card
-from spinelift.predict.card import Calibration
+from spinelift.inference import Model, load_model
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +173,7 @@ def rewrite(folder, **networks):
 
 
 def _card(document):
-    from spinelift.predict import Card
+    from spinelift.bundle import Card
 
     return Card.model_validate(document)
 
@@ -201,11 +202,12 @@ def test_threads_must_be_positive(bundle_folder):
     assert Model(Bundle.load(bundle_folder)).threads >= 1
 
 
-@pytest.mark.parametrize("first", ["spinelift", "spinelift.predict", "spinelift.predict.model"])
-def test_the_function_and_the_package_are_one_object(first):
+@pytest.mark.parametrize("first", ["spinelift", "spinelift.inference", "spinelift.inference.model"])
+def test_predict_is_a_plain_function_of_the_root(first):
     code = (
-        f"import {first}, spinelift; f = spinelift.predict; import spinelift.predict.card\n"
-        "assert spinelift.predict is f and callable(f) and callable(spinelift.load_model)\n"
-        "assert callable(spinelift.predict.Card)"
+        f"import {first}, inspect, spinelift\n"
+        "assert inspect.isfunction(spinelift.predict) and inspect.isfunction(spinelift.load_model)\n"
+        "assert list(inspect.signature(spinelift.predict).parameters) == ['scan', 'spacing', 'bundle']\n"
+        "assert spinelift.predict.__doc__ and 'predict' in dir(spinelift)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@ import pytest
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
-from spinelift.segment.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.segment.postprocess import connected_mask, locate_spine, soft_peak
 
 GRID = CanonicalGrid(Spacing(2.427, 2.419), (791, 272))

@@ -7,13 +7,13 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from spinelift.align.config import AlignerConfig
+from spinelift.bundle.bundle import Bundle
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.cohort.store import PairStore
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
-from spinelift.predict.bundle import Bundle
-from spinelift.predict.calibrate import Calibrator
+from spinelift.inference.calibrate import Calibrator
 from spinelift.regress.bundle import BundlePlan, make_bundle
 from spinelift.regress.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
 from spinelift.regress.config import RegressorConfig

@@ -9,7 +9,7 @@ from PIL import Image
 from io_cases import visit_zip
 from spinelift.cohort.store import Scans, load_scans
 from spinelift.errors import ConfigError
-from spinelift.segment.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.segment.labels import Labels, Source, examples
 from spinelift.segment.proposals import Proposals, dice
 from spinelift.segment.pseudo_config import PseudoLabelConfig

@@ -231,8 +231,8 @@ def test_options():
 def test_figures_go_into_a_card_and_replace_earlier_ones(tmp_path):
     import shutil
 
+    from spinelift.bundle.bundle import DEFAULT_BUNDLE, Bundle
     from spinelift.evaluate.bootstrap import Estimate
-    from spinelift.predict.bundle import DEFAULT_BUNDLE, Bundle
     from spinelift.yardsticks.bundle import add_to_card
     from spinelift.yardsticks.score import Figure
 

@@ -8,23 +8,17 @@
 
 from typing import TYPE_CHECKING
 
+import lazy_loader
+
 from spinelift.errors import SpineliftError
 
 if TYPE_CHECKING:
-    from spinelift.predict.model import load_model, predict
+    from spinelift.inference import Model, Prediction, load_model, predict
 
 __version__ = "0.1.0"
-__all__ = ["SpineliftError", "__version__", "load_model", "predict"]
+__all__ = ["Model", "Prediction", "SpineliftError", "__version__", "load_model", "predict"]
 
-
-def __getattr__(name: str) -> object:
-    """Import what needs ONNX Runtime only when it is asked for (PEP 562)."""
-    if name == "predict":
-        from importlib import import_module
-
-        return import_module("spinelift.predict")
-    if name == "load_model":
-        from spinelift.predict.model import load_model
-
-        return load_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submod_attrs={"inference": ["Model", "Prediction", "load_model", "predict"]}
+)

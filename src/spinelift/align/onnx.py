@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spinelift.align.gradients import FeatureMap
 from spinelift.align.plane import PlaneImage
-from spinelift.networks import SHIPPED, load_networks, write_networks_card
+from spinelift.bundle.networks import SHIPPED, load_networks, write_networks_card
 
 CELL_PX = 8
 """Pixels to a feature, each way (paper: maps at 1/8 of the resolution)."""

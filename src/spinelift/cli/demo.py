@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from spinelift.predict.model import Model
-    from spinelift.predict.prediction import Prediction
+    from spinelift.inference.model import Model
+    from spinelift.inference.prediction import Prediction
 
 app = typer.Typer(add_completion=False)
 
@@ -37,10 +37,10 @@ def demo(
 ) -> None:
     """Predict a simulated person who was never in training, and compare with the truth."""
     from spinelift.cli.predict import make_result_pictures
+    from spinelift.inference.batch import make_folder
+    from spinelift.inference.model import load_model
+    from spinelift.inference.outputs import result_folder, write_result
     from spinelift.io import read_dxa
-    from spinelift.predict.batch import make_folder
-    from spinelift.predict.model import load_model
-    from spinelift.predict.outputs import result_folder, write_result
 
     document = read_truth(truth or DATA / "truth.json")
     scan = read_dxa(archive or _packaged_archive())
@@ -87,9 +87,9 @@ def compare(
     prediction: "Prediction", truth: dict[str, object], model: "Model"
 ) -> dict[str, dict[str, float]]:
     """Errors of the prediction and, where the card holds one, of the mean curve in the same place."""
+    from spinelift.bundle.card import as_array
     from spinelift.curves import SpineCurves, mm_from_json
     from spinelift.evaluate.metrics import score
-    from spinelift.predict.card import as_array
 
     z, mm = mm_from_json(truth)
     curves = {"spinelift": prediction.curves}

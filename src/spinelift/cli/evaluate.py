@@ -31,12 +31,12 @@ def model(
     from spinelift.cli.extras import require_extra
 
     require_extra("train")
+    from spinelift.bundle.bundle import Bundle
     from spinelift.cohort.store import load_pairs
     from spinelift.evaluate.onnx import load_regressor_session
     from spinelift.evaluate.pairs import evaluate_pairs
     from spinelift.evaluate.table import to_json, to_markdown
-    from spinelift.predict.bundle import Bundle
-    from spinelift.predict.calibrate import Calibrator
+    from spinelift.inference.calibrate import Calibrator
 
     loaded = Bundle.load(bundle)
     rows = evaluate_pairs(

@@ -10,9 +10,9 @@ from spinelift.errors import ConfigError, NoScansError, SpineliftError
 
 if TYPE_CHECKING:
     from spinelift.geometry import Spacing
+    from spinelift.inference.batch import BatchReport, Failure
+    from spinelift.inference.prediction import Prediction
     from spinelift.io.scan import DxaScan
-    from spinelift.predict.batch import BatchReport, Failure
-    from spinelift.predict.prediction import Prediction
 
 app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 
@@ -85,8 +85,8 @@ def predict(
     pixel = _parse_spacing(spacing)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from spinelift.predict.batch import make_folder, run_batch
-    from spinelift.predict.model import load_model
+    from spinelift.inference.batch import make_folder, run_batch
+    from spinelift.inference.model import load_model
     from spinelift.report.names import PICTURE_NAMES
 
     found, lost = _find(scans)
@@ -112,9 +112,9 @@ def predict(
 
 def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
     """Scans in the given paths, without the pictures of earlier results; and the paths that hold none."""
+    from spinelift.inference.batch import Failure
+    from spinelift.inference.outputs import CURVES_JSON
     from spinelift.io import find_scans
-    from spinelift.predict.batch import Failure
-    from spinelift.predict.outputs import CURVES_JSON
     from spinelift.report.names import PICTURE_NAMES
 
     found: dict[Path, None] = {}

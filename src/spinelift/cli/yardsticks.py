@@ -35,8 +35,8 @@ def real(
         raise ConfigError(
             found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
         )
+    from spinelift.bundle.bundle import Bundle
     from spinelift.geometry import Spacing
-    from spinelift.predict.bundle import Bundle
     from spinelift.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
     from spinelift.yardsticks.run import TITLES, Plan, run_yardsticks
 

@@ -14,7 +14,7 @@ from spinelift.cohort.record import FAILED, part_path, read_part
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.cohort.visits import Visit, find_visits
 from spinelift.errors import ConfigError
-from spinelift.predict.batch import make_folder
+from spinelift.inference.batch import make_folder
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 

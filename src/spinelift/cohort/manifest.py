@@ -13,7 +13,7 @@ from spinelift.cohort.splits import Place, deal
 from spinelift.cohort.stages import SCOLIOSIS_DEG
 from spinelift.cohort.store import PairStore
 from spinelift.errors import NoScansError
-from spinelift.predict.outputs import write_atomically
+from spinelift.inference.outputs import write_atomically
 
 PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
     "parts",

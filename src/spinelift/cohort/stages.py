@@ -23,10 +23,10 @@ from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
 from spinelift.evaluate.angles import coronal_angles
 from spinelift.geometry import CROP_SIZE, PixelGrid, RigidTransform2D, Spacing, SpineFrame
+from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon import read_dixon
 from spinelift.io.dixon_volume import DixonVolume
-from spinelift.predict.model import Model, load_model
 from spinelift.segment.mri import MriSegmenter, MriSpine
 
 SCOLIOSIS_DEG = 10.0

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-from spinelift.segment.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import GRID_SHAPE
 
 Field = tuple[str, tuple[int, ...]]
 

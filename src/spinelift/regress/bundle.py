@@ -11,15 +11,8 @@ from typing import Any
 import torch
 
 from spinelift import __version__
-from spinelift.cohort.store import Pairs, PairStore, load_pairs
-from spinelift.errors import BundleError
-from spinelift.evaluate.onnx import load_regressor_session
-from spinelift.evaluate.pairs import evaluate_pairs
-from spinelift.evaluate.table import Row
-from spinelift.geometry import CROP_SIZE
-from spinelift.predict.bundle import hash_files, write_card
-from spinelift.predict.calibrate import Calibrator
-from spinelift.predict.card import (
+from spinelift.bundle.bundle import hash_files, write_card
+from spinelift.bundle.card import (
     REGRESSOR_NAME,
     SEGMENTER_NAME,
     Calibration,
@@ -28,10 +21,17 @@ from spinelift.predict.card import (
     Network,
     Training,
 )
+from spinelift.cohort.store import Pairs, PairStore, load_pairs
+from spinelift.errors import BundleError
+from spinelift.evaluate.onnx import load_regressor_session
+from spinelift.evaluate.pairs import evaluate_pairs
+from spinelift.evaluate.table import Row
+from spinelift.geometry import CROP_SIZE
+from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.inference.calibrate import Calibrator
 from spinelift.regress.calibrate import calibrate, shrunk
 from spinelift.regress.export import export_onnx
 from spinelift.regress.train import load_regressor
-from spinelift.segment.canonical import GRID_SHAPE
 from spinelift.segment.train import load_segmenter
 from spinelift.training.checkpoint import WEIGHTS
 from spinelift.training.run import RECORD

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from spinelift.bundle.card import Calibration, Shift
 from spinelift.cohort.store import Pairs
 from spinelift.geometry import SPINE_ROWS
-from spinelift.predict.card import Calibration, Shift
 from spinelift.regress.augment import Batch, draw_placement, place
 from spinelift.regress.config import GeometryAugment, ToneAugment
 from spinelift.regress.head import Prediction

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from spinelift.segment.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.training.config import Config, LoopConfig, OptimConfig, Share
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spinelift.cohort.store import Scans
 from spinelift.errors import ConfigError
-from spinelift.segment.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.segment.proposals import Proposals
 from spinelift.segment.pseudo_config import PseudoLabelConfig
 from spinelift.segment.review import Correction

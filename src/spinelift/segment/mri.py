@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.bundle.networks import SHIPPED, load_networks
 from spinelift.errors import NoSpineError
 from spinelift.io.dixon_volume import GRID_MM, DixonVolume
-from spinelift.networks import SHIPPED, load_networks
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

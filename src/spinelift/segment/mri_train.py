@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from spinelift import __version__
+from spinelift.bundle.networks import write_networks_card
 from spinelift.errors import BundleError
-from spinelift.networks import write_networks_card
 from spinelift.segment.mri import CARD, CHANNELS, ENDS_ONNX, SLICES_ONNX, WINDOW, triples
 from spinelift.segment.mri_config import MriAugment, MriSegmenterConfig
 from spinelift.segment.mri_data import MriPerson

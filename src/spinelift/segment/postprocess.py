@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SpineFrame
-from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
 
 Float = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
-from spinelift.segment.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
 from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, locate_spine, soft_peak
 from spinelift.segment.pseudo_config import PseudoLabelConfig
 from spinelift.segment.unet import Segmenter

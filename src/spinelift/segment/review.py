@@ -18,8 +18,8 @@ from PIL import Image
 from spinelift.curves.masks import ends_of, largest_component, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
 from spinelift.geometry import Spacing
+from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.io.picture import read_picture
-from spinelift.segment.canonical import GRID_SHAPE
 
 TO_DO, DONE = "to_do", "done"
 MIN_ROWS = 100

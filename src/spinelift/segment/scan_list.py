@@ -9,9 +9,9 @@ import numpy as np
 
 from spinelift.cohort.store import ScanStore
 from spinelift.errors import SpineliftError
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.discover import find_scans
-from spinelift.segment.canonical import GRID_SHAPE, CanonicalGrid
 
 STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
 _COLUMNS = ("row", "scan", "file", "cause")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from spinelift.cohort.store import Scans, load_scans
 from spinelift.errors import ConfigError
+from spinelift.geometry.canonical import GRID_MM
 from spinelift.segment.augment import ScanBatch, augment_scans, windows
-from spinelift.segment.canonical import GRID_MM
 from spinelift.segment.config import SegmenterConfig
 from spinelift.segment.loss import segmenter_losses
 from spinelift.segment.postprocess import soft_peak

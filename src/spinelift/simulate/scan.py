@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import Spacing, SpineFrame
-from spinelift.segment.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.simulate.body import ARMS, Body, project_front, project_side
 from spinelift.simulate.project import View
 from spinelift.simulate.solids import Solid

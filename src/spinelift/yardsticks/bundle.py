@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.bundle.bundle import Bundle, write_card
+from spinelift.bundle.card import Card, Metric, as_array
 from spinelift.errors import BundleError
 from spinelift.evaluate.onnx import load_regressor_session
-from spinelift.predict.bundle import Bundle, write_card
-from spinelift.predict.calibrate import Calibrator
-from spinelift.predict.card import Card, Metric, as_array
+from spinelift.inference.calibrate import Calibrator
 from spinelift.yardsticks.score import Figure, Predictor
 
 Float = NDArray[np.float64]

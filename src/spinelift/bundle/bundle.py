@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from spinelift.bundle.card import CARD_NAME, REGRESSOR_NAME, SEGMENTER_NAME, Card, Preprocessing
 from spinelift.errors import BundleError
-from spinelift.predict.card import CARD_NAME, REGRESSOR_NAME, SEGMENTER_NAME, Card, Preprocessing
 
 DEFAULT_BUNDLE = Path(__file__).parents[1] / "bundles" / "default"
 """The bundle that ships in the wheel."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.geometry import Spacing
+from spinelift.geometry.frame import Spacing
 
 Float = NDArray[np.float64]
 

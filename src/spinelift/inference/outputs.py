@@ -12,8 +12,8 @@ import onnxruntime
 
 import spinelift
 from spinelift.errors import ConfigError, OutputError
+from spinelift.inference.prediction import Prediction
 from spinelift.io.scan import DxaScan
-from spinelift.predict.prediction import Prediction
 
 CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
 

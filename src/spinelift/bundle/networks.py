@@ -16,7 +16,7 @@ import onnxruntime
 from spinelift.errors import BundleError
 
 FORMAT = 1
-SHIPPED = Path(__file__).parent / "bundles" / "cohort"
+SHIPPED = Path(__file__).parents[1] / "bundles" / "cohort"
 """Folder of the networks that the paired cohort is made with."""
 About = TypeVar("About")
 

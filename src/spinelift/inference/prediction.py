@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.bundle.bundle import BundleRef
 from spinelift.curves import Curve, SpineCurves
-from spinelift.predict.bundle import BundleRef
-from spinelift.predict.calibrate import Spread
+from spinelift.inference.calibrate import Spread
 from spinelift.segment.postprocess import SpineLocation
 
 Float = NDArray[np.float64]

@@ -12,10 +12,10 @@ import numpy as np
 from spinelift.curves import Curve
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, OutputError, SpineliftError
 from spinelift.geometry import Spacing
+from spinelift.inference.model import Model
+from spinelift.inference.outputs import PictureWriter, result_folder, write_atomically, write_result
+from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
-from spinelift.predict.model import Model
-from spinelift.predict.outputs import PictureWriter, result_folder, write_atomically, write_result
-from spinelift.predict.prediction import Prediction
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
 SUMMARY_HEADER = (

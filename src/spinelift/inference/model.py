@@ -9,14 +9,14 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from spinelift.bundle.bundle import Bundle
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import BundleError, ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS, Spacing
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.inference.calibrate import Calibrator, calibration_warnings
+from spinelift.inference.prediction import Prediction
 from spinelift.io.scan import DxaScan
-from spinelift.predict.bundle import Bundle
-from spinelift.predict.calibrate import Calibrator, calibration_warnings
-from spinelift.predict.prediction import Prediction
-from spinelift.segment.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.segment.postprocess import SpineLocation, locate_spine
 
 Array = NDArray[np.float32]

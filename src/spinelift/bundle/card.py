@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.segment.canonical import GRID_MM, GRID_SHAPE
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE
 
 Matrix = list[list[float]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

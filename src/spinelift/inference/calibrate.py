@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.bundle.card import Calibration, as_array
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import SPINE_ROWS
-from spinelift.predict.card import Calibration, as_array
 
 Float = NDArray[np.float64]
 
