@@ -29,7 +29,7 @@ from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
 from spinelift.inference.model import load_model
 from spinelift.io import read_dxa
-from spinelift.io.dixon import read_dixon
+from spinelift.io.dixon.read import read_dixon
 from spinelift.segment.mri import MriSegmenter
 
 

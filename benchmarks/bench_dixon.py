@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from spinelift.io import dixon
-from spinelift.io.dixon_ukb import PIXEL_MM, STATION_PLANS, DixonStation, write_dixon_zip
+from spinelift.io.dixon import read as dixon
+from spinelift.simulate.archive.dixon import PIXEL_MM, STATION_PLANS, DixonStation, write_dixon_zip
 
 TARGET_S, TARGET_GB = 5.0, 1.5
 STEPS = (

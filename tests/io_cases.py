@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from spinelift.io import DxaImage, write_dxa_zip
+from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 
 WIDTH_MM, HEIGHT_MM = 640, 1700
 PERSONAL = (

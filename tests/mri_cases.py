@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 from spinelift.segment.mri import MriSpine
 
 SHAPE = (260, 64, 72)

@@ -12,7 +12,7 @@ from spinelift.bundle.bundle import hash_files, write_card
 from spinelift.bundle.card import Calibration, Card, Shift, Training
 from spinelift.geometry import Spacing
 from spinelift.geometry.canonical import GRID_MM
-from spinelift.io.scan import DxaScan
+from spinelift.io.dxa.scan import DxaScan
 
 SPACING = Spacing(2.427, 2.419)
 SHAPE = (791, 272)

@@ -19,7 +19,7 @@ from spinelift.cli.align import app
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.io import read_dxa
-from spinelift.io.dixon_volume import GRID_SHAPE, DixonVolume
+from spinelift.io.dixon.volume import GRID_SHAPE, DixonVolume
 
 
 def small_volume():
@@ -92,7 +92,7 @@ def test_a_pair_through_both_stages_and_its_picture():
 
 
 def test_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinelift.io.dixon.read_dixon", lambda path: small_volume())
+    monkeypatch.setattr("spinelift.io.dixon.read.read_dixon", lambda path: small_volume())
     scan, picture = visit_zip(tmp_path), tmp_path / "pair.png"
     truth = write_truth(tmp_path / "truth.json")
     done = CliRunner().invoke(
@@ -128,7 +128,7 @@ def test_masks_from_files(tmp_path):
 
 
 def test_a_label_map_is_projected_where_it_lies(tmp_path):
-    nifti = pytest.importorskip("spinelift.io.nifti")
+    nifti = pytest.importorskip("spinelift.io.nifti.volume")
     pytest.importorskip("nibabel")
     empty = np.broadcast_to(np.float32(0), GRID_SHAPE)
     volume = DixonVolume("1234567_2", empty, empty, (-223.0, -223.0, -600.0), (0, 700))

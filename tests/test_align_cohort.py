@@ -10,7 +10,7 @@ from io_cases import visit_zip
 from spinelift.align import cohort_images
 from spinelift.align.cohort_images import FAILED, load_cohort_pairs, visit_files
 from spinelift.errors import NoScansError
-from spinelift.io.dixon_volume import DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
 
 pytest.importorskip("torch")
 

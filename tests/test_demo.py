@@ -8,8 +8,8 @@ from predict_cases import BOTTOM_XZ, SPACING, TOP_XZ, curves_px, spine_image, wr
 from spinelift.cli import app
 from spinelift.curves import SpineCurves
 from spinelift.geometry import SpineFrame
-from spinelift.io import DxaImage, write_dxa_zip
 from spinelift.report.names import PICTURE_NAMES
+from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from spinelift.errors import (
     WrongModalityError,
 )
 from spinelift.geometry import Spacing
-from spinelift.io import DxaImage, read_dxa
+from spinelift.io import read_dxa
+from spinelift.simulate.archive.dxa import DxaImage
 
 STANDARD = Spacing(HEIGHT_MM / 200, WIDTH_MM / 80)
 

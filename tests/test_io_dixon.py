@@ -17,13 +17,13 @@ from dixon_cases import (
     with_volume,
 )
 from spinelift import errors
-from spinelift.io import dixon_look, dixon_swap, dixon_volume, stitch, stitch_match, stitch_slab
-from spinelift.io.dixon import read_dixon
-from spinelift.io.dixon_header import plain_fields, slow_fields
-from spinelift.io.dixon_ukb import ArchiveTrap, write_dixon_zip
-from spinelift.io.dixon_volume import Action, Trap
+from spinelift.io.dixon import look, match, slab, stitch, swap, volume
+from spinelift.io.dixon.header import plain_fields, slow_fields
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import Action, Trap
+from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 
-MODULES = (dixon_look, dixon_swap, dixon_volume, stitch, stitch_match, stitch_slab)
+MODULES = (look, swap, volume, stitch, match, slab)
 GRID_MM = 4.0
 
 COARSE_GRID = {"GRID_MM": 4.0, "GRID_SHAPE": (350, 112, 112), "COARSE": 2}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spinelift.io.dixon_ends import drop_bad_ends
-from spinelift.io.stitch_slab import Slab
+from spinelift.io.dixon.ends import drop_bad_ends
+from spinelift.io.dixon.slab import Slab
 
 
 def one_body_then_two_legs(z):

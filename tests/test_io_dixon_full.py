@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dixon_cases import TOP_MM, full_stations, signal
-from spinelift.io.dixon import read_dixon
-from spinelift.io.dixon_ukb import write_dixon_zip
-from spinelift.io.dixon_volume import GRID_MM
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import GRID_MM
+from spinelift.simulate.archive.dixon import write_dixon_zip
 
 
 @pytest.mark.slow

@@ -34,7 +34,8 @@ from spinelift.errors import (
     WrongModalityError,
 )
 from spinelift.geometry import Spacing
-from spinelift.io import DxaImage, read_dxa
+from spinelift.io import read_dxa
+from spinelift.simulate.archive.dxa import DxaImage
 
 SPACING = Spacing(8.5, 8.0)
 
@@ -174,7 +175,7 @@ def test_hostile_zip_writes_nothing(tmp_path):
 
 
 def test_files_beyond_the_size_limit_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("spinelift.io.dxa.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("spinelift.io.dxa.read.MAX_FILE_BYTES", 1000)
     with pytest.raises(HostileArchiveError):
         read_dxa(visit_zip(tmp_path))
 

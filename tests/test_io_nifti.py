@@ -12,10 +12,10 @@ from dixon_cases import phantom_stations
 from spinelift import errors
 from spinelift.cli import app
 from spinelift.geometry import Vertebra
-from spinelift.io.dixon_ukb import write_dixon_zip
-from spinelift.io.dixon_volume import DixonVolume
-from spinelift.io.nifti import read_dixon_nifti, read_nifti_on, write_nifti
-from spinelift.io.nifti_labels import TABLES, LabelScheme, read_spine_labels
+from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.nifti.labels import TABLES, LabelScheme, read_spine_labels
+from spinelift.io.nifti.volume import read_dixon_nifti, read_nifti_on, write_nifti
+from spinelift.simulate.archive.dixon import write_dixon_zip
 
 ORIGIN = (-200.0, -180.0, -500.0)
 BLANK = np.zeros((1, 1, 1), np.float32)

@@ -7,7 +7,8 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ComputedRadiographyImageStorage, ImplicitVRLittleEndian
 
 from io_cases import HEIGHT_MM, WIDTH_MM, members, phantom, visit_images, visit_zip
-from spinelift.io import DxaImage, read_dxa, write_dxa_zip
+from spinelift.io import read_dxa
+from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 
 
 def test_round_trip_is_exact(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from mri_cases import HALF_X, ORIGIN, SHAPE, centre, column, spine, volume
 from spinelift.errors import BundleError, NoSpineError
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 from spinelift.segment.mri import (
     BACK_PX,
     WINDOW,

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from spinelift.cli import app
-from spinelift.io.dixon import read_dixon
+from spinelift.io.dixon.read import read_dixon
 from spinelift.simulate.archives import write_person
 
 RUN = ["simulate", "cohort", "--people", "1", "--seed", "2", "--traps", "0", "--out"]

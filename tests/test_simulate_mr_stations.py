@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spinelift.io.dixon_ukb import PIXEL_MM, STATION_PLANS
-from spinelift.io.dixon_volume import Trap
+from spinelift.io.dixon.volume import Trap
+from spinelift.simulate.archive.dixon import PIXEL_MM, STATION_PLANS
 from spinelift.simulate.body import Body, sample_body
 from spinelift.simulate.dixon import TOP_MM, SimulatedDixon, simulate_dixon, table_shift
 from spinelift.simulate.mr import EchoVolume, echo_volume, field_grid

@@ -13,7 +13,7 @@ from spinelift.align.projection import project_volume
 from spinelift.errors import NoScansError, SpineliftError
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
-from spinelift.io.dixon import read_dixon
+from spinelift.io.dixon.read import read_dixon
 
 FAILED = "failed.txt"
 

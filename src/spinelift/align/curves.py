@@ -10,7 +10,7 @@ from spinelift.curves.masks import coronal_from_edges, mask_edges
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
-from spinelift.io.dixon_volume import GRID_MM
+from spinelift.io.dixon.volume import GRID_MM
 from spinelift.segment.mri import MriSpine
 
 Float = NDArray[np.float64]

@@ -9,10 +9,10 @@ from spinelift.align.projection import project_mask
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.geometry.canonical import GRID_MM
-from spinelift.io.dixon_volume import DixonVolume
-from spinelift.io.nifti_labels import LabelScheme, read_spine_labels
-from spinelift.io.picture import read_picture
-from spinelift.io.scan import DxaScan
+from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.dxa.picture import read_picture
+from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 from spinelift.segment.postprocess import SpineLocation
 
 

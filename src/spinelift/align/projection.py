@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from spinelift.align.plane import PlaneImage, PlaneMask
 from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import PixelGrid, Spacing
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 
 
 def project_volume(volume: DixonVolume) -> PlaneImage:

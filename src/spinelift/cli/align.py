@@ -9,8 +9,8 @@ from spinelift.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from spinelift.align.pipeline import PairMasks
-    from spinelift.io.dixon_volume import DixonVolume
-    from spinelift.io.scan import DxaScan
+    from spinelift.io.dixon.volume import DixonVolume
+    from spinelift.io.dxa.scan import DxaScan
 
 app = typer.Typer(add_completion=False)
 
@@ -46,7 +46,7 @@ def align(
     from spinelift.align.preview import preview_png
     from spinelift.align.projection import project_volume
     from spinelift.io import read_dxa
-    from spinelift.io.dixon import read_dixon
+    from spinelift.io.dixon.read import read_dixon
 
     _check_choice(dxa_mask, mri_mask, truth)
     features = choose_encoders(encoders)

@@ -68,7 +68,7 @@ def _text(path: Path | None) -> str | None:
 
 
 def _check_scheme(name: str) -> None:
-    from spinelift.io.nifti_labels import LabelScheme
+    from spinelift.io.nifti.labels import LabelScheme
 
     known = [s.value for s in LabelScheme]
     if name and name not in known:

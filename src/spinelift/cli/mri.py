@@ -26,8 +26,8 @@ def to_nifti(
     from dataclasses import asdict
 
     from spinelift.errors import OutputError
-    from spinelift.io.dixon import read_dixon
-    from spinelift.io.nifti import write_nifti
+    from spinelift.io.dixon.read import read_dixon
+    from spinelift.io.nifti.volume import write_nifti
 
     volume = read_dixon(archive)
     try:
@@ -63,8 +63,8 @@ def segment(
     [bold]Example[/bold]: spinelift mri segment 1234567_20201_2_0.zip -o spine.nii.gz
     """
     from spinelift.errors import OutputError
-    from spinelift.io.dixon import read_dixon
-    from spinelift.io.nifti import write_nifti
+    from spinelift.io.dixon.read import read_dixon
+    from spinelift.io.nifti.volume import write_nifti
     from spinelift.segment.mri import MriSegmenter
 
     volume = read_dixon(archive)

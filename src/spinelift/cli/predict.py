@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from spinelift.geometry import Spacing
     from spinelift.inference.batch import BatchReport, Failure
     from spinelift.inference.prediction import Prediction
-    from spinelift.io.scan import DxaScan
+    from spinelift.io.dxa.scan import DxaScan
 
 app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
 

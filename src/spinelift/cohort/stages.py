@@ -25,8 +25,8 @@ from spinelift.evaluate.angles import coronal_angles
 from spinelift.geometry import CROP_SIZE, PixelGrid, RigidTransform2D, Spacing, SpineFrame
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
-from spinelift.io.dixon import read_dixon
-from spinelift.io.dixon_volume import DixonVolume
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import DixonVolume
 from spinelift.segment.mri import MriSegmenter, MriSpine
 
 SCOLIOSIS_DEG = 10.0
@@ -188,7 +188,7 @@ def alignment_values(alignment: Alignment) -> dict[str, float]:
 def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter: MriSegmenter) -> MriSpine:
     if not settings.label_scheme:
         return segmenter.segment(volume)
-    from spinelift.io.nifti_labels import LabelScheme, read_spine_labels
+    from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 
     if visit.labels is None:
         raise ConfigError(

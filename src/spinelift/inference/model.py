@@ -16,7 +16,7 @@ from spinelift.geometry import CROP_SIZE, SPINE_ROWS, Spacing
 from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.inference.calibrate import Calibrator, calibration_warnings
 from spinelift.inference.prediction import Prediction
-from spinelift.io.scan import DxaScan
+from spinelift.io.dxa.scan import DxaScan
 from spinelift.segment.postprocess import SpineLocation, locate_spine
 
 Array = NDArray[np.float32]

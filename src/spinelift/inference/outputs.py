@@ -13,7 +13,7 @@ import onnxruntime
 import spinelift
 from spinelift.errors import ConfigError, OutputError
 from spinelift.inference.prediction import Prediction
-from spinelift.io.scan import DxaScan
+from spinelift.io.dxa.scan import DxaScan
 
 CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
 

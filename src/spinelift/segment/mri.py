@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from spinelift.bundle.networks import SHIPPED, load_networks
 from spinelift.errors import NoSpineError
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError, SpineliftError
-from spinelift.io.dixon import read_dixon
-from spinelift.io.dixon_volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 from spinelift.segment.mri import WINDOW, Window, window_of
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from spinelift.errors import NoSpineError, SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
-from spinelift.io.dixon import read_dixon
-from spinelift.io.dixon_volume import DixonVolume
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import DixonVolume
 from spinelift.segment.mri import WINDOW, MriSegmenter, MriSpine, Window
 from spinelift.segment.mri_data import true_column
 

@@ -19,7 +19,7 @@ from spinelift.curves.masks import ends_of, largest_component, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.geometry.canonical import GRID_SHAPE
-from spinelift.io.picture import read_picture
+from spinelift.io.dxa.picture import read_picture
 
 TO_DO, DONE = "to_do", "done"
 MIN_ROWS = 100

@@ -11,7 +11,7 @@ from spinelift.cohort.store import ScanStore
 from spinelift.errors import SpineliftError
 from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
-from spinelift.io.discover import find_scans
+from spinelift.io.dxa.discover import find_scans
 
 STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
 _COLUMNS = ("row", "scan", "file", "cause")

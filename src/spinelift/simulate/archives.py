@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spinelift.geometry import Vertebra
-from spinelift.io import DxaImage, write_dxa_zip
+from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.body import Body, sample_body
 from spinelift.simulate.prior import ShapePrior
 from spinelift.simulate.scan import LVA_MM, SimulatedScan, take_lateral, take_scan

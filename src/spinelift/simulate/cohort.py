@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from spinelift.io.dixon_ukb import ArchiveTrap, write_dixon_zip
-from spinelift.io.dixon_volume import Trap
+from spinelift.io.dixon.volume import Trap
+from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.archives import FIRST_EID, INSTANCE, WrittenDxa, write_dxa, write_missing, write_truth
 from spinelift.simulate.dixon import SimulatedDixon, simulate_dixon, table_shift
 from spinelift.simulate.mr_traps import Planted, sample_traps

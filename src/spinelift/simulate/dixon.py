@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.geometry import Vertebra
-from spinelift.io.dixon_ukb import DixonStation
-from spinelift.io.dixon_volume import Trap
+from spinelift.io.dixon.volume import Trap
+from spinelift.simulate.archive.dixon import DixonStation
 from spinelift.simulate.body import Body
 from spinelift.simulate.mr import echo_volume, field_grid
 from spinelift.simulate.mr_traps import Planted, duplicate, metal_void, plant_in_placing, swap

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from spinelift.io.dixon_ukb import PIXEL_MM
+from spinelift.simulate.archive.dixon import PIXEL_MM
 from spinelift.simulate.body import Body
 from spinelift.simulate.mr_anatomy import mr_parts
 from spinelift.simulate.mr_tissue import Signals, sample_signals

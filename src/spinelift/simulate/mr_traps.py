@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_ukb import Contrast
-from spinelift.io.dixon_volume import Trap
+from spinelift.io.dixon.volume import Trap
+from spinelift.simulate.archive.dixon import Contrast
 from spinelift.simulate.mr import EchoVolume
 from spinelift.simulate.spine import PosedSpine
 from spinelift.simulate.stations import Breathing, Placing, shifted

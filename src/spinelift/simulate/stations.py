@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_ukb import CONTRASTS, PIXEL_MM, STATION_PLANS, Contrast, DixonStation, StationPlan
+from spinelift.simulate.archive.dixon import (
+    CONTRASTS,
+    PIXEL_MM,
+    STATION_PLANS,
+    Contrast,
+    DixonStation,
+    StationPlan,
+)
 from spinelift.simulate.mr import EchoVolume
 from spinelift.simulate.project import numba
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
-from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, DixonVolume
+from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
 
 MAX_VOXELS = 1 << 28
 """Largest volume that is opened: 7 times the project's grid."""

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_coverage import MAX_GAP_MM, incomplete, judge_ends
-from spinelift.io.dixon_slices import DixonSlice, Pixels, PlaneGrid
-from spinelift.io.dixon_volume import Action, Finding, Trap
+from spinelift.io.dixon.coverage import MAX_GAP_MM, incomplete, judge_ends
+from spinelift.io.dixon.slices import DixonSlice, Pixels, PlaneGrid
+from spinelift.io.dixon.volume import Action, Finding, Trap
 
 MIN_SLICES = 5
 """A series with fewer slices is a localiser or was aborted at once."""

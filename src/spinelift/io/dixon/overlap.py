@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_coverage import MAX_GAP_MM
-from spinelift.io.stitch_slab import Slab
+from spinelift.io.dixon.coverage import MAX_GAP_MM
+from spinelift.io.dixon.slab import Slab
 
 
 @dataclass(frozen=True)

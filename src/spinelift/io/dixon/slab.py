@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_stations import Station
-from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE
+from spinelift.io.dixon.stations import Station
+from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE
 
 COARSE = 4
 """Common pixels in a coarse pixel, each way: 8 mm."""

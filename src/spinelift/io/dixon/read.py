@@ -15,16 +15,16 @@ from spinelift.errors import (
     WrongModalityError,
 )
 from spinelift.io.archive import Limits, iter_members
-from spinelift.io.dixon_coverage import judge_gaps
-from spinelift.io.dixon_ends import drop_bad_ends
-from spinelift.io.dixon_look import find_cuts, find_voids
-from spinelift.io.dixon_slices import Collected, collect_slices
-from spinelift.io.dixon_stations import Station, build_stations, unused_holes
-from spinelift.io.dixon_swap import undo_swaps
-from spinelift.io.dixon_volume import Action, DixonVolume, Finding, Trap
+from spinelift.io.dixon.coverage import judge_gaps
+from spinelift.io.dixon.ends import drop_bad_ends
+from spinelift.io.dixon.look import find_cuts, find_voids
+from spinelift.io.dixon.slab import common_origin, to_slab
+from spinelift.io.dixon.slices import Collected, collect_slices
+from spinelift.io.dixon.stations import Station, build_stations, unused_holes
+from spinelift.io.dixon.stitch import stitch
+from spinelift.io.dixon.swap import undo_swaps
+from spinelift.io.dixon.volume import Action, DixonVolume, Finding, Trap
 from spinelift.io.kinds import FileKind, kind_of_bytes, kind_of_file, ukb_field
-from spinelift.io.stitch import stitch
-from spinelift.io.stitch_slab import common_origin, to_slab
 
 UKB_DIXON_FIELD = 20201
 """UK Biobank's data field of the Dixon MRI."""

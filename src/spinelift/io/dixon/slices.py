@@ -17,7 +17,7 @@ from spinelift.errors import (
 )
 from spinelift.io.dicom import damaged, reading
 from spinelift.io.dicom_image import _decode
-from spinelift.io.dixon_header import Fields, plain_fields, slow_fields
+from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 
 MAX_SIDE = 1024
 """Largest slice, rows or columns, that is decoded: 4 times the real ones."""

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon_coverage import MAX_GAP_MM
-from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, Action, Finding, Trap
-from spinelift.io.stitch_match import Match, match
-from spinelift.io.stitch_overlap import interpolate
-from spinelift.io.stitch_slab import COARSE, Slab
+from spinelift.io.dixon.coverage import MAX_GAP_MM
+from spinelift.io.dixon.match import Match, match
+from spinelift.io.dixon.overlap import interpolate
+from spinelift.io.dixon.slab import COARSE, Slab
+from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, Action, Finding, Trap
 
 STEP_REPORTED = 0.15
 """Relative difference of two stations' signal from which on it is reported."""

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon_volume import GRID_MM, Action, Finding, Trap
-from spinelift.io.stitch_overlap import overlap
-from spinelift.io.stitch_slab import Slab
+from spinelift.io.dixon.overlap import overlap
+from spinelift.io.dixon.slab import Slab
+from spinelift.io.dixon.volume import GRID_MM, Action, Finding, Trap
 
 RIM_MM = (2.0, 7.0)
 """Depth under the skin that is taken as rim; the outermost 2 mm are half air."""

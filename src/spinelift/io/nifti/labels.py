@@ -15,9 +15,9 @@ from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra
-from spinelift.io.dixon_volume import GRID_MM, GRID_SHAPE, DixonVolume
-from spinelift.io.nifti import read_nifti_on
-from spinelift.io.nifti_column import between_ends, bodies_of, count_from_sacrum, join_bodies, largest_piece
+from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
+from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies, largest_piece
+from spinelift.io.nifti.volume import read_nifti_on
 
 
 def _run(first: int, step: int = 1) -> dict[int, Vertebra]:

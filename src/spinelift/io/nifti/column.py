@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError
 from spinelift.geometry import Vertebra
-from spinelift.io.dixon_volume import GRID_MM
+from spinelift.io.dixon.volume import GRID_MM
 
 ARCH_MM = 5.5
 """Radius of the ball that fits into every body but not into pedicles, laminae and processes."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from spinelift.io.ukb_dxa import _WRITER_UID, _Person
+from spinelift.simulate.archive.dxa import _WRITER_UID, _Person
 
 if TYPE_CHECKING:
-    from spinelift.io.dixon_ukb import DixonStation
+    from spinelift.simulate.archive.dixon import DixonStation
 
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
 # Marks hold a sign, which no identifier, date or other number here does: nothing else can be hit.

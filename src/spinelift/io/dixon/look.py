@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon_stations import Station
-from spinelift.io.dixon_volume import GRID_MM, Action, Finding, Trap
+from spinelift.io.dixon.stations import Station
+from spinelift.io.dixon.volume import GRID_MM, Action, Finding, Trap
 
 VOID_LEVEL = 0.12
 """Mean signal of a void, relative to the body's median: noise. Lung has about twice as much."""

@@ -18,7 +18,11 @@ from spinelift.errors import (
 from spinelift.geometry import Spacing
 from spinelift.io.archive import iter_members
 from spinelift.io.dicom_image import OrientedImage, read_image
-from spinelift.io.discover import dicom_files
+from spinelift.io.dxa.discover import dicom_files
+from spinelift.io.dxa.picture import picture_spacing, read_picture
+from spinelift.io.dxa.quality import check_image, notes
+from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.dxa.visit import pick_total_body
 from spinelift.io.kinds import (
     UKB_DXA_FIELD,
     FileKind,
@@ -28,10 +32,6 @@ from spinelift.io.kinds import (
     scan_id,
     ukb_field,
 )
-from spinelift.io.picture import picture_spacing, read_picture
-from spinelift.io.quality import check_image, notes
-from spinelift.io.scan import DxaScan
-from spinelift.io.visit import pick_total_body
 
 MAX_FILE_BYTES = 512 << 20
 """Largest file that is opened."""

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_template import SliceTemplate, series_template
-from spinelift.io.ukb_dxa import _invent, _Person
+from spinelift.simulate.archive.dixon_template import SliceTemplate, series_template
+from spinelift.simulate.archive.dxa import _invent, _Person
 
 Contrast = Literal["in", "opp", "F", "W"]
 CONTRASTS: tuple[Contrast, ...] = ("in", "opp", "F", "W")

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon_volume import GRID_MM
-from spinelift.io.stitch_overlap import Overlap, interpolate, overlap
-from spinelift.io.stitch_slab import COARSE, Slab
+from spinelift.io.dixon.overlap import Overlap, interpolate, overlap
+from spinelift.io.dixon.slab import COARSE, Slab
+from spinelift.io.dixon.volume import GRID_MM
 
 SMOOTH_PX = 4.0
 """Gaussian width of the bias map, coarse pixels: 32 mm, as coarse as receive coils are."""

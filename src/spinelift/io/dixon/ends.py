@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.io.dixon_volume import Action, Finding, Trap
-from spinelift.io.stitch_overlap import interpolate
-from spinelift.io.stitch_slab import Slab
+from spinelift.io.dixon.overlap import interpolate
+from spinelift.io.dixon.slab import Slab
+from spinelift.io.dixon.volume import Action, Finding, Trap
 
 MAX_BAD = 4
 """Slices that can be bad at one end; others have met 2 to 4."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import IncompleteScanError
-from spinelift.io.dixon_volume import Action, Finding, Trap
+from spinelift.io.dixon.volume import Action, Finding, Trap
 
 STATIONS = 6
 """Stations of a complete scan."""

@@ -1,0 +1,1 @@
+"""NIfTI files: volumes and label maps made elsewhere."""

@@ -1,0 +1,1 @@
+"""Writers of simulated archives, as UK Biobank's are."""
