@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.align.cohort_images import CohortPair, load_cohort_pairs, visit_files
 from spinelift.align.gradients import Features
 from spinelift.align.masks import located_mask
 from spinelift.align.onnx import choose_encoders
@@ -30,6 +29,7 @@ from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
 from spinelift.inference.model import load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
+from spinelift.learn.aligner.cohort_images import CohortPair, load_cohort_pairs, visit_files
 from spinelift.segment.mri import MriSegmenter
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from spinelift.cohort.store import Scans, load_scans
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
-from spinelift.segment.config import SegmenterConfig
-from spinelift.segment.labels import Labels, Source
-from spinelift.segment.proposals import dice, propose
-from spinelift.segment.pseudo_config import PseudoLabelConfig
-from spinelift.segment.pseudo_labels import LoopData, run_loop
-from spinelift.segment.review import DONE, mask_name, waiting
-from spinelift.segment.train import fit_segmenter, load_segmenter
-from spinelift.training.checkpoint import CHECKPOINT, WEIGHTS
+from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.pseudo_labels.labels import Labels, Source
+from spinelift.learn.pseudo_labels.proposals import dice, propose
+from spinelift.learn.pseudo_labels.review import DONE, mask_name, waiting
+from spinelift.learn.pseudo_labels.rounds import LoopData, run_loop
+from spinelift.learn.segmenter.config import SegmenterConfig
+from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
+from spinelift.store.rows import Scans, load_scans
 
 ROUNDS, PAINTED = 5, 5
 SEGMENTER = {

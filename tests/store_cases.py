@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.cohort.store import PairStore, ScanStore
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.store.rows import PairStore, ScanStore
 
 
 def painted_pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

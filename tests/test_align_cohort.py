@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from align_cases import body_pair, truth_of
 from io_cases import visit_zip
-from spinelift.align import cohort_images
-from spinelift.align.cohort_images import FAILED, load_cohort_pairs, visit_files
 from spinelift.errors import NoScansError
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.learn.aligner import cohort_images
+from spinelift.learn.aligner.cohort_images import FAILED, load_cohort_pairs, visit_files
 
 pytest.importorskip("torch")
 

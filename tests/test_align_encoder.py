@@ -7,15 +7,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from spinelift.align.config import AlignerConfig  # noqa: E402
-from spinelift.align.encoder import Aligner, info_nce, pair_scores  # noqa: E402
 from spinelift.align.onnx import CARD, DXA_ONNX, MRI_ONNX, canvas_pixels, load_encoders  # noqa: E402
-from spinelift.align.pairs import load_pairs, save_pairs  # noqa: E402
 from spinelift.align.plane import MRI, PlaneImage  # noqa: E402
 from spinelift.align.search import correlate, search  # noqa: E402
-from spinelift.align.train import augment_pairs, load_aligner, train_aligner  # noqa: E402
 from spinelift.errors import BundleError, ConfigError  # noqa: E402
 from spinelift.geometry import PixelGrid, Spacing  # noqa: E402
+from spinelift.learn.aligner.config import AlignerConfig  # noqa: E402
+from spinelift.learn.aligner.encoder import Aligner, info_nce, pair_scores  # noqa: E402
+from spinelift.learn.aligner.pairs import load_pairs, save_pairs  # noqa: E402
+from spinelift.learn.aligner.train import augment_pairs, load_aligner, train_aligner  # noqa: E402
 
 CONFIG = AlignerConfig.model_validate(
     {

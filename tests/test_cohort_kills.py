@@ -14,7 +14,7 @@ import polars as pl
 from cohort_driver import make_folders
 from spinelift.cohort.manifest import MANIFEST, PAIRS, SPLITS
 from spinelift.cohort.record import all_parts
-from spinelift.cohort.store import PairStore
+from spinelift.store.rows import PairStore
 
 DRIVER = Path(__file__).with_name("cohort_driver.py")
 PEOPLE, ROUNDS = 60, 10

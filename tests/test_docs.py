@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exit_codes import FORMATS, table, with_table
-from spinelift.training.config import packaged_configs
+from spinelift.learn.loop.config import packaged_configs
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from spinelift.cohort.store import PairStore
 from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
 from spinelift.evaluate.pairs import evaluate_pairs
+from spinelift.store.rows import PairStore
 from store_cases import make_pairs
 
 

@@ -4,7 +4,9 @@ import torch
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.regress.augment import (
+from spinelift.learn.images.damage import degrade, smear
+from spinelift.learn.images.pixels import gaussian_blur, local_mean
+from spinelift.learn.regressor.augment import (
     Batch,
     Placement,
     among_strangers,
@@ -16,10 +18,8 @@ from spinelift.regress.augment import (
     scramble,
     tone_share,
 )
-from spinelift.regress.config import AugmentConfig, GeometryAugment, ToneAugment
-from spinelift.regress.tone import change_tone, tone_tables
-from spinelift.training.damage import degrade, smear
-from spinelift.training.pixels import gaussian_blur, local_mean
+from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment, ToneAugment
+from spinelift.learn.regressor.tone import change_tone, tone_tables
 from store_cases import painted_pair
 
 

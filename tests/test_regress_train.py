@@ -6,27 +6,27 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from spinelift.align.config import AlignerConfig
 from spinelift.bundle.bundle import Bundle
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
-from spinelift.cohort.store import PairStore
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
 from spinelift.inference.calibrate import Calibrator
-from spinelift.regress.bundle import BundlePlan, make_bundle
-from spinelift.regress.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
-from spinelift.regress.config import RegressorConfig
-from spinelift.regress.head import Prediction
-from spinelift.regress.network import make_network
-from spinelift.regress.shrink import LEAN_CEILING, Shrunk, fit_gains
-from spinelift.regress.train import load_regressor, predict_pairs, train_regressor
-from spinelift.segment.config import SegmenterConfig
-from spinelift.segment.mri_config import MriSegmenterConfig
-from spinelift.segment.pseudo_config import PseudoLabelConfig
-from spinelift.segment.train import train_segmenter
-from spinelift.training.checkpoint import read_log
-from spinelift.training.config import packaged_configs
+from spinelift.learn.aligner.config import AlignerConfig
+from spinelift.learn.export.bundle import BundlePlan, make_bundle
+from spinelift.learn.loop.checkpoint import read_log
+from spinelift.learn.loop.config import packaged_configs
+from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
+from spinelift.learn.regressor.config import RegressorConfig
+from spinelift.learn.regressor.head import Prediction
+from spinelift.learn.regressor.network import make_network
+from spinelift.learn.regressor.shrink import LEAN_CEILING, Shrunk, fit_gains
+from spinelift.learn.regressor.train import load_regressor, predict_pairs, train_regressor
+from spinelift.learn.segmenter.config import SegmenterConfig
+from spinelift.learn.segmenter.train import train_segmenter
+from spinelift.store.rows import PairStore
 from store_cases import make_pairs, make_scans
 
 SMOKE = RegressorConfig.load("smoke.yaml")
@@ -124,7 +124,7 @@ def test_a_run_leaves_its_record(trained):
 
 def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch):
     fit(SMOKE, stores, tmp_path / "whole")
-    from spinelift.regress.train import RegressorTask
+    from spinelift.learn.regressor.train import RegressorTask
 
     calls, losses = iter(range(1000)), RegressorTask.losses
 

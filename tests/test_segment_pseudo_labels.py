@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from io_cases import visit_zip
-from spinelift.cohort.store import Scans, load_scans
 from spinelift.errors import ConfigError
 from spinelift.geometry.canonical import GRID_SHAPE
-from spinelift.segment.labels import Labels, Source, examples
-from spinelift.segment.proposals import Proposals, dice
-from spinelift.segment.pseudo_config import PseudoLabelConfig
-from spinelift.segment.pseudo_labels import NOTHING_LABELLED, ROUNDS, STILL, LoopData, run_loop
-from spinelift.segment.review import ends_of_mask, export, mask_name, read_corrections, waiting
-from spinelift.segment.scan_list import store_archives
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.pseudo_labels.labels import Labels, Source, examples
+from spinelift.learn.pseudo_labels.proposals import Proposals, dice
+from spinelift.learn.pseudo_labels.review import ends_of_mask, export, mask_name, read_corrections, waiting
+from spinelift.learn.pseudo_labels.rounds import NOTHING_LABELLED, ROUNDS, STILL, LoopData, run_loop
+from spinelift.learn.pseudo_labels.scan_list import store_archives
+from spinelift.store.rows import Scans, load_scans
 from store_cases import make_scans
 
 
@@ -146,7 +146,7 @@ def test_a_loop_cut_short_goes_on_inside_its_round(data, tmp_path, monkeypatch):
     whole = run_loop(config, data, tmp_path / "whole")
     out = tmp_path / "cut"
     with monkeypatch.context() as patch:
-        patch.setattr("spinelift.segment.pseudo_labels.propose", lambda *_: 1 / 0)
+        patch.setattr("spinelift.learn.pseudo_labels.rounds.propose", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_loop(config, data, out)
     assert json.loads((out / "state.json").read_text())["rounds"] == []

@@ -3,18 +3,18 @@ import pytest
 import torch
 
 from spinelift.errors import ConfigError
-from spinelift.segment.augment import ScanBatch, augment_scans, place, windows
-from spinelift.segment.config import (
+from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, place, windows
+from spinelift.learn.segmenter.config import (
     ScanAugment,
     SegmenterConfig,
     SegmenterLossConfig,
     UnetConfig,
     WindowConfig,
 )
-from spinelift.segment.loss import heat_maps, segmenter_losses
+from spinelift.learn.segmenter.loss import heat_maps, segmenter_losses
+from spinelift.learn.segmenter.train import load_segmenter, train_segmenter
+from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
-from spinelift.segment.train import load_segmenter, train_segmenter
-from spinelift.segment.unet import Segmenter
 from store_cases import make_scans
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from spinelift.cohort.store import PairStore, ScanStore
 from spinelift.curves import Curve
 from spinelift.simulate.training import fill_pairs, fill_scans, make_pair, make_scan
+from spinelift.store.rows import PairStore, ScanStore
 
 SEED = 21
 FIELDS = ("image", "curves", "mm_per_px", "eid")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from spinelift.cohort.store import PairStore, ScanStore, load_pairs
 from spinelift.errors import ConfigError
+from spinelift.store.rows import PairStore, ScanStore, load_pairs
 
 
 def rows(n: int, start: int = 0) -> dict[str, np.ndarray]:

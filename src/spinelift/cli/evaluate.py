@@ -32,11 +32,11 @@ def model(
 
     require_extra("train")
     from spinelift.bundle.bundle import Bundle
-    from spinelift.cohort.store import load_pairs
     from spinelift.evaluate.onnx import load_regressor_session
     from spinelift.evaluate.pairs import evaluate_pairs
     from spinelift.evaluate.table import to_json, to_markdown
     from spinelift.inference.calibrate import Calibrator
+    from spinelift.store.rows import load_pairs
 
     loaded = Bundle.load(bundle)
     rows = evaluate_pairs(

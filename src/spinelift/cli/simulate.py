@@ -80,8 +80,8 @@ def training(
     from spinelift.cli.progress import progress
 
     require_extra("train")
-    from spinelift.cohort.store import PairStore, ScanStore
     from spinelift.simulate.training import fill_pairs, fill_scans
+    from spinelift.store.rows import PairStore, ScanStore
 
     about = {"simulator": "spinelift", "seed": seed, "other": other}
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -33,8 +33,8 @@ def regressor(
 ) -> None:
     """Train the network that turns a crop into six curves."""
     require_extra("train")
-    from spinelift.regress.config import RegressorConfig
-    from spinelift.regress.train import train_regressor
+    from spinelift.learn.regressor.config import RegressorConfig
+    from spinelift.learn.regressor.train import train_regressor
 
     chosen = RegressorConfig.load(config)
     chosen = chosen.model_copy(
@@ -60,8 +60,8 @@ def segmenter(
 ) -> None:
     """Train the network that finds the spine and its two ends on a whole-body image."""
     require_extra("train")
-    from spinelift.segment.config import SegmenterConfig
-    from spinelift.segment.train import train_segmenter
+    from spinelift.learn.segmenter.config import SegmenterConfig
+    from spinelift.learn.segmenter.train import train_segmenter
 
     chosen = SegmenterConfig.load(config)
     chosen = chosen.model_copy(
@@ -90,10 +90,10 @@ def mri_segmenter(
     """
     require_extra("train")
     from spinelift.cli.progress import progress
-    from spinelift.segment.mri_config import MriSegmenterConfig
-    from spinelift.segment.mri_data import load_people
-    from spinelift.segment.mri_evaluate import evaluate_cohort
-    from spinelift.segment.mri_train import train_mri_segmenter, write_card
+    from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+    from spinelift.learn.mri_segmenter.data import load_people
+    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
+    from spinelift.learn.mri_segmenter.train import train_mri_segmenter, write_card
 
     chosen = MriSegmenterConfig.load(config)
     chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
@@ -124,7 +124,7 @@ def bundle(
 ) -> None:
     """Export both networks, calibrate, measure, and write the card."""
     require_extra("train")
-    from spinelift.regress.bundle import BundlePlan, make_bundle
+    from spinelift.learn.export.bundle import BundlePlan, make_bundle
 
     plan = BundlePlan(name, version, regressor, segmenter, calibration, test, tuple(train or ()), limit=limit)
     card = make_bundle(plan, out)

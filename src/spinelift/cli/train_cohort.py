@@ -41,9 +41,9 @@ def pseudo_labels(
 
     require_extra("train")
     from spinelift.cli.progress import progress
-    from spinelift.segment.pseudo_config import PseudoLabelConfig
-    from spinelift.segment.pseudo_labels import REVIEW, LoopData, run_loop
-    from spinelift.segment.scan_list import is_store, store_archives
+    from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+    from spinelift.learn.pseudo_labels.rounds import REVIEW, LoopData, run_loop
+    from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
 
     chosen = PseudoLabelConfig.load(config)
     segmenter = chosen.segmenter
@@ -83,11 +83,11 @@ def aligner(
     from spinelift.cli.train import override
 
     require_extra("train")
-    from spinelift.align.cohort_images import load_cohort_pairs, visit_files
-    from spinelift.align.config import AlignerConfig
-    from spinelift.align.pairs import save_pairs
-    from spinelift.align.train import train_aligner
     from spinelift.cli.progress import progress
+    from spinelift.learn.aligner.cohort_images import load_cohort_pairs, visit_files
+    from spinelift.learn.aligner.config import AlignerConfig
+    from spinelift.learn.aligner.pairs import save_pairs
+    from spinelift.learn.aligner.train import train_aligner
 
     chosen = AlignerConfig.load(config)
     chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})

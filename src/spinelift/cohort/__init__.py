@@ -1,5 +1,1 @@
-"""What is learnt from: stores of examples on disk."""
-
-from spinelift.cohort.store import Pairs, PairStore, Scans, ScanStore, load_pairs, load_scans
-
-__all__ = ["PairStore", "Pairs", "ScanStore", "Scans", "load_pairs", "load_scans"]
+"""The paired cohort: two folders of archives to a manifest and a store."""

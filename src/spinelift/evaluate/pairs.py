@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.cohort.store import Pairs
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
 from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.store.rows import Pairs
 
 Float = NDArray[np.float64]
 Regressor = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]

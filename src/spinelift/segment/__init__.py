@@ -1,1 +1,1 @@
-"""Where the spine is in a whole-body image: the network and what is made of its maps."""
+"""Where the spine lies on a DXA and in an MRI, by networks that are already trained."""

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.cohort.store import PairStore, ScanStore
 from spinelift.simulate.body import sample_body, sample_other_body
 from spinelift.simulate.prior import ShapePrior
 from spinelift.simulate.scan import canonical_truth, take_scan
 from spinelift.simulate.xray import sample_other_scanner, sample_scanner
+from spinelift.store.rows import PairStore, ScanStore
 
 
 def person_rng(seed: int, person: int) -> np.random.Generator:

@@ -1,0 +1,1 @@
+"""The encoders of the image-level registration, and their training."""

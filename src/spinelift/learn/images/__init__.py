@@ -1,0 +1,1 @@
+"""Operations on batches of images in torch, shared by all augmentations."""

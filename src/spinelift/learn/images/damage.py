@@ -1,0 +1,92 @@
+"""Damage to crops: metal, gaps, and degradation up to the unreadable. Images are [B, 1, H, W], 0..1."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spinelift.learn.images.pixels import rand
+
+Generator = torch.Generator
+
+
+def add_patches(x: Tensor, generator: Generator, *, size_px: float = 24.0) -> Tensor:
+    """One to three rotated boxes or ellipses a picture, at most ``size_px`` to a side: metal, or dark."""
+    n, height, width = len(x), x.shape[-2], x.shape[-1]
+    rows, columns = torch.arange(height, dtype=x.dtype), torch.arange(width, dtype=x.dtype)
+    for slot in range(3):
+        u = torch.rand(8, n, 1, 1, 1, generator=generator)
+        row, column, angle = u[0] * height, (0.25 + 0.5 * u[1]) * width, u[2] * torch.pi
+        a, b = 2 + (size_px - 2) * u[3] ** 2, 2 + size_px / 2.4 * u[4] ** 2
+        dr, dc = rows[:, None] - row, columns - column
+        p = (dr * angle.cos() + dc * angle.sin()) / a
+        q = (dc * angle.cos() - dr * angle.sin()) / b
+        inside = torch.where(u[5] < 0.5, torch.maximum(p.abs(), q.abs()), p * p + q * q) < 1
+        level = torch.where(u[6] < 0.6, 0.8 + 0.2 * u[7], 0.3 * u[7])
+        used = (torch.rand(n, 1, 1, 1, generator=generator) < 0.5) if slot else torch.ones(n, 1, 1, 1).bool()
+        x = torch.where(inside & used, level, x)
+    return x
+
+
+def drop_rows(x: Tensor, generator: Generator) -> Tensor:
+    """One to three bands of rows that are black, or that repeat the row above."""
+    n, size = len(x), x.shape[2]
+    rows = torch.arange(size)
+    for slot in range(3):
+        start = torch.randint(0, size, (n, 1), generator=generator)
+        length = 1 + (torch.rand(n, 1, generator=generator) ** 2 * 20).long()
+        used = torch.rand(n, 1, generator=generator) < (1.0 if slot == 0 else 0.4)
+        gap = (rows >= start) & (rows < start + length) & used
+        source = torch.where(gap, (start - 1).clamp(min=0), rows)
+        repeated = x.gather(2, source[:, None, :, None].expand_as(x))
+        black = torch.rand(n, 1, 1, 1, generator=generator) < 0.6
+        x = torch.where(gap[:, None, :, None] & black, torch.zeros(()), repeated)
+    return x
+
+
+def degrade(x: Tensor, generator: Generator) -> Tensor:
+    """Lose detail, contrast and rows by random amounts, until at the worst nothing is left to see.
+
+    A network that has seen these learns to fall back to the mean spine, and to say so by its scale.
+    """
+    n, size = len(x), x.shape[-1]
+    u = torch.rand(6, n, 1, 1, 1, generator=generator)
+    kind = torch.randint(0, 4, (n,), generator=generator)[:, None, None, None]
+    cells = int(torch.randint(8, 90, (1,), generator=generator))
+    coarse = F.interpolate(F.adaptive_avg_pool2d(x, cells), size, mode="bilinear", align_corners=False)
+    x = torch.where((kind == 0) | (u[0] < 0.3), coarse, x)
+    saturated = ((x - 0.5 * u[1]) * (1 + 12 * u[2] ** 2)).clamp(0, 1)
+    x = torch.where(kind == 1, saturated, x)
+    mean = x.mean((2, 3), keepdim=True)
+    faded = mean + (x - mean) * (1 - u[3])
+    x = torch.where((kind == 2) | (u[4] < 0.2), faded, x)
+    level = torch.exp(torch.log(torch.tensor(0.04)) * (1 - u[5]))
+    noisy = x + level * torch.randn(x.shape, generator=generator)
+    x = torch.where((kind == 2) | (u[1] < 0.4), noisy, x)
+    for _ in range(3):
+        x = torch.where(kind == 3, drop_rows(x, generator), x)
+    cover = torch.rand(n, 1, 1, 1, generator=generator) < 0.25
+    start = torch.randint(0, size, (n, 1, 1, 1), generator=generator)
+    length = torch.randint(20, size, (n, 1, 1, 1), generator=generator)
+    rows = torch.arange(size)[:, None]
+    gone = (rows >= start) & (rows < start + length) & cover
+    return torch.where(gone, torch.zeros(()), x)
+
+
+def smear(x: Tensor, generator: Generator, largest_px: float) -> Tensor:
+    """Blur a band of rows along the columns [B, 1, H, W]: what lies there shows no levels any more.
+
+    On real scans the middle of the chest looks like that, without being blurred across.
+    """
+    n, rows = len(x), x.shape[2]
+    sigma = rand(n, generator, 2.0, largest_px)[:, 0, 0, 0]
+    radius = int(2.5 * largest_px)
+    taps = torch.arange(-radius, radius + 1)
+    kernel = torch.exp(-0.5 * (taps / sigma[:, None]) ** 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True))[:, None, :, None]
+    padded = F.pad(x.transpose(0, 1), (0, 0, radius, radius), mode="replicate")
+    smooth = F.conv2d(padded, kernel, groups=n).transpose(0, 1)
+    middle, half = rand(n, generator, 0.0, rows), rand(n, generator, 0.08, 0.6) * rows
+    at = torch.arange(rows, dtype=x.dtype)[None, None, :, None]
+    inside = torch.sigmoid((half - (at - middle).abs()) / 3.0) * rand(n, generator, 0.3, 1.0)
+    out: Tensor = x + (smooth - x) * inside
+    return out

@@ -1,0 +1,158 @@
+"""The loop: batches, schedule, averaged weights, checkpoints, log; stops on time and resumes exactly.
+
+Plain PyTorch: on one machine the loop is shorter than the callbacks that a framework would need for a
+budget in seconds and an exact resume.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spinelift.learn.loop.checkpoint import (
+    CHECKPOINT,
+    LOG,
+    WEIGHTS,
+    CsvLog,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from spinelift.learn.loop.config import LoopConfig, OptimConfig
+from spinelift.learn.loop.ema import Ema
+from spinelift.learn.loop.progress import TrainingProgress
+from spinelift.learn.loop.schedule import rate_factor
+
+
+class Task(Protocol):
+    """What is trained: examples, loss and validation."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The network."""
+
+    def __len__(self) -> int: ...
+
+    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+        """Losses of the examples ``index`` [B] at ``progress`` 0..1 of the run; ``loss`` is minimised."""
+
+    def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
+        """Figures of a model on at most ``limit`` held-out examples."""
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    model: nn.Module
+    steps: int
+    seconds: float
+    validation: dict[str, float] = field(default_factory=dict)
+
+
+def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """AdamW with decay on matrices and kernels only (Adam where the decay is 0)."""
+    params = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in params if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.rate, betas=config.betas)
+
+
+def fit(
+    task: Task,
+    *,
+    optim: OptimConfig,
+    loop: LoopConfig,
+    out: Path,
+    resume: bool = False,
+    title: str = "training",
+) -> Outcome:
+    """Train until the first limit of ``loop``; the folder ``out`` then holds weights, checkpoint and log.
+
+    With ``resume`` the run goes on from its checkpoint as if it had never stopped.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if loop.threads is not None:
+        torch.set_num_threads(loop.threads)
+    model, ema = task.model, Ema(task.model, loop.ema)
+    optimizer = make_optimizer(model, optim)
+    generator = torch.Generator().manual_seed(loop.seed)
+    torch.manual_seed(loop.seed)
+    step, before = 0, 0.0
+    if resume:
+        state = load_checkpoint(out / CHECKPOINT)
+        model.load_state_dict(state["model"])
+        ema.model.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch_rng"])
+        step, before, ema.updates = state["step"], state["seconds"], state["step"]
+    per_epoch = max(1, len(task) // loop.batch)
+    limits = [n for n in (loop.steps, loop.epochs and loop.epochs * per_epoch) if n]
+    last_step = min(limits) if limits else None
+    started = saved = time.monotonic()
+
+    def seconds() -> float:
+        return before + time.monotonic() - started
+
+    def progress() -> float:
+        parts = [step / last_step] if last_step else []
+        parts += [seconds() / loop.max_seconds] if loop.max_seconds else []
+        return min(1.0, max(parts))
+
+    def save() -> None:
+        save_weights(ema.model.state_dict(), out / WEIGHTS)
+        state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "step": step}
+        state |= {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
+        state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds()}
+        save_checkpoint(state, out / CHECKPOINT)
+
+    sums: dict[str, float] = {}
+    counted, mark, validation = 0, time.monotonic(), {}
+    model.train()
+    order, order_epoch = torch.empty(0, dtype=torch.long), -1
+    with CsvLog(out / LOG, after_step=step) as log, TrainingProgress(title) as show:
+        while (done := progress()) < 1.0:
+            epoch, k = divmod(step, per_epoch)
+            if epoch != order_epoch:
+                shuffle = torch.Generator().manual_seed(loop.seed * 1_000_003 + epoch)
+                order, order_epoch = torch.randperm(len(task), generator=shuffle), epoch
+            rate = optim.rate * rate_factor(optim.schedule, progress=done, epoch=epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            losses = task.losses(order[k * loop.batch : (k + 1) * loop.batch], generator, done)
+            optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()  # type: ignore[no-untyped-call]
+            if optim.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), optim.clip_norm)
+            optimizer.step()
+            ema.update(model)
+            step += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+            counted += 1
+            if step % loop.log_every == 0:
+                means = {name: value / counted for name, value in sums.items()}
+                speed = counted * loop.batch / (time.monotonic() - mark)
+                log.add(step, seconds(), rate, "train", {**means, "images_per_second": speed})
+                show.report(progress=progress(), step=step, seconds=seconds(), per_second=speed, values=means)
+                sums, counted, mark = {}, 0, time.monotonic()
+            if step % loop.validate_every == 0:
+                validation = task.validate(ema.model, loop.validate_limit)
+                log.add(step, seconds(), rate, "validation", validation)
+                show.validated(step, validation)
+                mark = time.monotonic()
+            if time.monotonic() - saved >= loop.checkpoint_seconds:
+                save()
+                saved = time.monotonic()
+        save()
+        if not validation or step % loop.validate_every:
+            validation = task.validate(ema.model, loop.validate_limit)
+            log.add(step, seconds(), 0.0, "validation", validation)
+            show.validated(step, validation)
+    return Outcome(ema.model, step, seconds(), validation)

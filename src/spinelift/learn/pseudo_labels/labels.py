@@ -1,0 +1,106 @@
+"""Labels of the scans of a pseudo-label loop: who gave them, masks and ends; a file that appears whole."""
+
+import zipfile
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.errors import ConfigError
+from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.pseudo_labels.proposals import Proposals
+from spinelift.learn.pseudo_labels.review import Correction
+from spinelift.store.rows import Scans
+
+Mask = NDArray[np.uint8]
+
+
+class Source(IntEnum):
+    """Who labelled a scan."""
+
+    DOUBTFUL = 0  # the network, unsure: not trained on
+    ACCEPTED = 1  # the network, sure
+    HAND = 2  # a person
+    UNUSABLE = 3  # a person said that it is of no use
+
+
+@dataclass
+class Labels:
+    """Labels of n scans: ``source`` uint8 [n], ``mask`` uint8 [n, 832, 320], ``ends`` float32 [n, 2, 2]."""
+
+    source: NDArray[np.uint8]
+    mask: Mask
+    ends: NDArray[np.float32]
+
+    @classmethod
+    def none(cls, n: int) -> "Labels":
+        """All doubtful and empty."""
+        return cls(
+            np.zeros(n, np.uint8), np.zeros((n, *GRID_SHAPE), np.uint8), np.zeros((n, 2, 2), np.float32)
+        )
+
+    def rows(self, source: Source) -> NDArray[np.intp]:
+        """Scans with a label of that source."""
+        return np.flatnonzero(self.source == source)
+
+    def correct(self, correction: Correction) -> bool:
+        """Take over a person's label; whether it says something new."""
+        row = correction.row
+        if correction.mask is None:
+            new = self.source[row] != Source.UNUSABLE
+            self.source[row] = Source.UNUSABLE
+            return bool(new)
+        new = self.source[row] != Source.HAND or (self.mask[row] != correction.mask).any()
+        self.source[row] = Source.HAND
+        self.mask[row], self.ends[row] = correction.mask, correction.ends
+        return bool(new)
+
+    def propose(self, rows: NDArray[np.intp], proposals: Proposals, config: PseudoLabelConfig) -> None:
+        """Take over what the network says about ``rows``."""
+        self.source[rows] = np.where(proposals.accepted(config), Source.ACCEPTED, Source.DOUBTFUL)
+        self.mask[rows], self.ends[rows] = proposals.mask, proposals.ends
+
+    def save(self, path: Path) -> None:
+        """Write; masks take a bit a pixel before compression."""
+        part = path.with_name(f".{path.name}.part.npz")
+        bits = np.packbits(self.mask.reshape(len(self.mask), -1), axis=1)
+        np.savez_compressed(part, source=self.source, bits=bits, ends=self.ends)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Labels":
+        """Read what ``save`` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as held:
+                source, bits, ends = held["source"], held["bits"], held["ends"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ConfigError(
+                found=f"no labels in {path.name} ({error})",
+                expected="labels of a finished round",
+                do="Start in a new folder.",
+            ) from error
+        return cls(source, np.unpackbits(bits, axis=1).reshape(-1, *GRID_SHAPE), ends)
+
+
+def joined(known: Scans | None, images: Mask, eid: NDArray[np.int64], labels: Labels) -> Scans:
+    """Scans labelled beforehand, then all others with the labels that they have now."""
+    here = Scans(images, labels.mask, labels.ends, eid)
+    if known is None:
+        return here
+    return Scans(
+        *(
+            np.concatenate([getattr(known, name), getattr(here, name)])
+            for name in ("image", "mask", "ends", "eid")
+        )
+    )
+
+
+def examples(hand: NDArray[np.intp], sure: NDArray[np.intp], hand_share: float) -> NDArray[np.intp]:
+    """Rows of an epoch: each sure scan once, those labelled by hand as often as makes up their share."""
+    if not len(hand):
+        return sure
+    wanted = hand_share / max(1 - hand_share, 1e-6) * len(sure)
+    return np.concatenate([sure, np.tile(hand, max(1, int(np.ceil(wanted / len(hand)))))])

@@ -1,0 +1,110 @@
+"""What a trained segmenter says about unlabelled scans, and how far it can be believed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from spinelift.errors import NoSpineError
+from spinelift.geometry import Spacing
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.segmenter.unet import Segmenter
+from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, locate_spine, soft_peak
+
+CANVAS = CanonicalGrid(Spacing(GRID_MM, GRID_MM), GRID_SHAPE)
+"""A scan that is the canvas itself."""
+Mask = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Labels that the network proposes for n scans.
+
+    Parameters
+    ----------
+    mask
+        uint8 0/1 [n, 832, 320], the mean of what is seen in the scan and in its mirror image.
+    ends
+        float32 [n, 2, 2], (row, col) of both ends, canonical px.
+    found
+        bool [n]: there is one whole spine.
+    confidence
+        float32 [n], 0 to 1: the lowest of both ends' peaks and the mean probability inside; 0 if not found.
+    agreement
+        float32 [n]: Dice of the masks of the scan and of its mirror image.
+    ends_apart_mm
+        float32 [n]: largest distance of an end in the scan from that in its mirror image, or from the mask's
+        own end, whichever is more.
+    """
+
+    mask: Mask
+    ends: Float32
+    found: NDArray[np.bool_]
+    confidence: Float32
+    agreement: Float32
+    ends_apart_mm: Float32
+
+    def accepted(self, config: PseudoLabelConfig) -> NDArray[np.bool_]:
+        """Which are sure enough to be trained on, bool [n]."""
+        return np.asarray(
+            self.found
+            & (self.confidence >= config.min_confidence)
+            & (self.agreement >= config.min_agreement)
+            & (self.ends_apart_mm <= config.max_ends_apart_mm)
+        )
+
+    @property
+    def doubt(self) -> Float32:
+        """How much a person's look is needed, [n]; the largest first."""
+        return np.asarray(2.0 - self.confidence - self.agreement, np.float32)
+
+
+@torch.inference_mode()
+def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | None = None) -> Proposals:
+    """Labels for images uint8 [n, 832, 320]; ``tick`` is told how many are done."""
+    model.eval()
+    rows: list[tuple[Mask, Float32, bool, float, float, float]] = []
+    for image in images:
+        both = np.stack([image, image[:, ::-1]])[:, None]
+        maps = model(torch.from_numpy(both).float()).numpy()
+        rows.append(_one(maps[0], maps[1, :, :, ::-1]))
+        if tick:
+            tick(1)
+    mask, ends, found, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
+    return Proposals(
+        np.array(mask, np.uint8).reshape(-1, *GRID_SHAPE),
+        np.array(ends, np.float32).reshape(-1, 2, 2),
+        np.array(found, bool),
+        *(np.array(v, np.float32) for v in (confidence, agreement, apart)),
+    )
+
+
+def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, float, float]:
+    """Mask, ends, found, confidence, agreement, ends apart of maps [3, H, W] of a scan seen both ways."""
+    agreement = dice(maps[MASK] >= 0.5, mirrored[MASK] >= 0.5)
+    apart = max(
+        float(np.linalg.norm(soft_peak(maps[c])[0] - soft_peak(mirrored[c])[0])) for c in (TOP, BOTTOM)
+    )
+    mean = (maps + mirrored) / 2
+    try:
+        place = locate_spine(mean, CANVAS)
+    except NoSpineError:
+        mask = np.asarray(connected_mask(mean[MASK])[0] >= 0.5, np.uint8)
+        ends = np.stack([soft_peak(mean[c])[0] for c in (TOP, BOTTOM)])
+        return mask, ends.astype(np.float32), False, 0.0, agreement, apart * GRID_MM
+    ends = CANVAS.mm_to_canonical(np.array([place.top_xz_mm, place.bottom_xz_mm]))
+    mask = np.asarray(place.mask >= 0.5, np.uint8)
+    rows = np.flatnonzero(mask.any(1))
+    apart = max(apart, abs(rows[0] - 0.5 - ends[0, 0]), abs(rows[-1] + 0.5 - ends[1, 0]))
+    return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * GRID_MM
+
+
+def dice(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Dice of two masks; 1 if both are empty."""
+    one, other = np.asarray(a) > 0, np.asarray(b) > 0
+    total = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / total if total else 1.0

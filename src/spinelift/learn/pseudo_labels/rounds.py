@@ -1,0 +1,249 @@
+"""The pseudo-label loop (paper, section 2): a few labelled scans teach a network to label the others.
+
+A round: train on what is labelled, label the rest, accept what is sure, put the most doubtful before a
+person. The loop ends when the labels stay as they were, or after so many rounds. ``state.json`` is written
+last in a round; a loop that was cut short goes on inside the round that it was in.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.errors import ConfigError
+from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
+from spinelift.learn.pseudo_labels.proposals import Proposals, dice, propose
+from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
+from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
+from spinelift.store.rows import Scans, load_scans
+
+STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
+HELD_OUT_EVERY = 5
+"""Without a validation store, of the scans labelled by hand each fifth is kept from training."""
+
+
+@dataclass(frozen=True)
+class LoopData:
+    """Scans of a loop.
+
+    Parameters
+    ----------
+    scans
+        Those to label; their masks and ends are never looked at.
+    known
+        Labelled beforehand, or None: then a person begins.
+    held_out
+        Labelled, to measure on, or None: then some of those that are labelled by hand.
+    """
+
+    scans: Scans
+    known: Scans | None
+    held_out: Scans | None
+
+    @classmethod
+    def load(cls, scans: Sequence[Path], known: Path | None, held_out: Path | None) -> "LoopData":
+        """Read stores."""
+        return cls(
+            load_scans(scans),
+            load_scans([known]) if known else None,
+            load_scans([held_out]) if held_out else None,
+        )
+
+
+@dataclass(frozen=True)
+class LoopOutcome:
+    """How a call ended: ``stopped`` says why, ``run`` is the last round's training run (None before one)."""
+
+    stopped: str
+    rounds: list[dict[str, Any]]
+    run: Path | None
+    waiting: int
+    problems: tuple[str, ...]
+
+
+def run_loop(
+    config: PseudoLabelConfig,
+    data: LoopData,
+    out: Path,
+    *,
+    resume: bool = False,
+    person: Callable[[Path], None] | None = None,
+) -> LoopOutcome:
+    """Run rounds until nothing changes; ``person`` is called with the review folder after each round.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds a loop and ``resume`` is not given, or one of other scans.
+    """
+    state = _start(config, data, out, resume=resume)
+    n, rounds = len(data.scans), state["rounds"]
+    labels = Labels.load(_folder(out, len(rounds)) / "labels.npz") if rounds else Labels.none(n)
+    while True:
+        review = read_corrections(out / REVIEW, n)
+        corrected = [c.row for c in review.corrections if labels.correct(c)]
+        stopped = _reason(config, data, labels, rounds, corrected)
+        if stopped:
+            if stopped == NOTHING_LABELLED:
+                _ask_first(config, data, out)
+            run = _folder(out, len(rounds)) / "run" if rounds else None
+            return LoopOutcome(stopped, rounds, run, len(waiting(out / REVIEW)), review.problems)
+        before, began = Labels(labels.source.copy(), labels.mask.copy(), labels.ends), time.monotonic()
+        folder = _folder(out, len(rounds) + 1)
+        figures = {"round": len(rounds) + 1, "corrected": len(corrected)} | _train(
+            config, data, labels, folder, _folder(out, len(rounds)) / "run" if rounds else None
+        )
+        open_rows = np.flatnonzero(labels.source < Source.HAND)
+        model, _ = load_segmenter(folder / "run")
+        proposals = propose(model, data.scans.image[open_rows])
+        labels.propose(open_rows, proposals, config)
+        figures |= {s.name.lower(): len(labels.rows(s)) for s in Source} | _changes(before, labels)
+        _ask(config, data, labels, open_rows, proposals, out)
+        figures |= {"waiting": len(waiting(out / REVIEW)), "seconds": round(time.monotonic() - began, 1)}
+        labels.save(folder / "labels.npz")
+        rounds.append(figures)
+        _save(out, state)
+        if person:
+            person(out / REVIEW)
+
+
+NOTHING_LABELLED = "no scan is labelled yet"
+STILL = "nothing changes any more"
+ROUNDS = "all rounds are done"
+
+
+def _reason(
+    config: PseudoLabelConfig,
+    data: LoopData,
+    labels: Labels,
+    rounds: list[dict[str, Any]],
+    corrected: list[int],
+) -> str:
+    """Why the loop ends here; empty if it goes on."""
+    if data.known is None and len(labels.rows(Source.HAND)) < max(2, config.segmenter.loop.batch):
+        return NOTHING_LABELLED
+    last = rounds[-1] if rounds else None
+    if last and len(rounds) > 1 and not corrected and last["unchanged"] >= config.still:
+        return STILL
+    return ROUNDS if len(rounds) >= config.rounds else ""
+
+
+def _train(
+    config: PseudoLabelConfig, data: LoopData, labels: Labels, folder: Path, last: Path | None
+) -> dict[str, Any]:
+    """Train on what is labelled; the figures of the round's network."""
+    known = len(data.known) if data.known is not None else 0
+    hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
+    sure = known + labels.rows(Source.ACCEPTED)
+    scans = joined(data.known, data.scans.image, data.scans.eid, labels)
+    held_out = data.held_out
+    if held_out is None:
+        kept, hand = hand[::HELD_OUT_EVERY], np.delete(hand, np.s_[::HELD_OUT_EVERY])
+        held_out = Scans(*(getattr(scans, name)[kept] for name in ("image", "mask", "ends", "eid")))
+    settings = config.segmenter
+    if last is None:
+        longer = settings.loop.longer(config.first_round)
+        settings = settings.model_copy(update={"loop": longer, "window": None})
+    else:
+        settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
+    outcome = fit_segmenter(
+        settings,
+        scans,
+        held_out,
+        data=[],
+        out=folder / "run",
+        resume=(folder / "run" / CHECKPOINT).exists(),
+        rows=examples(hand, sure, config.hand_share),
+    )
+    return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}
+
+
+def _changes(before: Labels, now: Labels) -> dict[str, Any]:
+    """Scans newly accepted and no longer so, and how much of all that the network says stayed as it was.
+
+    That is the mean Dice of a scan's masks of this round and the last, 0 where it was accepted in one alone.
+    """
+    was, is_ = before.source == Source.ACCEPTED, now.source == Source.ACCEPTED
+    rows = np.flatnonzero((now.source < Source.HAND) & (before.source < Source.HAND))
+    kept = [dice(before.mask[k], now.mask[k]) if was[k] == is_[k] else 0.0 for k in rows]
+    return {
+        "new": int((is_ & ~was).sum()),
+        "withdrawn": int((was & ~is_).sum()),
+        "unchanged": round(float(np.mean(kept)), 4) if kept else 1.0,
+    }
+
+
+def _ask(
+    config: PseudoLabelConfig,
+    data: LoopData,
+    labels: Labels,
+    rows: NDArray[np.intp],
+    proposals: Proposals,
+    out: Path,
+) -> None:
+    """Fill the review folder up with the most doubtful scans."""
+    there = waiting(out / REVIEW)
+    doubtful = [
+        k for k in np.argsort(-proposals.doubt, kind="stable") if labels.source[rows[k]] == Source.DOUBTFUL
+    ]
+    fresh = [int(rows[k]) for k in doubtful if int(rows[k]) not in there]
+    for row in fresh[: max(0, config.review - len(there))]:
+        export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
+
+
+def _ask_first(config: PseudoLabelConfig, data: LoopData, out: Path) -> None:
+    """Nothing is labelled: put scans from all over the list before a person, with empty masks."""
+    count = min(len(data.scans), max(config.review, 2 * config.segmenter.loop.batch))
+    there = set(waiting(out / REVIEW))
+    for row in np.linspace(0, len(data.scans) - 1, count).round().astype(int):
+        if int(row) not in there:
+            image = data.scans.image[row]
+            export(out / REVIEW, int(row), int(data.scans.eid[row]), image, np.zeros_like(image))
+
+
+def _folder(out: Path, number: int) -> Path:
+    return out / f"round-{number:02d}"
+
+
+def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> dict[str, Any]:
+    """State of the loop in a folder, or a new one."""
+    out.mkdir(parents=True, exist_ok=True)
+    scans = {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
+    path = out / STATE
+    if not path.exists():
+        state: dict[str, Any] = {"version": 1, **scans, "rounds": []}
+        _save(out, state)
+    elif not resume:
+        raise ConfigError(
+            found=f"a loop in {out}", expected="a new folder", do="Give --resume, or another --out."
+        )
+    else:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if {name: state[name] for name in scans} != scans:
+            raise ConfigError(
+                found=f"a loop over {state['scans']} other scans in {out}",
+                expected=f"one over these {len(data.scans)}",
+                do="Give the scans that it was begun with, or another --out.",
+            )
+    config.dump(out / CONFIG)
+    return state
+
+
+def _save(out: Path, state: dict[str, Any]) -> None:
+    """Write the figures as a table, then the state; both appear whole."""
+    if state["rounds"]:
+        with (out / FIGURES).open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(state["rounds"][0]))
+            writer.writeheader()
+            writer.writerows(state["rounds"])
+    part = out / f".{STATE}.part"
+    part.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
+    part.replace(out / STATE)

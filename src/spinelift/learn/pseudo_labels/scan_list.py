@@ -1,0 +1,87 @@
+"""Archives of DXA scans as one store of whole bodies, without labels."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spinelift.errors import SpineliftError
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.io import read_dxa
+from spinelift.io.dxa.discover import find_scans
+from spinelift.store.rows import ScanStore
+
+STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
+_COLUMNS = ("row", "scan", "file", "cause")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where the scans are, how many were read now or before, and how many could not be."""
+
+    path: Path
+    read: int
+    failed: int
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a store rather than archives."""
+    return (path / "zarr.json").is_file()
+
+
+def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int], None]) -> Stored:
+    """Read DXA archives (files or folders of them) into ``folder/scans.zarr``.
+
+    ``scans.csv`` names the scan of each row, ``failed.csv`` each one that could not be read, with its cause.
+    Called again, it adds what is new. ``eid`` of a row is its number: the name is in the table.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
+    names = _read(folder / NAMES)[: len(store)]
+    failed = _read(folder / FAILED)
+    _write(folder / NAMES, names)  # without those that were named but not stored
+    known = {row["file"] for row in (*names, *failed)}
+    empty = np.zeros(GRID_SHAPE, np.uint8)
+    with store:
+        for path in find_scans(paths):
+            if str(path) in known:
+                continue
+            try:
+                scan = read_dxa(path)
+            except SpineliftError as error:
+                failed.append({"row": "", "scan": "", "file": str(path), "cause": str(error)})
+                _add(folder / FAILED, failed[-1])
+                continue
+            rows, cols = scan.bone.shape
+            pixels = CanonicalGrid(scan.spacing, (rows, cols)).resample(scan.bone)
+            image = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+            names.append({"row": str(len(names)), "scan": scan.scan_id, "file": str(path), "cause": ""})
+            _add(folder / NAMES, names[-1])
+            store.append(image=image, mask=empty, ends=np.zeros((2, 2), np.float32), eid=len(names) - 1)
+            tick(1)
+    return Stored(folder / STORE, len(names), len(failed))
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _add(path: Path, row: dict[str, str]) -> None:
+    if not path.exists():
+        _write(path, [])
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.DictWriter(file, _COLUMNS).writerow(row)
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)

@@ -1,0 +1,203 @@
+"""Augmentation of crops in which the curves follow the pixels exactly.
+
+New crop pixel (r, c) shows the source pixel
+
+    r' = 111.5 + s (r − 111.5) + t,    c' = 111.5 + s w (c − 111.5 − d(r)),
+
+optionally mirrored first, where s is an error in the spine's measured height, t a vertical shift, w a
+widening and d(r) a smooth shift of each row. A crop pixel then measures s × as many mm as before, so the
+sagittal curves, which keep their mm, are divided by s. Beyond its ends the spine runs straight on.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from spinelift.curves import Curve
+from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.learn.images.pixels import on_some
+from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment
+from spinelift.learn.regressor.head import zero_mean_sagittal
+from spinelift.learn.regressor.tone import change_tone
+
+MIDDLE = (CROP_SIZE - 1) / 2
+END_ROWS = 8
+"""Rows over which the slope of an end is measured."""
+
+
+class Batch(NamedTuple):
+    """``image`` float32 [B, 1, 224, 224], 0..255; ``curves`` [B, 6, 209] crop px; ``mm_per_px`` [B]."""
+
+    image: Tensor
+    curves: Tensor
+    mm_per_px: Tensor
+
+
+class Placement(NamedTuple):
+    """Parameters of the formula above, [B] each; ``row_shift`` d is [B, 224]; ``mirror`` is bool."""
+
+    mirror: Tensor
+    scale: Tensor
+    shift: Tensor
+    width: Tensor
+    row_shift: Tensor
+
+
+def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Even random numbers [n]."""
+    return torch.rand(n, generator=generator) * (high - low) + low
+
+
+def draw_placement(n: int, config: GeometryAugment, generator: torch.Generator) -> Placement:
+    """Random placements of n crops."""
+    rows = (torch.arange(CROP_SIZE) - MIDDLE) / MIDDLE
+    waves = torch.zeros(n, CROP_SIZE)
+    for k in range(1, 5):
+        phase = uniform(n, 0.0, 2 * torch.pi, generator)[:, None]
+        size = torch.randn(n, 1, generator=generator) / k**1.5
+        waves = waves + size * torch.sin(torch.pi * k * rows / 2 + phase)
+    waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-6)
+    amount = uniform(n, 0.0, config.warp_px, generator) * (torch.rand(n, generator=generator) < config.warp)
+    shift = waves * amount[:, None]
+    ends = (int(FIRST_SPINE_ROW), CROP_SIZE - 1 - int(FIRST_SPINE_ROW))
+    shift = shift - (shift[:, ends[0]] + shift[:, ends[1]])[:, None] / 2
+    shift = shift + uniform(n, -config.tilt_px, config.tilt_px, generator)[:, None] * rows
+    shift = shift + config.column_px * torch.randn(n, 1, generator=generator)
+    return Placement(
+        torch.rand(n, generator=generator) < config.mirror,
+        1 + uniform(n, -config.scale, config.scale, generator),
+        config.row_px * torch.randn(n, generator=generator),
+        1 + uniform(n, -config.width, config.width, generator),
+        shift,
+    )
+
+
+def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
+    """Curves [B, 6, 209] at fractional indices [B, 209]; straight on beyond the ends."""
+    last = SPINE_ROWS - 1
+    inside = at.clamp(0, last)
+    i = inside.floor().clamp(max=last - 1)
+    t = (inside - i)[:, None]
+    index = i.long()[:, None].expand(-1, 6, -1)
+    out = curves.gather(2, index) * (1 - t) + curves.gather(2, index + 1) * t
+    slope_top = (curves[..., END_ROWS] - curves[..., 0]) / END_ROWS
+    slope_end = (curves[..., last] - curves[..., last - END_ROWS]) / END_ROWS
+    beyond_top, beyond_end = (at.clamp(max=0))[:, None], (at - last).clamp(min=0)[:, None]
+    return out + slope_top[..., None] * beyond_top + slope_end[..., None] * beyond_end
+
+
+def mirror_curves(curves: Tensor) -> Tensor:
+    """Curves [B, 6, 209] of the image with its columns reversed: left and right change places."""
+    coronal = CROP_SIZE - 1 - curves[:, [2, 1, 0]]
+    return torch.cat([coronal, curves[:, 3:]], 1)
+
+
+def place(batch: Batch, p: Placement) -> Batch:
+    """Apply placements to a batch."""
+    image = torch.where(p.mirror[:, None, None, None], batch.image.flip(3), batch.image)
+    curves = torch.where(p.mirror[:, None, None], mirror_curves(batch.curves), batch.curves)
+    centred = torch.arange(CROP_SIZE) - MIDDLE
+    rows = p.scale[:, None] * centred + p.shift[:, None]
+    stretch = (p.scale * p.width)[:, None, None]
+    columns = stretch * (centred[None, None] - p.row_shift[:, :, None])
+    grid = torch.stack([columns, rows[:, :, None].expand_as(columns)], -1) * (2 / CROP_SIZE)
+    image = F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+
+    spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS)
+    source_rows = MIDDLE + p.scale[:, None] * (spine - MIDDLE) + p.shift[:, None]
+    curves = resample_curves(curves, source_rows - FIRST_SPINE_ROW)
+    low = int(FIRST_SPINE_ROW)
+    d = (p.row_shift[:, low : low + SPINE_ROWS] + p.row_shift[:, low + 1 : low + 1 + SPINE_ROWS]) / 2
+    coronal = (curves[:, :3] - MIDDLE) / stretch + MIDDLE + d[:, None]
+    sagittal = curves[:, 3:] / p.scale[:, None, None]
+    curves = zero_mean_sagittal(torch.cat([coronal, sagittal], 1))
+    return Batch(image, curves, batch.mm_per_px * p.scale)
+
+
+def centre_columns(curves: Tensor) -> Tensor:
+    """Column of the spine's centre in each row of the crop [B, 224]; beyond its ends that of the end."""
+    rows = (torch.arange(CROP_SIZE) - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
+    return curves[:, Curve.CENTRE].gather(1, rows.expand(len(curves), -1))
+
+
+def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
+    """Image whose row r is row ``source`` [B, 224] of the given one, ``aside`` [B, 224] px on."""
+    columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
+    lines = (source - MIDDLE)[:, :, None].expand_as(columns)
+    grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
+    return F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+
+
+def near_spine(centre: Tensor, reach: Tensor) -> Tensor:
+    """Pixels [B, 1, 224, 224] less than ``reach`` [B] px beside the centre [B, 224]."""
+    return ((torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None])[:, None]
+
+
+def scramble(batch: Batch, generator: torch.Generator) -> Batch:
+    """Turn blocks of rows over, or take them from elsewhere, whole or near the spine; its centre stays.
+
+    What is left is a spine that cannot be, whose side view is not to be read: a network that has seen such
+    ones answers what it does not know with the mean curve, and not with just any.
+    """
+    n = len(batch.image)
+    rows = torch.arange(CROP_SIZE).expand(n, -1)
+    height = torch.randint(8, 49, (n, 1), generator=generator)
+    shifted = rows + torch.randint(0, 48, (n, 1), generator=generator)
+    block, inside = shifted // height, shifted % height
+    kind, move = (torch.rand(n, CROP_SIZE, generator=generator).gather(1, block) for _ in range(2))
+    source = torch.where(kind < 0.3, rows + height - 1 - 2 * inside, rows).float()
+    source = torch.where((kind >= 0.3) & (kind < 0.6), rows + (move - 0.5) * 200, source)
+    turned = torch.rand(n, 1, generator=generator) < 0.25
+    source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
+    centre = centre_columns(batch.curves)
+    image = take_rows(batch.image, source, centre.gather(1, source.long()) - centre)
+    reach = torch.where(torch.rand(n, generator=generator) < 0.5, uniform(n, 14, 40, generator), CROP_SIZE)
+    return batch._replace(image=torch.where(near_spine(centre, reach), image, batch.image))
+
+
+def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
+    """Put every spine into the next person's surroundings, spine upon spine.
+
+    Ribs and outlines of simulated people follow their spines more closely than real ones do: what they say
+    about the side view does not hold.
+    """
+    n = len(batch.image)
+    centre = centre_columns(batch.curves)
+    other = take_rows(
+        batch.image.roll(1, 0), torch.arange(CROP_SIZE).expand(n, -1), centre.roll(1, 0) - centre
+    )
+    own = near_spine(centre, uniform(n, 13, 26, generator))
+    return batch._replace(image=torch.where(own, batch.image, other))
+
+
+def on_part(
+    batch: Batch, share: float, generator: torch.Generator, change: Callable[[Batch, torch.Generator], Batch]
+) -> Batch:
+    """Apply ``change`` of the image to a random share of a batch."""
+    chosen = torch.rand(len(batch.image), generator=generator) < share
+    if not chosen.any():
+        return batch
+    part = change(Batch(*(t[chosen] for t in batch)), generator)
+    return batch._replace(image=batch.image.masked_scatter(chosen[:, None, None, None], part.image))
+
+
+def tone_share(config: AugmentConfig, progress: float) -> float:
+    """Share of images whose tones are changed at ``progress`` 0..1 of a run: 1 / 4 at first."""
+    grown = 1.0 if config.ramp == 0 else min(1.0, 0.25 + 0.75 * progress / config.ramp)
+    return (1 - config.plain) * grown
+
+
+def augment(
+    batch: Batch, config: AugmentConfig, generator: torch.Generator, *, progress: float = 1.0
+) -> Batch:
+    """A random variant of every pair; the input is left alone."""
+    placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
+    placed = on_part(placed, config.strangers, generator, among_strangers)
+    placed = on_part(placed, config.scramble, generator, scramble)
+    image = on_some(
+        placed.image, tone_share(config, progress), generator, lambda x, g: change_tone(x, config.tone, g)
+    )
+    return placed._replace(image=image)

@@ -1,0 +1,140 @@
+"""Calibration of a trained regressor on people of a third kind, neither trained on nor tested on."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from spinelift.bundle.card import Calibration, Shift
+from spinelift.geometry import SPINE_ROWS
+from spinelift.learn.regressor.augment import Batch, draw_placement, place
+from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
+from spinelift.learn.regressor.head import Prediction
+from spinelift.learn.regressor.shrink import Shrunk, fit_gains
+from spinelift.learn.regressor.tone import change_tone
+from spinelift.store.rows import Pairs
+
+Float = NDArray[np.float64]
+
+JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
+"""How far a segmenter puts the crop beside its true place."""
+POOL = 8
+"""Rows to either side whose residuals share a quantile: a vertebra and a half in all."""
+MODES, DIRECTIONS = 6, 24
+
+
+def calibrate(
+    model: nn.Module, pairs: Pairs, *, source: str, level: float = 0.9, seed: int = 0, batch: int = 64
+) -> Calibration:
+    """All parts of the card's calibration.
+
+    Intervals and modes come from every person twice: as it is, and with the tones, noise and damage of
+    training, so that they hold for worse images too; each with a jittered crop. The shift's reference is
+    the images as they are.
+    """
+    if len(pairs) < 2 * DIRECTIONS:
+        raise ValueError(
+            f"{len(pairs)} people are too few to calibrate on; {2 * DIRECTIONS} or more are needed"
+        )
+    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    residual = np.concatenate(
+        [((placed.curves - out.curves) / out.scale).double().numpy() for placed, out in seen]
+    )
+    plain = seen[: len(seen) // 2]
+    mean = pairs.curves.mean(0, dtype=np.float64)
+    away = np.abs(pairs.curves - mean) * pairs.mm_per_px[:, None, None]
+    return Calibration(
+        interval90=_table(conformal_factors(residual, level), 3),
+        shift=shift_reference(np.concatenate([out.features.double().numpy() for _, out in plain])),
+        residual_modes=_table(residual_modes(residual), 3),
+        mean_curves=_table(mean, 2),
+        prior_interval90_mm=_table(np.quantile(away, level, axis=0), 2),
+        source=source,
+    )
+
+
+def shrunk(model: nn.Module, mean: Float, pairs: Pairs, *, seed: int = 0, batch: int = 64) -> Shrunk:
+    """The regressor with the gains that the calibration people show, on the images of `calibrate`."""
+    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    true, given = (
+        np.concatenate([c.double().numpy() for c in curves])
+        for curves in ([placed.curves for placed, _ in seen], [out.curves for _, out in seen])
+    )
+    return Shrunk(model, mean, fit_gains(true, given, mean))
+
+
+def _predictions(
+    model: nn.Module, pairs: Pairs, *, seed: int, batch: int
+) -> Iterator[tuple[Batch, Prediction]]:
+    """All people as they are, then all with other tones; each with a jittered crop."""
+    generator = torch.Generator().manual_seed(seed)
+    for tone in (None, ToneAugment()):
+        for part in _batches(pairs, batch):
+            placed = place(part, draw_placement(len(part.image), JITTER, generator))
+            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
+            with torch.inference_mode():
+                yield placed, model.eval()(image)
+
+
+def _batches(pairs: Pairs, size: int) -> Iterator[Batch]:
+    for i in range(0, len(pairs), size):
+        rows = slice(i, i + size)
+        yield Batch(
+            torch.from_numpy(pairs.image[rows]).float()[:, None],
+            torch.from_numpy(pairs.curves[rows]),
+            torch.from_numpy(pairs.mm_per_px[rows]),
+        )
+
+
+def conformal_factors(residual: Float, level: float = 0.9) -> Float:
+    """Factors [6, 209] on the scale, from standardised residuals [n, 6, 209].
+
+    The ⌈(n + 1) level⌉-th smallest |residual| (Angelopoulos and Bates 2023, section 1), over the rows
+    within ``POOL``: neighbours hardly differ, and a window steadies the quantile.
+    """
+    size = np.abs(residual)
+    quantile = min(1.0, math.ceil((len(size) + 1) * level) / len(size))
+    out = np.empty(size.shape[1:])
+    for k in range(SPINE_ROWS):
+        window = size[:, :, max(0, k - POOL) : k + POOL + 1].transpose(1, 0, 2)
+        out[:, k] = np.quantile(window.reshape(len(window), -1), quantile, axis=1, method="higher")
+    return out
+
+
+def residual_modes(residual: Float, modes: int = MODES) -> Float:
+    """Principal modes [modes, 6 × 209] of standardised residuals, each times its score's deviation."""
+    flat = residual.reshape(len(residual), -1)
+    limit = np.quantile(np.abs(flat), 0.995, axis=0)
+    flat = np.clip(flat, -limit, limit)
+    _, sizes, axes = np.linalg.svd(flat - flat.mean(0), full_matrices=False)
+    out: Float = axes[:modes] * sizes[:modes, None] / math.sqrt(len(flat))
+    return out
+
+
+def shift_reference(features: Float, directions: int = DIRECTIONS) -> Shift:
+    """Mean and whitening from the even people, quantiles of the distance from the odd ones."""
+    fitted, held = features[::2], features[1::2]
+    mean = fitted.mean(0)
+    _, sizes, axes = np.linalg.svd(fitted - mean, full_matrices=False)
+    k = min(directions, len(sizes))
+    deviation = np.maximum(sizes[:k] / math.sqrt(len(fitted)), 1e-6)
+    whitening = axes[:k].T / deviation
+    rounded = _significant(whitening, 4)
+    distance = np.linalg.norm((held - mean.round(5)) @ rounded, axis=1)
+    return Shift(
+        mean=mean.round(5).tolist(),
+        whitening=rounded.tolist(),
+        quantiles={f"{q:g}": round(float(np.quantile(distance, q)), 4) for q in (0.5, 0.9, 0.95, 0.99)},
+    )
+
+
+def _significant(values: Float, digits: int) -> Float:
+    return np.array([[float(f"{v:.{digits}g}") for v in row] for row in values])
+
+
+def _table(values: Float, digits: int) -> list[list[float]]:
+    table: list[list[float]] = (values.round(digits) + 0.0).tolist()
+    return table

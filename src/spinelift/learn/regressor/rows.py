@@ -1,0 +1,207 @@
+"""The row-token network: find the spine in each row, straighten it, read every row, and let the rows agree.
+
+1. *Locate*: a small convolutional net gives, for each of 56 rows (4 px apart), where along the row the
+   spine's centre lies: a soft-argmax over 56 columns.
+2. *Straighten*: every row of the image is shifted so that the spine runs down the middle of a strip 64 px
+   wide. What is left to read in a row does not depend any more on where the spine is.
+3. *Read*: a convolutional net over the strip keeps its 56 rows and folds its columns into one token a row;
+   a coarse view of the whole row is added to it.
+4. *Agree*: transformer layers over the rows, then a linear layer to each row's numbers.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spinelift.curves import Curve
+from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
+from spinelift.learn.regressor.config import RowsConfig
+from spinelift.learn.regressor.head import (
+    HEAD_PX,
+    Prediction,
+    positive_scale,
+    row_weights,
+    zero_mean_sagittal,
+)
+from spinelift.learn.regressor.normalise import Normalise
+
+Stride = tuple[int, int]
+SLOPE_UNIT = 0.02
+STRIP = 64
+"""Columns of the straightened strip, px."""
+TOKENS, TOKEN_STRIDE, FIRST_TOKEN = CROP_SIZE // 4, 4.0, 1.5
+"""Rows of the feature maps, crop px from one to the next, crop row of the first."""
+
+
+class Block(nn.Module):
+    """Residual block. A strided side has kernel 4, so that outputs lie in the middle of their inputs.
+
+    (With kernel 3 and stride 2 they would lie half a pixel off, and a mirrored image would not give
+    mirrored features.)
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: Stride) -> None:
+        super().__init__()
+        kernel = (4 if stride[0] == 2 else 3, 4 if stride[1] == 2 else 3)
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        pool = nn.AvgPool2d(stride, stride) if stride != (1, 1) else nn.Identity()
+        self.skip: nn.Module = nn.Identity()
+        if stride != (1, 1) or inputs != outputs:
+            self.skip = nn.Sequential(
+                pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] → [B, outputs, H / stride, W / stride]."""
+        y = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(y)) + self.skip(x))
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer layer over rows, written out so that it exports plainly."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, distance: Tensor) -> Tensor:
+        """Tokens [B, T, C]; ``distance`` [heads, T, T] is added to the attention's logits."""
+        b, t, c = x.shape
+        q, k, v = self.qkv(self.norm1(x)).reshape(b, t, 3, self.heads, c // self.heads).unbind(2)
+        logits = q.transpose(1, 2) @ k.permute(0, 2, 3, 1) * (c // self.heads) ** -0.5 + distance
+        mixed = (logits.softmax(-1) @ v.transpose(1, 2)).transpose(1, 2).reshape(b, t, c)
+        x = x + self.drop(self.out(mixed))
+        x = x + self.drop(self.down(F.gelu(self.up(self.norm2(x)))))
+        return x
+
+
+def sagittal_from_slopes(heads: Tensor) -> Tensor:
+    """Heads [B, 3, 209] → front, centre, back deviations: the centre is the running sum of its head.
+
+    What an AP image shows in a row is how much the spine leans there, not where in depth it lies: a row's
+    own token holds its slope, and the sum makes a curve of them. A head of 1 leans by `SLOPE_UNIT` ×
+    `HEAD_PX` px a row; the front and back curves are measured from the centre.
+    """
+    centre = SLOPE_UNIT * torch.cumsum(heads[:, 1:2], 2)
+    centre = centre - centre.mean(2, keepdim=True)
+    return torch.cat([heads[:, :1] + centre, centre, heads[:, 2:] + centre], 1)
+
+
+def _dilated(width: int, step: int) -> nn.Sequential:
+    convolution = nn.Conv2d(width, width, 3, 1, step, dilation=step, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
+
+
+class Locator(nn.Module):
+    """Normalised image [B, C, 224, 224] → spine centre at 56 rows, crop px, and a map [B, F, 56, 56]."""
+
+    columns: Tensor
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(inputs, 16, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            Block(16, width, (2, 2)),
+            *(_dilated(width, step) for step in (1, 2, 4)),
+        )
+        self.heat = nn.Conv2d(width, 1, 1)
+        self.register_buffer("columns", FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Centres [B, 56] and features."""
+        features = self.features(x)
+        share = self.heat(features)[:, 0].softmax(-1)
+        return share @ self.columns, features
+
+
+class RowsRegressor(nn.Module):
+    """Image 0..255 [B, 1, 224, 224] → :class:`Prediction`."""
+
+    mean_curves: Tensor
+    to_curves: Tensor
+    to_image: Tensor
+    offsets: Tensor
+
+    def __init__(self, config: RowsConfig, mean_curves: Tensor) -> None:
+        super().__init__()
+        c0, c1, c2, c3 = config.channels
+        width = config.width
+        self.normalise = Normalise(tuple(config.windows))
+        self.locate = Locator(self.normalise.channels, config.context)
+        self.read = nn.Sequential(
+            nn.Conv2d(self.normalise.channels, c0, 4, 2, 1, bias=False), nn.BatchNorm2d(c0), nn.ReLU(),
+            Block(c0, c1, (2, 1)), Block(c1, c2, (1, 2)), Block(c2, c3, (1, 2)),
+            *(Block(c3, c3, (1, 1)) for _ in range(config.extra_blocks)),
+        )  # fmt: skip
+        self.project = nn.Linear(c3 * STRIP // 8, width)
+        self.around = nn.Linear(7 * config.context, width)
+        self.position = nn.Parameter(torch.randn(TOKENS, width) * 0.02)
+        self.distance = nn.Parameter(torch.zeros(config.heads, 2 * TOKENS - 1))
+        self.layers = nn.ModuleList(Layer(width, config.heads, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.drop = nn.Dropout(config.dropout)
+        self.curves = nn.Linear(width, 6)
+        self.scale = nn.Linear(width, 6)
+        for head in (self.curves, self.scale):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        self.register_buffer("mean_curves", mean_curves.reshape(6, SPINE_ROWS).clone().float())
+        grid = {"stride": TOKEN_STRIDE, "first": FIRST_TOKEN}
+        spine = SPINE_CROP_ROWS.tolist()
+        self.register_buffer("to_curves", row_weights(TOKENS, rows=spine, **grid), persistent=False)
+        self.register_buffer("to_image", row_weights(TOKENS, rows=range(CROP_SIZE), **grid), persistent=False)
+        rows = torch.arange(TOKENS)
+        self.register_buffer("offsets", rows[:, None] - rows[None] + TOKENS - 1, persistent=False)
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Curves in crop px, their Laplace scale, and the mean token."""
+        x = self.normalise(image)
+        centre, around = self.locate(x)
+        return self._read(x, centre, around)
+
+    def guided(self, image: Tensor, centre: Tensor) -> tuple[Prediction, Tensor]:
+        """The same for training: half of the strips follow a given centre [B, 56] (the truth, shaken).
+
+        Also returns the located centre [B, 56]. The reader learns from the start, and gets used to the
+        locator's own errors.
+        """
+        x = self.normalise(image)
+        found, around = self.locate(x)
+        given = torch.rand(len(image), 1) < 0.5
+        return self._read(x, torch.where(given, centre, found.detach()), around), found
+
+    def _read(self, x: Tensor, centre: Tensor, around: Tensor) -> Prediction:
+        strip = self.read(straighten(x, centre @ self.to_image))
+        wide = F.avg_pool2d(around, (1, TOKENS // 7))
+        tokens = self.project(strip.permute(0, 2, 3, 1).flatten(2)) + self.position
+        tokens = tokens + self.around(wide.permute(0, 2, 3, 1).flatten(2))
+        distance = self.distance[:, self.offsets]
+        for layer in self.layers:
+            tokens = layer(tokens, distance)
+        tokens = self.norm(tokens)
+        dropped = self.drop(tokens)
+        heads = self.curves(dropped).transpose(1, 2) @ self.to_curves
+        usual = self.mean_curves
+        beside = usual[:3] - usual[Curve.CENTRE]
+        coronal = HEAD_PX * heads[:, :3] + (centre @ self.to_curves)[:, None] + beside
+        sagittal = HEAD_PX * sagittal_from_slopes(heads[:, 3:]) + usual[3:]
+        scale = positive_scale(self.scale(dropped)).transpose(1, 2) @ self.to_curves
+        return Prediction(zero_mean_sagittal(torch.cat([coronal, sagittal], 1)), scale, tokens.mean(1))
+
+
+def straighten(x: Tensor, centre: Tensor) -> Tensor:
+    """Strip [B, C, 224, 64] whose columns 31.5 lie on ``centre`` [B, 224] (crop px) of x [B, C, 224, 224]."""
+    across = torch.arange(STRIP, dtype=x.dtype) - (STRIP - 1) / 2
+    columns = (centre[:, :, None] + across + 0.5) * (2 / CROP_SIZE) - 1
+    rows = (torch.arange(CROP_SIZE, dtype=x.dtype) + 0.5) * (2 / CROP_SIZE) - 1
+    grid = torch.stack([columns, rows[None, :, None].expand_as(columns)], -1)
+    return F.grid_sample(x, grid, "bilinear", "zeros", align_corners=False)

@@ -1,0 +1,96 @@
+"""Random changes of grey, blur, noise and damage to crops, from slight to unreadable. Images are 0..255."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from spinelift.learn.images.damage import add_patches, degrade, drop_rows, smear
+from spinelift.learn.images.pixels import (
+    gaussian_blur,
+    local_mean,
+    monotone_curves,
+    on_some,
+    rand,
+    smooth_field,
+)
+from spinelift.learn.regressor.config import ToneAugment
+
+Generator = torch.Generator
+
+
+def tone_tables(n: int, config: ToneAugment, generator: Generator) -> Tensor:
+    """Look-up tables over 256 levels, 0..1 → 0..1: [n, 256]."""
+    level = torch.linspace(0, 1, 256).expand(n, 256)
+
+    def normal(spread: float) -> Tensor:
+        return spread * torch.randn(n, 1, generator=generator)
+
+    def chance(share: float) -> Tensor:
+        return torch.rand(n, 1, generator=generator) < share
+
+    y = level ** torch.exp(normal(config.gamma))
+    mix = torch.rand(n, 1, generator=generator)
+    curve = monotone_curves(n, generator)
+    y = torch.where(chance(config.curve), y * (1 - mix) + curve * mix, y)
+    y = y * torch.exp(normal(config.contrast)) + normal(config.brightness)
+    gain = 1.0 + torch.rand(n, 1, generator=generator)
+    y = torch.where(chance(config.saturate), y * gain, y).clamp(0, 1)
+    air = torch.where(chance(config.keep_air), torch.zeros(()), y[:, :1])
+    return torch.cat([air, y[:, 1:]], 1)
+
+
+def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Tensor:
+    """A random variant of images [B, 1, H, W] of 0..255."""
+    n, size = len(image), image.shape[-1]
+
+    def local(x: Tensor, g: Generator) -> Tensor:
+        base = local_mean(x, 31)
+        return base + (x - base) * torch.exp(rand(len(x), g, -0.6, 0.7))
+
+    def field(x: Tensor, g: Generator) -> Tensor:
+        return x * torch.exp(config.field_log * smooth_field(len(x), (4, 4), (size, size), g))
+
+    def blur(largest: float) -> Callable[[Tensor, Generator], Tensor]:
+        return lambda x, g: gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
+
+    def noise(x: Tensor, g: Generator) -> Tensor:
+        shot = torch.sqrt(x.clamp(min=0.0) + 0.05)
+        return x + torch.randn(x.shape, generator=g) * shot * rand(len(x), g, 0, 2 * config.noise_level)
+
+    def grain(x: Tensor, g: Generator) -> Tensor:
+        return x + smooth_field(len(x), (size // 3, size // 3), (size, size), g) * rand(
+            len(x), g, 0, 2 * config.noise_level
+        )
+
+    def bone_grain(x: Tensor, g: Generator) -> Tensor:
+        cells = (
+            int(torch.randint(30, 112, (1,), generator=g)),
+            int(torch.randint(20, 112, (1,), generator=g)),
+        )
+        above = (x - local_mean(x, 31)).clamp(min=0.0)
+        return x + above * smooth_field(len(x), cells, (size, size), g) * rand(
+            len(x), g, 0, 2 * config.bone_grain_level
+        )
+
+    def lines(x: Tensor, g: Generator) -> Tensor:
+        shape = (2, len(x), 1, size, 1)
+        wobble = torch.randn(shape, generator=g) * config.lines_level
+        wobble = wobble * (torch.rand(2, len(x), 1, 1, 1, generator=g))
+        return x * (1 + wobble[0]) + wobble[1] * 0.5
+
+    index = image.round().clamp(0, 255).long().flatten(1)
+    x = tone_tables(n, config, generator).gather(1, index).reshape(image.shape)
+    x = on_some(x, config.field, generator, field)
+    x = on_some(x, config.local, generator, local)
+    x = on_some(x, config.smear, generator, lambda v, g: smear(v, g, config.smear_px))
+    x = on_some(x, config.bone_grain, generator, bone_grain)
+    x = on_some(x, config.patches, generator, add_patches)
+    x = on_some(x, config.blur, generator, blur(config.blur_px))
+    x = on_some(x, config.strong_blur, generator, blur(config.strong_blur_px))
+    x = on_some(x, config.noise, generator, noise)
+    x = on_some(x, config.grain, generator, grain)
+    x = on_some(x, config.lines, generator, lines)
+    x = on_some(x, config.missing, generator, drop_rows)
+    x = on_some(x, config.degrade, generator, degrade)
+    return (x * 255).clamp(0, 255)

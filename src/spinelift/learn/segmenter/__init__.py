@@ -1,0 +1,1 @@
+"""The network that finds the spine on a DXA: configuration, training."""
