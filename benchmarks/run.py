@@ -49,7 +49,7 @@ def child(code: str, *arguments: str, cores: int = CORES) -> str:
 SIMULATE = f"""
 import sys, time
 from pathlib import Path
-from spinelift.simulate.archives import write_person
+from spinelift.simulate.people import write_person
 out = Path(sys.argv[1])
 write_person(out, 77, 0)
 start = time.process_time()

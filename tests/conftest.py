@@ -11,7 +11,7 @@ settings.load_profile("spinelift")
 
 @pytest.fixture(scope="session")
 def prior():
-    from spinelift.simulate.prior import ShapePrior
+    from spinelift.simulate.body.prior import ShapePrior
 
     return ShapePrior.load()
 
@@ -21,6 +21,6 @@ def body(prior):
     """One whole simulated person; building takes a second the first time."""
     import numpy as np
 
-    from spinelift.simulate.body import sample_body
+    from spinelift.simulate.body.body import sample_body
 
     return sample_body(prior, np.random.default_rng(11))

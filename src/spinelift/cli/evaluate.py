@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.yardsticks import real
-
 app = typer.Typer(help="Measure a model against the truth.", no_args_is_help=True)
 
 
@@ -50,6 +48,3 @@ def model(
     typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
     if out is not None:
         out.write_text(json.dumps(to_json(rows), indent=1) + "\n" if out.suffix == ".json" else text + "\n")
-
-
-app.command()(real)

@@ -29,7 +29,7 @@ def dxa(
     [bold]Example[/bold]: spinelift simulate dxa --people 20 --out people --seed 7 --workers 2
     """
     from spinelift.cli.progress import progress
-    from spinelift.simulate.archives import write_people
+    from spinelift.simulate.people import write_people
 
     with progress("people", people) as tick:
         write_people(out, people=people, seed=seed, workers=workers, first=first, tick=tick)
@@ -80,7 +80,7 @@ def training(
     from spinelift.cli.progress import progress
 
     require_extra("train")
-    from spinelift.simulate.training import fill_pairs, fill_scans
+    from spinelift.simulate.stores import fill_pairs, fill_scans
     from spinelift.store.rows import PairStore, ScanStore
 
     about = {"simulator": "spinelift", "seed": seed, "other": other}
@@ -104,7 +104,7 @@ def fit_prior(
     ] = False,
 ) -> None:
     """Fit the shape prior to vertebral-body centres (probabilistic PCA with missing data)."""
-    from spinelift.simulate.prior import fit_table
+    from spinelift.simulate.body.prior import fit_table
 
     _, used = fit_table(table, out, keep_complete=keep_complete)
     typer.echo(f"fitted to {used} spines → {out}")

@@ -14,11 +14,11 @@ import numpy as np
 
 from spinelift.io.dixon.volume import Trap
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
-from spinelift.simulate.archives import FIRST_EID, INSTANCE, WrittenDxa, write_dxa, write_missing, write_truth
-from spinelift.simulate.dixon import SimulatedDixon, simulate_dixon, table_shift
-from spinelift.simulate.mr_traps import Planted, sample_traps
+from spinelift.simulate.body.posture import Posture, repose, sample_posture
+from spinelift.simulate.mr.dixon import SimulatedDixon, simulate_dixon, table_shift
+from spinelift.simulate.mr.traps import Planted, sample_traps
 from spinelift.simulate.pairing import pair_truth
-from spinelift.simulate.posture import Posture, repose, sample_posture
+from spinelift.simulate.people import FIRST_EID, INSTANCE, WrittenDxa, write_dxa, write_missing, write_truth
 
 TRAP_SHARE = 0.2
 _MRI_STREAM = 1

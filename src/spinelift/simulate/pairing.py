@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spinelift.curves import Curve
 from spinelift.geometry import RigidTransform2D, Vertebra
-from spinelift.simulate.spine import PosedSpine
+from spinelift.simulate.body.spine import PosedSpine
 
 Float = NDArray[np.float64]
 RASTER_MM = 1.0

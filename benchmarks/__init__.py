@@ -1,0 +1,1 @@
+"""Measurements of speed and accuracy. Not part of the installed package."""

@@ -1,0 +1,116 @@
+"""One person of a yardstick, and caches of many."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.curves import Curve, SpineCurves
+from spinelift.errors import ConfigError
+from spinelift.geometry import SPINE_ROWS, Spacing, SpineFrame
+from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.dxa.project import View
+
+Float = NDArray[np.float64]
+MARGIN_MM = 40.0
+"""How far a trunk view goes beyond the spine, head and feet."""
+
+
+@dataclass(frozen=True)
+class YardstickCase:
+    """A crop and its truth.
+
+    Parameters
+    ----------
+    name
+        Unique within its yardstick. What stands before the last ``/`` is the person: cases of one person
+        (other scanner settings) share it.
+    image
+        uint8 [224, 224], the spine in rows 7.5 to 215.5.
+    curves
+        True curves [6, 209] in crop px, sagittal ones from the mean of the centre one over all rows.
+    mm_per_px
+        Size of a crop pixel, mm.
+    valid
+        Rows where the truth is known, bool [209].
+    known
+        Curves of which the truth is known, bool [6].
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    curves: NDArray[np.float32]
+    mm_per_px: float
+    valid: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+    @property
+    def person(self) -> str:
+        """Who it is, without the variant."""
+        return self.name.rpartition("/")[0] or self.name
+
+
+def photograph(
+    name: str,
+    bone: NDArray[np.uint8],
+    view: View,
+    spine: PosedSpine,
+    valid: NDArray[np.bool_] | None = None,
+    known: NDArray[np.bool_] | None = None,
+) -> YardstickCase:
+    """Crop a bone picture at the true place of a spine given in the view's mm."""
+    z, mm = spine.curves_mm()
+    mm[: Curve.ANTERIOR] -= view.u0
+    x = mm[Curve.CENTRE]
+    frame = SpineFrame.from_ends(
+        Spacing(view.dz, view.du),
+        top_xz_mm=(float(x[0]), float(z[0] - view.z0)),
+        bottom_xz_mm=(float(x[-1]), float(z[-1] - view.z0)),
+    )
+    return YardstickCase(
+        name,
+        np.clip(np.round(frame.crop(bone)), 0, 255).astype(np.uint8),
+        SpineCurves.from_mm(mm, frame).px.astype(np.float32),
+        frame.mm_per_px,
+        np.ones(SPINE_ROWS, bool) if valid is None else valid,
+        np.ones(len(Curve), bool) if known is None else known,
+    )
+
+
+def trunk_view(spine: PosedSpine, rng: np.random.Generator) -> View:
+    """The part of a total-body scan around a spine, with the person a little off the middle."""
+    top, bottom = spine.ends
+    row, col, cols = rng.uniform(2.41, 2.44), 2.419, 272
+    z0 = float(top[2] - MARGIN_MM - rng.uniform(0, row))
+    rows = round((bottom[2] + MARGIN_MM - z0) / row)
+    x0 = float(spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * col)
+    return View(rows, cols, x0, z0, col, row)
+
+
+def save_cases(path: Path, cases: Sequence[YardstickCase]) -> None:
+    """Write cases as one compressed ``.npz``: name, image, curves, mm_per_px, valid, known."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        name=np.array([c.name for c in cases]),
+        image=np.stack([c.image for c in cases]),
+        curves=np.stack([c.curves for c in cases]),
+        mm_per_px=np.array([c.mm_per_px for c in cases], np.float32),
+        valid=np.stack([c.valid for c in cases]),
+        known=np.stack([c.known for c in cases]),
+    )
+
+
+def load_cases(path: Path) -> list[YardstickCase]:
+    """Read what :func:`save_cases` wrote."""
+    if not path.is_file():
+        raise ConfigError(
+            found=f"no file {path}",
+            expected="a cache of yardstick cases",
+            do="Make it first, or check the path.",
+        )
+    with np.load(path) as z:
+        rows = zip(z["name"], z["image"], z["curves"], z["mm_per_px"], z["valid"], z["known"], strict=True)
+        return [YardstickCase(str(n), i, c, float(m), v, k) for n, i, c, m, v, k in rows]

@@ -1,0 +1,1 @@
+"""A simulated person: physique, spine, bones and soft parts as closed solids."""

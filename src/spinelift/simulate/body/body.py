@@ -1,0 +1,142 @@
+"""One simulated person: physique, posed spine, every solid, and what the solids are made of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.simulate.body.bones import template
+from spinelift.simulate.body.clutter import place_clutter
+from spinelift.simulate.body.flesh import place_flesh
+from spinelift.simulate.body.physique import Physique, sample_physique
+from spinelift.simulate.body.prior import ShapePrior
+from spinelift.simulate.body.skeleton import Joints, place_skeleton
+from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue
+from spinelift.simulate.body.spine import PosedSpine, pose, sample_shape
+from spinelift.simulate.body.vertebrae import place_vertebrae
+from spinelift.simulate.dxa.project import View, add_mesh
+
+Float = NDArray[np.float64]
+COARSE = frozenset(
+    {
+        "skin",
+        "trunk wall",
+        "cavity",
+        "lung",
+        "liver",
+        "heart",
+        "arm",
+        "leg",
+        "arm muscle",
+        "leg muscle",
+        "head",
+    }
+)
+"""Large smooth solids, for which one ray a pixel is enough."""
+
+CLUTTER_SHARE = 0.3
+"""Share of people with foreign bodies in the picture."""
+OTHER_SPREAD = 2.5
+"""How much more the arches of people to calibrate on vary than those of training."""
+ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
+"""What is out of the way when the arms are raised."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A person in a pose. Solids are listed from the outside in; coordinates are patient axes in mm."""
+
+    physique: Physique
+    spine: PosedSpine
+    joints: Joints
+    solids: tuple[Solid, ...]
+    composition: Float
+
+
+def sample_composition(physique: Physique, rng: np.random.Generator) -> Float:
+    """Mass of bone, lean and fat in each tissue, g/cm³ [tissues, 3].
+
+    Bone counts as mineral of a cortical kind. Trabecular bone of a vertebra holds about 0.15 g/cm³ of it
+    at 45 years and a third less at 75, with wide spread; cortex of thin shells is porous and thinner than
+    the mesh's, hence less than the 1.9 g/cm³ of compact bone.
+    """
+    z = physique.density_z
+    age = (physique.age - 60) / 10
+    trabecular = 0.15 * np.exp(0.22 * z - 0.12 * age + rng.normal(0, 0.15))
+    cortex = 1.15 * np.exp(0.12 * z - 0.05 * age + rng.normal(0, 0.1))
+    table = np.zeros((len(Tissue), len(MATERIALS)))
+    table[Tissue.FAT] = 0, 0.14, 0.80
+    table[Tissue.MUSCLE] = 0, 1.0, 0.05
+    fat = rng.uniform(0.1, 0.7)
+    table[Tissue.VISCERA] = 0, 1.04 * (1 - fat), 0.93 * fat
+    table[Tissue.ORGAN] = 0, 1.05, 0
+    table[Tissue.LUNG] = 0, rng.uniform(0.22, 0.42), 0
+    table[Tissue.CARTILAGE] = 0.03, 1.08, 0
+    table[Tissue.CORTEX] = cortex * 1.05, 0.35, 0
+    table[Tissue.SPINE_CORTEX] = cortex, 0.4, 0.05
+    table[Tissue.SPINE_TRABECULAR] = trabecular, 0.55, 0.4
+    table[Tissue.RIB_TRABECULAR] = trabecular * rng.uniform(0.4, 1.0), 0.6, 0.35
+    table[Tissue.LIMB_TRABECULAR] = trabecular * 0.8, 0.2, 0.75
+    table[Tissue.METAL] = 15.0, 0, 0
+    return table
+
+
+def build_body(
+    centres: Float,
+    physique: Physique,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    clutter_share: float = CLUTTER_SHARE,
+    arch_spread: float = 1.0,
+) -> Body:
+    """A person around given vertebral-body centres [17, 3] mm; ``whole=False`` leaves out the legs."""
+    spine = pose(centres, physique, rng)
+    bones = template()
+    skeleton, joints = place_skeleton(bones, spine, physique, rng, whole=whole)
+    cage = np.concatenate(
+        [s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))]
+    )
+    flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
+    vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
+    clutter = place_clutter(spine, physique.scale, clutter_share, rng)
+    solids = (*flesh, *skeleton, *vertebrae, *clutter)
+    return Body(physique, spine, joints, solids, sample_composition(physique, rng))
+
+
+def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
+    physique = sample_physique(rng)
+    return build_body(sample_shape(prior, physique, rng), physique, rng, whole=whole)
+
+
+def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+    """A person unlike those of training: other density, arches less alike, twice the foreign bodies.
+
+    For calibration.
+    """
+    physique = sample_physique(rng)
+    physique = replace(physique, density_z=1.5 * physique.density_z - 0.4)
+    centres = sample_shape(prior, physique, rng)
+    return build_body(
+        centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE, arch_spread=OTHER_SPREAD
+    )
+
+
+def project_front(body: Body, view: View) -> Float:
+    """Maps of bone, lean and fat [3, rows, cols] in g/cm², rays from back to front."""
+    return _project(body, view, lambda p: p)
+
+
+def project_side(body: Body, view: View) -> Float:
+    """The same, rays from the patient's right to the left; columns grow to posterior."""
+    return _project(body, view, lambda p: p[:, [1, 0, 2]] * np.array([1.0, -1.0, 1.0]))
+
+
+def _project(body: Body, view: View, turn: Callable[[Float], Float]) -> Float:
+    maps = np.zeros((len(MATERIALS), view.rows, view.cols))
+    for solid in body.solids:
+        mass = solid.mass(body.composition)
+        add_mesh(maps, turn(solid.points), solid.faces, mass, view, samples=1 if solid.name in COARSE else 2)
+    return np.maximum(maps, 0.0)

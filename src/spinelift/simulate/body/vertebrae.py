@@ -1,0 +1,282 @@
+"""Vertebrae of one person: the template morphed to size, varied in shape, put in place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.simulate.body import morphometry
+from spinelift.simulate.body.bones import Template, make_mesh
+from spinelift.simulate.body.physique import Physique
+from spinelift.simulate.body.prior import N_LEVELS
+from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, shell
+from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.body.warp import Warp, sample_warps
+
+Float = NDArray[np.float64]
+
+SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
+"""Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""
+
+ARCH_WARP_MM: Float = np.array([1.0, 1.2, 2.0])
+"""Standard deviation of the free-form differences between people's arches (left, posterior, down)."""
+SPREAD_LOG = 0.35
+"""Some people's arches differ more from the usual than others': standard deviation of the log of how much."""
+
+
+@dataclass(frozen=True)
+class VertebraStyle:
+    """How one vertebra differs in shape from the template; lengths in mm, angles as tangents."""
+
+    posterior_length: float
+    posterior_width: float
+    posterior_height: float
+    arch_slope: float
+    spinous_length: float
+    spinous_lean: float
+    spinous_droop: float
+    transverse_length: float
+    transverse_slope: float
+    transverse_thickness: float
+    wedge: float
+    concavity: float
+    lipping: float
+    waves: Float
+    cortex_body_mm: float
+    endplate: float
+    cortex_arch_mm: float
+    pillar: float
+    facets: float
+    spinous: float
+    arch_shift: float
+    shifts: Float
+    density: float
+    warp: Warp
+
+
+def sample_styles(
+    physique: Physique, rng: np.random.Generator, *, spread: float = 1.0
+) -> list[VertebraStyle]:
+    """Shapes of the 17 vertebrae of a person: a common part, and a part for each level.
+
+    ``spread`` multiplies the standard deviations of what arches look like.
+    """
+    age = (physique.age - 60) / 10
+    spread = spread * float(np.exp(rng.normal(0, SPREAD_LOG)))
+
+    def both(person: float, level: float) -> Float:
+        return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
+
+    def along(common: float, slow: float, level: float) -> Float:
+        """The same, and a part that changes slowly from level to level."""
+        return spread * (both(common, level) + rng.normal(0, slow, 3) @ waves)
+
+    waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
+    length, width, height = 1 + along(0.12, 0.06, 0.03), 1 + along(0.05, 0.03, 0.03), 1 + both(0.05, 0.04)
+    slope, spinous = along(0.14, 0.14, 0.035), 1 + along(0.08, 0.05, 0.08)
+    droop = along(0.12, 0.08, 0.06)
+    lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
+    chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the chest, 0 in the loin
+    facets = (0.5 - 0.22 * chest) * np.exp(along(0.4, 0.15, 0.1))
+    spinous_mass = 0.22 * np.exp(along(0.6, 0.3, 0.15))
+    arch_shift = along(2.2, 2.5, 0.5)
+    shifts = rng.normal(0, [1.0, 2.0, 2.5], (3, 3))
+    pillar = np.clip((0.75 - 0.45 * chest) * np.exp(along(0.35, 0.15, 0.1)), 0.05, 1.6)
+    slim = 0.55 + both(0.12, 0.05)
+    wedge = morphometry.WEDGE + along(0.015, 0.02, 0.015)
+    concavity = np.abs(0.08 + both(0.03, 0.02))
+    lipping = np.clip(0.02 * (age + 1) + both(0.03, 0.02), 0, 0.15)
+    fractured = rng.random(N_LEVELS) < np.exp(-4.6 + 0.4 * age)
+    wedge += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
+    concavity += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
+    body, arch = np.exp(both(0.3, 0.06)), np.exp(along(0.28, 0.12, 0.08))
+    endplate = 1.5 * np.exp(both(0.3, 0.1))
+    density = np.exp(0.15 * chest + along(0.0, 0.12, 0.05))
+    warps = sample_warps(N_LEVELS, spread * ARCH_WARP_MM, rng)
+    return [
+        VertebraStyle(
+            float(np.clip(length[i], 0.65, 1.4)),
+            float(np.clip(width[i], 0.7, 1.3)),
+            float(height[i]),
+            float(slope[i]),
+            float(np.clip(spinous[i], 0.6, 1.4)),
+            float(lean[i]),
+            float(droop[i]),
+            float(reach[i]),
+            float(rise[i]),
+            float(np.clip(slim[i], 0.3, 1.0)),
+            float(wedge[i]),
+            float(concavity[i]),
+            float(lipping[i]),
+            rng.normal(0, 0.35, (3, 3, 3)),
+            float(0.28 * body[i]),
+            float(endplate[i]),
+            float((1.1 - 0.5 * chest[i]) * arch[i]),
+            float(pillar[i]),
+            float(facets[i]),
+            float(spinous_mass[i]),
+            float(arch_shift[i]),
+            shifts + rng.normal(0, 0.4, shifts.shape),
+            float(density[i]),
+            warps[i],
+        )
+        for i in range(N_LEVELS)
+    ]
+
+
+def morph(
+    local: Float,
+    template_size: Float,
+    level: int,
+    size: Float,
+    scale: float,
+    pitch: float,
+    style: VertebraStyle,
+) -> Float:
+    """Template points [n, 3] (left, posterior, down) → points of a body of ``size`` [3] mm, own frame.
+
+    ``scale`` is the person's size over the reference adult's, ``pitch`` the spacing of the person's
+    vertebrae over the template's: it scales the arch's height, so that facets still meet.
+    """
+    w0, d0, h0 = template_size
+    w, d, h = size
+    u, v, z = local.T
+    back = _step(v - d0 / 2 - 1.5, 1.5)
+    behind = np.maximum(v - d0 / 2, 0.0)
+    # The body: box to box, then waist, hollow endplates, wedge and lips.
+    bu, bv, bz = u * w / w0, v * d / d0, z * h / h0
+    height = np.clip(2 * np.abs(bz) / h, 0, 1)
+    radius = np.clip((2 * bu / w) ** 2 + (2 * bv / d) ** 2, 0, 1)
+    ring = 1 - morphometry.WAIST * (1 - height**2) + style.lipping * height**6
+    bu, bv = bu * ring, bv * ring
+    bz = bz * (1 - style.concavity * (1 - radius)) * (1 + style.wedge * (2 * bv / d))
+    # The arch: pedicles to their width, transverse and spinous processes to their length.
+    inner0, outer0 = 0.42 * w0, float(np.abs(u[back > 0.5]).max())
+    inner = 0.95 * morphometry.PEDICLE_REACH[level] * scale * style.posterior_width
+    outer = morphometry.TRANSVERSE_SPAN[level] / 2 * scale * style.transverse_length
+    beyond = np.maximum(np.abs(u) - inner0, 0.0)
+    au = np.sign(u) * (
+        np.minimum(np.abs(u), inner0) * inner / inner0 + beyond * (outer - inner) / (outer0 - inner0)
+    )
+    spinous = np.exp(-((u / 6.0) ** 2)) * _step(behind - 16, 3.0)
+    tip = int(np.argmax(behind - 20 * np.abs(u)))
+    length0 = float(np.hypot(behind[tip], z[tip] + h0 / 2))
+    longer = morphometry.SPINOUS_LENGTH[level] * scale * style.spinous_length / length0
+    reach = behind * (pitch * style.posterior_length * (1 - spinous) + longer * spinous)
+    arm = _step(beyond - 2.0, 2.0)
+    if (flat := back * arm).sum() > 1:  # the template's transverse processes are too stout
+        middle = float((flat * reach).sum() / flat.sum())
+        reach = reach + arm * (style.transverse_thickness - 1) * (reach - middle)
+    au = au + spinous * style.spinous_lean * behind
+    az = z * pitch * style.posterior_height + style.arch_slope * reach + style.arch_shift
+    az = az + style.transverse_slope * beyond + style.spinous_droop * spinous * np.maximum(behind - 16, 0.0)
+    arch = np.stack([au, d / 2 + reach, az], 1)
+    arch = arch + style.warp.at(arch)
+    out = np.stack([bu, bv, bz], 1) * (1 - back[:, None]) + arch * back[:, None]
+    # Slow, small waves over the whole bone.
+    phase = np.stack([np.sin(out[:, [k]] * np.array([0.12, 0.2, 0.3]) + k) for k in range(3)], 2)
+    return np.asarray(out + np.einsum("nfk,fkc->nc", phase, style.waves) * 0.8)
+
+
+def _step(x: Float, width: float) -> Float:
+    """Smooth step from 0 to 1 around x = 0."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(x / width, -30, 30))))
+
+
+def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
+    """Thickness of the cortex at points [n, 3] of a vertebra in its own frame, mm [n].
+
+    Thin around the body and on the transverse processes, thicker at the endplates, thick where the joints
+    bear: pedicles, articular processes and the pillars between them.
+    """
+    across = np.abs(local[:, 0])
+    behind = np.clip((local[:, 1] - size[1] / 2) / 5 + 0.5, 0, 1)
+    pillar = np.exp(-(((across - 0.33 * size[0]) / 6.5) ** 2))
+    arm = _step(across - 0.52 * size[0], 2.0)
+    arch = style.cortex_arch_mm * (0.45 + style.pillar * pillar) * (1 - 0.7 * arm)
+    end = _step(np.abs(local[:, 2]) - 0.4 * size[2], 0.6)
+    body = style.cortex_body_mm * (1 + (style.endplate - 1) * end)
+    return np.asarray(body * (1 - behind) + arch * behind)
+
+
+def place_vertebrae(
+    template: Template,
+    spine: PosedSpine,
+    physique: Physique,
+    rng: np.random.Generator,
+    *,
+    spread: float = 1.0,
+) -> list[Solid]:
+    """All 17 vertebrae as shells of cortex around trabecular bone, in place."""
+    steps = np.linalg.norm(np.gradient(spine.centres, axis=0), axis=1)
+    usual = np.linalg.norm(np.gradient(template.centres, axis=0), axis=1)
+    solids: list[Solid] = []
+    for i, style in enumerate(sample_styles(physique, rng, spread=spread)):
+        bone = template.vertebrae[i]
+        local = morph(
+            bone.mesh.vertices, bone.size, i, spine.size[i], physique.scale, steps[i] / usual[i], style
+        )
+        mesh = make_mesh(spine.centres[i] + local @ spine.frames[i].T, bone.mesh.faces)
+        cortex = cortex_mm(local, spine.size[i], style)
+        solids += shell(
+            f"vertebra_{i}",
+            mesh,
+            cortex,
+            cortex=Tissue.SPINE_CORTEX,
+            core=Tissue.SPINE_TRABECULAR,
+            displaces=Tissue.MUSCLE,
+            density=style.density,
+        )
+        pitch = float(steps[i])
+        solids += _arch_masses(
+            f"arch_{i}", i, spine.centres[i], spine.frames[i], spine.size[i], pitch, style, rng
+        )
+    return solids
+
+
+def _arch_masses(
+    name: str,
+    level: int,
+    centre: Float,
+    frame: Float,
+    size: Float,
+    pitch: float,
+    style: VertebraStyle,
+    rng: np.random.Generator,
+) -> list[Solid]:
+    """What makes real arches a chain from level to level and the template lacks: articular processes that
+    reach past the discs above and below, laminae that overlap like shingles, and the dense spinous process,
+    which from the front is seen along its whole length.
+
+    Ellipsoids in the vertebra's own frame; ``pitch`` is the distance to the next vertebra, mm.
+    """
+    u = 0.33 * size[0] * style.posterior_width
+    v = size[1] / 2 + 0.42 * size[1] * style.posterior_length
+    slope = style.arch_slope
+    bumps = []
+    for side in (-1, 1):
+        bumps.append(((side * u * 0.92, v + 4, 0.52 * pitch), (5.0, 5.5, 0.33 * pitch)))
+        bumps.append(((side * (u + 2.5), v - 3, -0.42 * pitch), (4.8, 5.0, 0.24 * pitch)))
+        bumps.append(((side * u * 0.5, v + 6, 0.18 * pitch), (0.42 * u, 3.2, 0.36 * pitch)))
+    out = []
+    droop = SPINOUS_DROOP[level] + style.spinous_droop
+    long = 0.36 * morphometry.SPINOUS_LENGTH[level] * style.spinous_length / np.hypot(1, droop)
+    bumps.append(((0.0, v + 4 + long, 0.2 * pitch + long * droop), (2.7, long, 0.2 * pitch)))
+    for kind, (place, radii) in enumerate(bumps):
+        joint = kind < 6
+        move = style.shifts[kind % 3 if joint else 2] * np.array([np.sign(place[0]), 1.0, 1.0])
+        at = (
+            move
+            + np.array(place) * np.exp(rng.normal(0, 0.05, 3))
+            + np.array([rng.normal(0, 0.7), 0, rng.normal(0, 0.8)])
+        )
+        at[2] += slope * (at[1] - size[1] / 2) + style.arch_shift
+        at += style.warp.at(at[None])[0]
+        points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
+        if not joint:
+            points[:, 2] += droop * (points[:, 1] - at[1])
+        strength = (style.facets if joint else style.spinous) * float(np.exp(rng.normal(0, 0.15)))
+        out.append(
+            Solid(name, centre + points @ frame.T, faces, Tissue.SPINE_CORTEX, Tissue.MUSCLE, strength)
+        )
+    return out

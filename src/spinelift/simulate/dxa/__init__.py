@@ -1,0 +1,1 @@
+"""What a DXA scanner makes of a simulated person."""

@@ -1,0 +1,133 @@
+"""A simulated person on the scanner's table: the pictures, their pixel size, and the truth."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.curves import Curve, SpineCurves
+from spinelift.geometry import Spacing, SpineFrame
+from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.simulate.body.body import ARMS, Body, project_front, project_side
+from spinelift.simulate.body.solids import Solid
+from spinelift.simulate.dxa.project import View
+from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
+
+Float = NDArray[np.float64]
+LVA_MM = 0.2476
+"""Pixel size of the lateral vertebral view, mm (formats.md)."""
+LVA_SHAPE = (1768, 808)
+"""Rows and columns of the lateral vertebral view."""
+LVA_COARSE = 4
+"""The lateral view is computed on pixels of so many times its own size."""
+
+
+@dataclass(frozen=True)
+class SimulatedScan:
+    """Pictures of one person with exact truth.
+
+    Parameters
+    ----------
+    bone, tissue
+        Total-body pictures, uint8 [H, W], columns to the patient's left.
+    spacing
+        Pixel size, mm.
+    z_mm, mm
+        True heights [209] and curves [6, 209] in mm, from the centre of the scan's first pixel.
+    centres_mm
+        Centres of the bodies T1 to L5 [17, 3], x and z from the scan's first pixel, y as in ``mm``.
+    """
+
+    bone: NDArray[np.uint8]
+    tissue: NDArray[np.uint8]
+    spacing: Spacing
+    z_mm: Float
+    mm: Float
+    centres_mm: Float
+
+    @property
+    def ends(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Top and bottom of the spine, (x, z) in mm."""
+        x = self.mm[Curve.CENTRE]
+        return (float(x[0]), float(self.z_mm[0])), (float(x[-1]), float(self.z_mm[-1]))
+
+    @property
+    def curves(self) -> SpineCurves:
+        """The truth in the crop that exact ends would give."""
+        top, bottom = self.ends
+        return SpineCurves.from_mm(
+            self.mm, SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom)
+        )
+
+
+def take_scan(
+    body: Body, rng: np.random.Generator, *, whole: bool = True, scanner: Scanner | None = None
+) -> SimulatedScan:
+    """Put a person on the table and scan the whole body, or with ``whole=False`` the trunk alone.
+
+    The field is 660 mm wide, its height follows the person's; ExposedArea is in whole millimetres.
+    """
+    scanner = scanner or sample_scanner(rng)
+    top, bottom = body.spine.ends
+    cols, width = 272, 658
+    if whole:
+        z0 = body.joints.vertex[2] - rng.uniform(25, 70)
+        height = round(body.joints.ankle[:, 2].max() + rng.uniform(90, 130) - z0)
+        rows = round(height / rng.uniform(2.41, 2.44))
+    else:
+        z0, height = top[2] - 40.0, round(bottom[2] - top[2] + 80.0)
+        rows = round(height / 2.427)
+    spacing = Spacing(height / rows, width / cols)
+    x0 = body.spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * spacing.col_mm
+    view = View(rows, cols, float(x0), float(z0), spacing.col_mm, spacing.row_mm)
+    trunk = slice(*(int((end[2] - view.z0) / view.dz) for end in (top, bottom)))
+    bone, tissue = acquire(project_front(body, view), scanner, rng, trunk=trunk)
+    z, mm = body.spine.curves_mm()
+    centres = body.spine.centres - np.array([view.u0, 0.0, view.z0])
+    centres[:, 1] += np.interp(body.spine.centres[8, 2], z, mm[Curve.SAGITTAL]) - centres[8, 1]
+    mm[: Curve.ANTERIOR] -= view.u0
+    return SimulatedScan(bone, tissue, spacing, z - view.z0, mm, centres)
+
+
+def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
+
+    Seen at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
+    """
+    rows, cols = LVA_SHAPE
+    centre = body.spine.centres[4:].mean(0)
+    half = np.array([(cols - 1) / 2, (rows - 1) / 2]) * LVA_MM
+    edge = (LVA_COARSE - 1) / 2 * LVA_MM  # from the first fine pixel's centre to the first coarse one's
+    view = View(
+        rows // LVA_COARSE,
+        cols // LVA_COARSE,
+        float(centre[1] - half[0] + edge),
+        float(centre[2] - half[1] + edge),
+        LVA_MM * LVA_COARSE,
+        LVA_MM * LVA_COARSE,
+    )
+    solids = tuple(s for s in body.solids if s.name not in ARMS and _in_view(s, view))
+    usual = sample_scanner(rng)  # its own mode: motion and gas disturb a single breath-hold less
+    scanner = replace(usual, texture=0.4 * usual.texture, mottle=0.3 * usual.mottle, pits=0.3 * usual.pits)
+    picture, _ = acquire(project_side(replace(body, solids=solids), view), scanner, rng)
+    return enlarge(picture, LVA_COARSE)
+
+
+def _in_view(solid: Solid, view: View) -> bool:
+    """Whether any of a solid may lie in a lateral view."""
+    y, z = solid.points[:, 1], solid.points[:, 2]
+    u1, z1 = view.u0 + view.cols * view.du, view.z0 + view.rows * view.dz
+    return bool(y.max() > view.u0 - view.du and y.min() < u1 and z.max() > view.z0 - view.dz and z.min() < z1)
+
+
+def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+    """Image and spine mask, uint8 [832, 320], and ends [2, 2] (row, col), on the canonical grid."""
+    grid = CanonicalGrid(scan.spacing, (scan.bone.shape[0], scan.bone.shape[1]))
+    image = np.clip(np.round(grid.resample(scan.bone)), 0, 255).astype(np.uint8)
+    z = grid.canonical_to_mm(np.stack([np.arange(GRID_SHAPE[0]), np.zeros(GRID_SHAPE[0])], 1))[:, 1]
+    x = grid.canonical_to_mm(np.stack([np.zeros(GRID_SHAPE[1]), np.arange(GRID_SHAPE[1])], 1))[:, 0]
+    left, right = (np.interp(z, scan.z_mm, scan.mm[c]) for c in (Curve.LEFT, Curve.RIGHT))
+    inside = (z >= scan.z_mm[0]) & (z <= scan.z_mm[-1])
+    mask = (x[None] <= left[:, None]) & (x[None] >= right[:, None]) & inside[:, None]
+    ends = grid.mm_to_canonical(np.array(scan.ends))
+    return image, mask.astype(np.uint8), ends.astype(np.float32)

@@ -1,0 +1,1 @@
+"""What a Dixon MRI makes of a simulated person."""

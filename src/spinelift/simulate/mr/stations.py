@@ -1,0 +1,243 @@
+"""A body in the scanner: six stations of two-point Dixon, as the scanner measures and names them.
+
+Coil sensitivity, breathing, the patient's small movements between stations, noise of both echoes, and the
+scanner's own water and fat: W = |I + O| / 2, F = |I − O| / 2 of in-phase and opposed echo (Dixon,
+Radiology 153 (1984), 189-194). Magnitudes of noisy complex signals are Rician.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spinelift.simulate.archive.dixon import (
+    CONTRASTS,
+    PIXEL_MM,
+    STATION_PLANS,
+    Contrast,
+    DixonStation,
+    StationPlan,
+)
+from spinelift.simulate.dxa.project import numba
+from spinelift.simulate.mr.echoes import EchoVolume
+
+Float = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+OVERLAP_MM = 38.8
+"""Mean overlap of neighbouring stations: six of 1,294 mm in all make a body of 1.1 m."""
+LENGTH_MM = sum(p.slices * p.dz_mm for p in STATION_PLANS) - 5 * OVERLAP_MM
+FAT_LEVEL = 420.0
+"""Grey value of fat in phase at mean gain."""
+FAT_SIGNAL = 0.085
+BREATH_FADES_MM = 80.0
+"""Height over which breathing fades away at both ends of the trunk."""
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where a station is measured, and how the person lies in it.
+
+    Parameters
+    ----------
+    plan, number
+        Its grid, and its number from the head, 1-based.
+    origin_mm
+        (x, y, z) of voxel (0, 0, 0), project axes (z to the feet).
+    moved_mm
+        By how much the person moved since the first station (x, y, z).
+    breath_mm
+        By how much the front of chest and belly moved to the feet (z) and forward (y): (y, z).
+    gain
+        Factor of all grey values.
+    dark_ends
+        Slices of the upper and lower end that are dark and folded.
+    """
+
+    plan: StationPlan
+    number: int
+    origin_mm: tuple[float, float, float]
+    moved_mm: tuple[float, float, float]
+    breath_mm: tuple[float, float]
+    gain: float
+    dark_ends: tuple[int, int] = (0, 0)
+
+    @property
+    def span_mm(self) -> tuple[float, float]:
+        """Upper and lower face of the station."""
+        z, dz = self.origin_mm[2], self.plan.dz_mm
+        return z - dz / 2, z + (self.plan.slices - 0.5) * dz
+
+
+def place_stations(
+    top_mm: float, y_mm: float, rng: np.random.Generator, *, plans: tuple[StationPlan, ...] = STATION_PLANS
+) -> list[Placing]:
+    """Stations from a top face downwards, centred left to right on x = 0 and front to back on ``y_mm``."""
+    out = []
+    upper = top_mm
+    moved = np.zeros(3)
+    for n, plan in enumerate(plans):
+        row = np.round(rng.normal(0, 3.0)) * PIXEL_MM
+        x = -(plan.columns - 1) / 2 * PIXEL_MM
+        y = y_mm - (plan.rows - 1) / 2 * PIXEL_MM + row
+        breath = rng.normal(0, 1.0, 2) * ([3.5, 7.0] if plan.breath_hold else [1.5, 2.5])
+        out.append(
+            Placing(
+                plan,
+                n + 1,
+                (x, y, upper + plan.dz_mm / 2),
+                (float(moved[0]), float(moved[1]), float(moved[2])),
+                (float(breath[0]), float(breath[1])),
+                float(np.exp(rng.normal(0, 0.13))),
+            )
+        )
+        moved = moved + rng.normal(0, 0.35, 3)
+        upper += plan.slices * plan.dz_mm - OVERLAP_MM + float(rng.normal(0, 1.5))
+    return out
+
+
+@dataclass(frozen=True)
+class Breathing:
+    """Where breathing moves the body: in front of ``y_mm``, between two heights."""
+
+    y_mm: float
+    top_mm: float
+    bottom_mm: float
+
+    def share(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How much of a breath the front moves at heights ``z``, 0 to 1."""
+        down, up = (z - self.top_mm) / BREATH_FADES_MM, (self.bottom_mm - z) / BREATH_FADES_MM
+        return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1), np.float64)
+
+
+def measure(
+    volume: EchoVolume, placing: Placing, breathing: Breathing, noise: float, rng: np.random.Generator
+) -> dict[Contrast, Float32]:
+    """The four pictures of a station, float32 [slices, rows, columns]: what ``CONTRASTS`` names."""
+    plan = placing.plan
+    z = placing.origin_mm[2] + np.arange(plan.slices) * plan.dz_mm
+    y = placing.origin_mm[1] + np.arange(plan.rows) * PIXEL_MM
+    front = np.clip((breathing.y_mm - y) / 90.0, 0, 1) ** 1.5
+    near = breathing.share(z)
+    start = np.array(placing.origin_mm) - placing.moved_mm - np.array(volume.origin_mm)
+    step_x, step_y, step_z = volume.step_mm
+    echoes = np.empty((2, plan.slices, plan.rows, plan.columns), np.float32)
+    _sample(
+        echoes,
+        volume.echoes,
+        (start[2] + np.arange(plan.slices) * plan.dz_mm) / step_z,
+        (start[1] + np.arange(plan.rows) * PIXEL_MM) / step_y,
+        start[0] / step_x,
+        front * placing.breath_mm[0] / step_y,
+        front * placing.breath_mm[1] / step_z,
+        near,
+        plan.dz_mm / step_z,
+    )
+    echoes *= FAT_LEVEL / FAT_SIGNAL * placing.gain * _coil(placing, rng)
+    _end_slices(echoes, placing, rng)
+    sigma = np.float32(noise * placing.gain)
+    dust = rng.standard_normal((4, *echoes.shape[1:]), np.float32)
+    dust *= sigma
+    return _combine(echoes, dust)
+
+
+def _combine(echoes: Float32, dust: Float32) -> dict[Contrast, Float32]:
+    """Magnitudes of in phase, opposed, fat and water; ``dust`` [4, …] is the noise of both channels."""
+    first, second = echoes[0] + dust[0], echoes[1] + dust[1]
+    return {
+        "in": np.hypot(first, dust[2]),
+        "opp": np.hypot(second, dust[3]),
+        "F": 0.5 * np.hypot(first - second, dust[2] - dust[3]),
+        "W": 0.5 * np.hypot(first + second, dust[2] + dust[3]),
+    }
+
+
+def _coil(placing: Placing, rng: np.random.Generator) -> Float32:
+    """Sensitivity [slices, rows, columns] with mean about 1: brighter near the coils, weaker at slab ends."""
+    plan = placing.plan
+    z = np.linspace(-1, 1, plan.slices)
+    y = np.linspace(-1, 1, plan.rows)
+    x = np.linspace(-1, 1, plan.columns)
+    along_z = rng.normal(0, 0.06) * z + rng.normal(0, 0.05) * z**2 - 0.35 * np.abs(z) ** 24
+    along_y = rng.normal(0, 0.08) * y + rng.uniform(0.1, 0.45) * y**2
+    along_x = rng.normal(0, 0.06) * x - rng.uniform(0.0, 0.35) * x**2
+    wave = (
+        rng.normal(0, 0.07)
+        * np.sin(np.pi * x + rng.uniform(0, 6))[None]
+        * np.cos(2 * y + rng.uniform(0, 6))[:, None]
+    )
+    plane = np.exp(along_y[:, None] + along_x[None] + wave)
+    return (np.exp(along_z)[:, None, None] * plane[None]).astype(np.float32)
+
+
+def _end_slices(echoes: Float32, placing: Placing, rng: np.random.Generator) -> None:
+    """Darken the chosen end slices and fold the slab's other end into them, in place."""
+    n = echoes.shape[1]
+    for end, count in enumerate(placing.dark_ends):
+        for k in range(count):
+            dark = np.float32(0.12 + 0.5 * (k / max(count, 1)) ** 2 + rng.uniform(-0.03, 0.03))
+            fold = np.float32(0.3 * (1 - k / max(count, 1)) * rng.uniform(0.6, 1.2))
+            here, there = (k, n - 1 - count + k) if end == 0 else (n - 1 - k, count - k)
+            echoes[:, here] = dark * echoes[:, here] + fold * echoes[:, there]
+
+
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
+def _sample(out, echoes, zs, ys, x0, push_y, push_z, near, thick):  # type: ignore[no-untyped-def]
+    """Trilinear samples, averaged over the thickness of a slice; 0 outside."""
+    _, slices, rows, cols = out.shape
+    nz, ny, nx = echoes.shape[1:]
+    jx = int(np.floor(x0))
+    wx = np.float32(x0 - jx)
+    for s in range(slices):
+        for r in range(rows):
+            y = ys[r] + push_y[r] * near[s]
+            j = int(np.floor(y))
+            wy = np.float32(y - j)
+            for c in range(cols):
+                out[0, s, r, c] = 0
+                out[1, s, r, c] = 0
+            if j < 0 or j + 1 >= ny:
+                continue
+            for tap in range(2):
+                z = zs[s] - push_z[r] * near[s] + (tap - 0.5) * 0.5 * thick
+                i = int(np.floor(z))
+                if i < 0 or i + 1 >= nz:
+                    continue
+                wz = np.float32(z - i)
+                a = np.float32(0.5) * (1 - wz) * (1 - wy)
+                b = np.float32(0.5) * (1 - wz) * wy
+                d = np.float32(0.5) * wz * (1 - wy)
+                e = np.float32(0.5) * wz * wy
+                for c in range(max(0, -jx), min(cols, nx - 1 - jx)):
+                    x = c + jx
+                    for k in range(2):
+                        left = a * echoes[k, i, j, x] + b * echoes[k, i, j + 1, x]
+                        left += d * echoes[k, i + 1, j, x] + e * echoes[k, i + 1, j + 1, x]
+                        right = a * echoes[k, i, j, x + 1] + b * echoes[k, i, j + 1, x + 1]
+                        right += d * echoes[k, i + 1, j, x + 1] + e * echoes[k, i + 1, j + 1, x + 1]
+                        out[k, s, r, c] += left + wx * (right - left)
+
+
+def as_series(
+    pictures: dict[Contrast, Float32], placing: Placing, *, first_number: int, time_s: float
+) -> list[DixonStation]:
+    """The four series of a station as files hold them: uint16, 12 bits used, origin with z to the head."""
+    x, y, z = placing.origin_mm
+    plan = placing.plan
+    return [
+        DixonStation(
+            series_number=first_number + k,
+            contrast=contrast,
+            breath_hold=plan.breath_hold,
+            volume=np.clip(np.rint(pictures[contrast]), 0, 4095).astype(np.uint16),
+            origin_mm=(x, y, -z),
+            spacing=(plan.dz_mm, PIXEL_MM, PIXEL_MM),
+            acquisition_time=time_s,
+        )
+        for k, contrast in enumerate(CONTRASTS)
+    ]
+
+
+def shifted(placing: Placing, dz_mm: float) -> Placing:
+    """A station that the table took further to the feet."""
+    x, y, z = placing.origin_mm
+    return replace(placing, origin_mm=(x, y, z + dz_mm))

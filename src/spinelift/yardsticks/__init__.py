@@ -1,5 +1,0 @@
-"""Yardsticks: people whose truth is known or measured and from whom nothing is ever trained or calibrated."""
-
-from spinelift.yardsticks.case import YardstickCase, load_cases, save_cases
-
-__all__ = ["YardstickCase", "load_cases", "save_cases"]

@@ -1,0 +1,146 @@
+"""A pair from files to numbers and picture; projections; masks from files."""
+
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from align_cases import body_pair, column_pair, truth_of
+from io_cases import visit_zip
+from PIL import Image
+from typer.testing import CliRunner
+
+from spinelift.align.masks import read_dxa_mask, read_mri_mask
+from spinelift.align.pipeline import PairMasks, align_pair
+from spinelift.align.preview import preview_png
+from spinelift.align.projection import project_mask, project_volume
+from spinelift.align.truth import column_mask, read_pair_truth
+from spinelift.cli.align import app
+from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
+from spinelift.geometry import Spacing
+from spinelift.io import read_dxa
+from spinelift.io.dixon.volume import GRID_SHAPE, DixonVolume
+
+
+def small_volume():
+    """A volume of 60 × 6 × 40 voxels, measured from row 5 on, with one bright spot."""
+    water = np.zeros((60, 6, 40), np.float32)
+    water[5:55] = 10.0
+    water[20, 2, 30] += 60.0
+    return DixonVolume("1234567_2", water, water / 2, (-39.0, -5.0, -500.0), (5, 55))
+
+
+def curves_of(x_mm, z_mm):
+    """A lop-sided column as the simulator writes it."""
+    t = np.linspace(0, 1, 209)
+    centre = x_mm + 9 * np.sin(6 * t)
+    return list(z_mm + 440 * t), {"left": list(centre + 14 + 8 * t), "right": list(centre - 13 - 4 * t)}
+
+
+def write_truth(path, *, x_mm=310.0):
+    z, coronal = curves_of(x_mm, 300.0)
+    mri_z, mri = curves_of(0.0, -520.0)
+    moved = {"rotation_deg": 0.0, "dx_mm": x_mm, "dz_mm": 820.0}
+    document = {"z_mm": z, "coronal_mm": coronal, "mri": {"z_mm": mri_z, "curves_mm": mri}}
+    path.write_text(json.dumps({**document, "mri_to_dxa": moved}))
+    return path
+
+
+def test_projections_lie_where_the_volume_does():
+    volume = small_volume()
+    image = project_volume(volume)
+    assert image.pixels.shape == (2, 50, 40)
+    assert image.grid.origin_mm == (-39.0, -490.0)
+    assert image.pixels[0, 15, 30] == pytest.approx(20.0)
+    assert image.pixels[1, 0, 0] == pytest.approx(5.0)
+    mask = np.zeros((60, 6, 40), bool)
+    mask[20, 1, 30] = mask[21, 5, 30] = True
+    flat = project_mask(mask, volume)
+    assert flat.values.sum() == 2
+    np.testing.assert_allclose(flat.grid.to_mm(np.array([20, 30])), [21.0, -460.0])
+    with pytest.raises(UnsupportedImageError):
+        project_mask(mask[1:], volume)
+
+
+def test_the_truth_of_a_pair_fits_itself(tmp_path):
+    truth = read_pair_truth(write_truth(tmp_path / "truth.json"))
+    assert truth.transform.shift_mm == (310.0, 820.0)
+    assert truth.dxa.values.max() == 1.0
+    area = truth.dxa.values.sum()
+    z, coronal = curves_of(310.0, 300.0)
+    width = np.mean(np.array(coronal["left"]) - coronal["right"])
+    assert area == pytest.approx(440 * width, rel=0.01)
+    np.testing.assert_allclose(column_mask(z, coronal["left"], coronal["right"]).values, truth.dxa.values)
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ConfigError):
+        read_pair_truth(tmp_path / "bad.json")
+
+
+def test_a_pair_through_both_stages_and_its_picture():
+    truth = truth_of(1.2, 215.0, 350.0, about=(8.0, 48.0))
+    images = body_pair(truth)
+    masks = PairMasks(*column_pair(truth))
+    alignment = align_pair(*images, masks)
+    assert alignment.accepted
+    before, first, second = alignment.iou
+    assert before < first < second
+    assert alignment.transform.rotation_deg == pytest.approx(1.2, abs=0.1)
+    wide = Image.open(BytesIO(preview_png(alignment, *images, masks, dpi=40))).size[0]
+    bare = align_pair(*images)
+    assert (bare.accepted, bare.iou, set(bare.to_json()) & {"stage2"}) == (None, (), set())
+    assert Image.open(BytesIO(preview_png(bare, *images, None, dpi=40))).size[0] < wide
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr("spinelift.io.dixon.read.read_dixon", lambda path: small_volume())
+    scan, picture = visit_zip(tmp_path), tmp_path / "pair.png"
+    truth = write_truth(tmp_path / "truth.json")
+    done = CliRunner().invoke(
+        app, [str(scan), "mri.zip", "--truth", str(truth), "--preview", str(picture)], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    result = json.loads(done.stdout)
+    assert result["accepted"]
+    assert result["stage2"]["rotation_deg"] == pytest.approx(0.0, abs=0.05)
+    assert result["stage2"]["dx_mm"] == pytest.approx(310.0, abs=0.3)
+    assert result["stage2"]["dz_mm"] == pytest.approx(820.0, abs=5)  # these images are not of one body
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    out = tmp_path / "pair.json"
+    CliRunner().invoke(app, [str(scan), "mri.zip", "-o", str(out)], catch_exceptions=False)
+    assert json.loads(out.read_text())["accepted"] is None
+    with pytest.raises(ConfigError):
+        CliRunner().invoke(app, [str(scan), "mri.zip", "--dxa-mask", "m.png"], catch_exceptions=False)
+
+
+def test_masks_from_files(tmp_path):
+    scan = read_dxa(visit_zip(tmp_path))
+    painted = np.zeros(scan.bone.shape, np.uint8)
+    painted[35:90, 42:48] = 255
+    Image.fromarray(painted).save(tmp_path / "mask.png")
+    mask = read_dxa_mask(tmp_path / "mask.png", scan)
+    assert mask.values.sum() == 55 * 6
+    assert mask.grid.spacing == scan.spacing
+    Image.fromarray(painted[1:]).save(tmp_path / "cut.png")
+    with pytest.raises(UnsupportedImageError):
+        read_dxa_mask(tmp_path / "cut.png", scan)
+    with pytest.raises(NoScansError):
+        read_dxa_mask(tmp_path / "none.png", scan)
+
+
+def test_a_label_map_is_projected_where_it_lies(tmp_path):
+    nifti = pytest.importorskip("spinelift.io.nifti.volume")
+    pytest.importorskip("nibabel")
+    empty = np.broadcast_to(np.float32(0), GRID_SHAPE)
+    volume = DixonVolume("1234567_2", empty, empty, (-223.0, -223.0, -600.0), (0, 700))
+    labels = np.zeros((100, 12, 20), np.uint8)
+    labels[10:90, 4:8, 6:14] = 1
+    part = DixonVolume("x", empty, empty, (-20.0, -10.0, -500.0), (0, 700))
+    path = nifti.write_nifti(tmp_path / "spine.nii.gz", labels, part.affine)
+    mask = read_mri_mask(path, volume, "spinelift")
+    rows, cols = np.nonzero(mask.values > 0.5)
+    places = mask.grid.to_mm(np.stack([rows, cols], -1))
+    np.testing.assert_allclose(places.mean(0), [-20 + 2 * 9.5, -500 + 2 * 49.5], atol=1.01)
+    with pytest.raises(ConfigError, match="vibesegmentator"):
+        read_mri_mask(path, volume, "someone's")
+    assert volume.water.shape == GRID_SHAPE
+    assert mask.grid.spacing == Spacing(2.0, 2.0)

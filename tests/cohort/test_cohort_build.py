@@ -1,0 +1,239 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from cohort_driver import make_folders, make_record
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spinelift.cohort import manifest as manifest_module
+from spinelift.cohort.aggregates import aggregates, suppress
+from spinelift.cohort.manifest import PAIRS, PARTS, compact, export_split, read_manifest, read_splits
+from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
+from spinelift.cohort.splits import FOLDS, SHARES, deal
+from spinelift.cohort.stages import Settings, process_visit
+from spinelift.cohort.visits import Visit, find_visits
+from spinelift.errors import NoScansError
+from spinelift.store.rows import PairStore
+
+DEMO = Path(__file__).parents[2] / "src" / "spinelift" / "demo" / "1900003_20158_2_0.zip"
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
+
+
+def test_visits_are_paired_by_person_and_visit(tmp_path):
+    for name in ("7_20158_2_0", "7_20158_3_0", "7_20158_2_1", "12_20158_2_0", "7_20158_2_0_copy", "notes"):
+        touch(tmp_path / "dxa" / "deep" / f"{name}.zip")
+    for name in ("7_20201_3_0", "12_20201_2_0", "99_20201_2_0", "7_20158_9_0"):
+        touch(tmp_path / "mri" / f"{name}.zip")
+    touch(tmp_path / "labels" / "12_2.nii.gz")
+    touch(tmp_path / "labels" / "7_20201_3_0_spine.nii.gz")
+    found = find_visits(tmp_path / "dxa", tmp_path / "mri", tmp_path / "labels")
+    pairs = {v.key: (v.dxa and v.dxa.name, v.mri and v.mri.name) for v in found.visits}
+    assert pairs == {
+        "7_2": ("7_20158_2_0.zip", None),
+        "7_3": ("7_20158_3_0.zip", "7_20201_3_0.zip"),
+        "12_2": ("12_20158_2_0.zip", "12_20201_2_0.zip"),
+        "99_2": (None, "99_20201_2_0.zip"),
+    }
+    assert [v.key for v in found.visits] == ["7_2", "7_3", "12_2", "99_2"]
+    assert sorted(found.unknown) == ["7_20158_2_0_copy.zip", "7_20158_9_0.zip", "notes.zip"]
+    labels = {v.key: v.labels and v.labels.name for v in found.visits}
+    assert labels == {"7_2": None, "7_3": "7_20201_3_0_spine.nii.gz", "12_2": "12_2.nii.gz", "99_2": None}
+
+
+def test_folders_without_archives_are_refused(tmp_path):
+    (tmp_path / "mri").mkdir()
+    with pytest.raises(NoScansError, match="no folder"):
+        find_visits(tmp_path / "dxa", tmp_path / "mri")
+    (tmp_path / "dxa").mkdir()
+    with pytest.raises(NoScansError, match="no archive"):
+        find_visits(tmp_path / "dxa", tmp_path / "mri")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.integers(1, 10**7), st.booleans(), min_size=1, max_size=300), st.data())
+def test_splits_are_balanced_and_never_change(people, data):
+    eids = sorted(people)
+    early = data.draw(st.sets(st.sampled_from(eids)))
+    first = deal({e: people[e] for e in early})
+    both = deal(people, first)
+    assert {e: both[e] for e in first} == first
+    assert set(both) == set(people)
+    for stratum in (True, False):
+        places = [p for p in both.values() if p.scoliosis == stratum]
+        for split, share in SHARES.items():
+            assert abs(sum(p.split == split for p in places) - share * len(places)) <= 1.0
+        folds = [sum(p.fold == f for p in places) for f in range(FOLDS)]
+        assert max(folds) - min(folds) <= 1
+
+
+def test_splits_do_not_depend_on_the_order_of_people():
+    people = {e: e % 4 == 0 for e in range(200)}
+    backwards = dict(reversed(people.items()))
+    assert deal(people) == deal(backwards)
+
+
+def visits(folder):
+    return find_visits(folder / "dxa", folder / "mri").visits
+
+
+@pytest.fixture
+def store(tmp_path):
+    make_folders(tmp_path / "in", 40)
+    for visit in visits(tmp_path / "in"):
+        write_part(tmp_path / "store" / PARTS, make_record(visit))
+    compact(tmp_path / "store")
+    return tmp_path / "store"
+
+
+def test_a_part_comes_back_as_it_was(tmp_path):
+    make_folders(tmp_path, 1)
+    record = make_record(visits(tmp_path)[0])
+    write_part(tmp_path / "parts", record)
+    back = read_part(part_path(tmp_path / "parts", record.key))
+    assert back.values == record.values
+    assert back.seconds == record.seconds
+    for name in ("image", "curves", "outlines"):
+        a, b = getattr(back, name), getattr(record, name)
+        assert (a is None) == (b is None)
+        assert a is None or np.array_equal(a, b)
+    assert not list((tmp_path / "parts").rglob(".*"))
+
+
+def test_the_manifest_and_the_store_agree(store):
+    manifest = read_manifest(store)
+    assert len(manifest) == 48
+    pairs = PairStore.open(store / PAIRS).load()
+    kept = manifest.filter(pl.col("kept"))
+    assert len(pairs) == len(kept) > 20
+    assert kept["row"].to_list() == list(range(len(kept)))
+    assert pairs.eid.tolist() == kept["eid"].to_list()
+    for row in kept.iter_rows(named=True):
+        record = read_part(part_path(store / PARTS, f"{row['eid']}_{row['instance']}"))
+        assert np.array_equal(pairs.image[row["row"]], record.image)
+        assert row["scoliosis"] == (record.values["ferguson_deg"] >= 10)
+    assert manifest.filter(~pl.col("kept"))["split"].is_null().all()
+    twice = kept.group_by("eid").agg(pl.col("split").n_unique(), pl.col("fold").n_unique(), pl.len())
+    assert (twice["len"] == 2).any()
+    assert (twice["split"] == 1).all()
+    assert (twice["fold"] == 1).all()
+
+
+def test_each_stage_says_how_far_a_visit_came(store):
+    failed = read_manifest(store).filter(pl.col("status") == FAILED).row(0, named=True)
+    assert [failed[f"stage_{s}"] for s in STAGES[:4]] == ["done", "done", "failed", ""]
+    assert failed["error"] == "TruncatedZipError"
+
+
+def test_more_people_keep_the_places_of_the_first(store, tmp_path):
+    before = read_splits(store)
+    make_folders(tmp_path / "in", 80)
+    for visit in visits(tmp_path / "in"):
+        write_part(store / PARTS, make_record(visit))
+    compact(store)
+    after = read_splits(store)
+    assert {e: after[e] for e in before} == before
+    assert len(after) > len(before)
+
+
+def test_compaction_that_was_cut_short_is_made_again(store, monkeypatch):
+    whole = read_manifest(store)
+
+    def dies(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest_module, "write_atomically", dies)
+        with pytest.raises(KeyboardInterrupt):
+            compact(store)
+    assert compact(store).equals(whole)
+    assert len(PairStore.open(store / PAIRS)) == whole["kept"].sum()
+
+
+def test_a_split_can_be_exported_as_a_store(store, tmp_path):
+    count = export_split(store, "val", tmp_path / "val.zarr")
+    manifest = read_manifest(store)
+    wanted = manifest.filter(pl.col("split") == "val")["eid"].to_list()
+    assert PairStore.open(tmp_path / "val.zarr").load().eid.tolist() == wanted
+    assert count == len(wanted)
+
+
+def test_aggregates_hold_no_small_count_and_no_person(store):
+    manifest = read_manifest(store)
+    document = aggregates(manifest, store)
+    text = json.dumps(document)
+    assert not any(str(e) in text for e in manifest["eid"])
+
+    def numbers(value, key=""):
+        if isinstance(value, dict):
+            for k, v in value.items():
+                yield from numbers(v, k)
+        elif isinstance(value, list):
+            for v in value:
+                yield from numbers(v, key)
+        elif isinstance(value, int) and key not in ("edges", "seconds"):
+            yield value
+
+    assert all(v == 0 or v >= 5 for v in numbers(document))
+
+
+def test_a_lone_small_count_is_not_given_away_by_subtraction():
+    assert suppress([100, 3, 0, 40]) == [100, "<5", 0, "<41"]
+    assert suppress([3, 2, 50]) == ["<5", "<5", 50]
+    assert suppress([9, 8]) == [9, 8]
+
+
+def broken(tmp_path, name, data):
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+BROKEN = {
+    "empty": b"",
+    "no zip": b"hello",
+    "truncated": b"PK\x03\x04" + bytes(60),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("which", ["dxa", "mri"])
+def test_broken_archives_become_rows(tmp_path, monkeypatch, kind, which):
+    monkeypatch.setattr("spinelift.cohort.stages._networks", lambda *_: (None, None, None))
+    dxa = broken(tmp_path, "1_20158_2_0.zip", BROKEN[kind]) if which == "dxa" else DEMO
+    mri = broken(tmp_path, "1_20201_2_0.zip", BROKEN[kind])
+    record = process_visit(Visit(1, 2, dxa, mri), Settings(), "test")
+    assert record.status == FAILED
+    assert record.stage == which
+    assert record.error.endswith("Error")
+    assert "Expected" in record.message
+
+
+def test_a_visit_without_its_mri_and_an_error_nobody_thought_of_become_rows(tmp_path, monkeypatch):
+    alone = process_visit(Visit(1, 2, touch(tmp_path / "1_20158_2_0.zip"), None), Settings(), "test")
+    assert (alone.status, alone.stage, alone.error) == (FAILED, "pair", "NoScansError")
+    assert "no MRI" in alone.message
+
+    def explodes(*_):
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("spinelift.cohort.stages._networks", explodes)
+    both = Visit(1, 2, tmp_path / "1_20158_2_0.zip", touch(tmp_path / "1_20201_2_0.zip"))
+    record = process_visit(both, Settings(), "test")
+    assert (record.status, record.error, record.message) == (FAILED, "ZeroDivisionError", "surprise")
+    assert record.status != DONE
+
+
+def test_parts_come_in_numerical_order(tmp_path):
+    make_folders(tmp_path, 3)
+    for visit in reversed(visits(tmp_path)):
+        write_part(tmp_path / "parts", make_record(visit))
+    names = [p.stem for p in all_parts(tmp_path / "parts")]
+    assert names == ["1000_2", "1000_3", "1001_2", "1002_2"]

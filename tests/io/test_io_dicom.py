@@ -1,0 +1,327 @@
+import io
+
+import numpy as np
+import pytest
+from io_cases import HEIGHT_MM, WIDTH_MM, dataset, encoded, phantom, saved
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from spinelift.errors import (
+    BlankImageError,
+    ImageTooSmallError,
+    MissingExtraError,
+    NoSpacingError,
+    TruncatedDicomError,
+    UnsupportedImageError,
+    WrongBodyPartError,
+    WrongModalityError,
+)
+from spinelift.geometry import Spacing
+from spinelift.io import read_dxa
+from spinelift.simulate.archive.dxa import DxaImage
+
+STANDARD = Spacing(HEIGHT_MM / 200, WIDTH_MM / 80)
+
+
+def test_single_file_is_taken_as_bone_image_with_a_warning(tmp_path):
+    for name in ("a.dcm", "b.ima", "c"):
+        scan = read_dxa(saved(dataset(tmp_path), tmp_path / name))
+        np.testing.assert_array_equal(scan.bone, phantom())
+        assert scan.bone.dtype == np.float32
+        assert scan.spacing == STANDARD
+        assert scan.tissue is None
+        assert scan.scan_id == f"dxa-{scan.sha256[:12]}"
+        assert len(scan.warnings) == 1
+        assert "tissue" in scan.warnings[0]
+
+
+def test_file_without_preamble_is_read(tmp_path):
+    data = encoded(dataset(tmp_path))
+    start = data.index(b"\x08\x00\x16\x00")  # SOPClassUID, after the file meta group
+    for name in ("a.dcm", "noname"):
+        (tmp_path / name).write_bytes(data[start:])
+        np.testing.assert_array_equal(read_dxa(tmp_path / name).bone, phantom())
+
+
+# (along the row, along the column) and the array that shows the phantom in that orientation
+ORIENTED = {
+    ("L", "F"): phantom(),
+    ("R", "F"): phantom()[:, ::-1],
+    ("L", "H"): phantom()[::-1],
+    ("R", "H"): phantom()[::-1, ::-1],
+    ("F", "L"): phantom().T,
+    ("F", "R"): phantom()[:, ::-1].T,
+    ("H", "L"): phantom()[::-1].T,
+    ("H", "R"): phantom()[::-1, ::-1].T,
+}
+
+
+@pytest.mark.parametrize("letters", ORIENTED, ids="".join)
+def test_every_orientation_gives_the_same_scan(tmp_path, letters):
+    stored = np.ascontiguousarray(ORIENTED[letters])
+    data = dataset(tmp_path)
+    data.PatientOrientation = list(letters)
+    data.Rows, data.Columns = stored.shape
+    data.PixelData = stored.tobytes()
+    transposed = letters[0] in "FH"
+    data.ExposedArea = [HEIGHT_MM, WIDTH_MM] if transposed else [WIDTH_MM, HEIGHT_MM]
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.bone, phantom())
+    assert scan.spacing == STANDARD
+
+
+@pytest.mark.parametrize("letters", [["A", "F"], ["P", "F"], ["L", "P"], ["L", "R"], ["L"], ["X", "Y"]])
+def test_lateral_and_senseless_orientations_are_refused(tmp_path, letters):
+    data = dataset(tmp_path)
+    data.PatientOrientation = letters
+    with pytest.raises(UnsupportedImageError, match="view"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_missing_orientation_is_assumed_and_told(tmp_path):
+    data = dataset(tmp_path)
+    del data.PatientOrientation
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(scan.bone, phantom())
+    assert any("PatientOrientation" in warning for warning in scan.warnings)
+
+
+def test_monochrome1_is_inverted(tmp_path):
+    data = dataset(tmp_path)
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.PixelData = (255 - phantom()).tobytes()
+    np.testing.assert_array_equal(read_dxa(saved(data, tmp_path / "a.dcm")).bone, phantom())
+
+
+def deep(data, values: np.ndarray):
+    """The data set with 16-bit pixels."""
+    data.BitsAllocated = data.BitsStored = 16
+    data.HighBit = 15
+    data.PixelRepresentation = int(values.dtype.kind == "i")
+    data.PixelData = values.tobytes()
+    return data
+
+
+def test_16_bits_are_scaled_from_minimum_to_maximum(tmp_path):
+    values = phantom().astype(np.uint16) * 100 + 1000
+    scan = read_dxa(saved(deep(dataset(tmp_path), values), tmp_path / "a.dcm"))
+    np.testing.assert_allclose(scan.bone, phantom() * (255 / 201), atol=1e-3)
+
+
+def test_16_bits_obey_rescale_and_window(tmp_path):
+    values = phantom().astype(np.int16) * 10 - 500
+    data = deep(dataset(tmp_path), values)
+    data.RescaleSlope, data.RescaleIntercept = 0.1, 50  # back to the phantom's own values
+    data.WindowCenter, data.WindowWidth = 100.5, 201  # PS3.3 C.11.2.1.2: 0 → 0, 200 → 255
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    np.testing.assert_allclose(scan.bone, np.minimum(phantom() * (255 / 200), 255), atol=1e-3)
+
+
+def test_16_bits_monochrome1_with_negative_slope_is_bright_where_bone_is(tmp_path):
+    data = deep(dataset(tmp_path), phantom().astype(np.uint16) * 16)
+    data.PhotometricInterpretation = "MONOCHROME1"
+    data.RescaleSlope, data.RescaleIntercept = -1, 4095
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    np.testing.assert_allclose(scan.bone, phantom() * (255 / 201), atol=1e-3)
+
+
+def test_rle_is_exact_and_jpeg_is_close(tmp_path):
+    data = dataset(tmp_path)
+    data.compress(RLELossless)
+    np.testing.assert_array_equal(read_dxa(saved(data, tmp_path / "rle.dcm")).bone, phantom())
+    buffer = io.BytesIO()
+    Image.fromarray(phantom()).save(buffer, "JPEG", quality=95)
+    data = dataset(tmp_path)
+    data.PixelData = encapsulate([buffer.getvalue()])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    scan = read_dxa(saved(data, tmp_path / "jpeg.dcm"))
+    assert np.abs(scan.bone - phantom()).mean() < 1
+
+
+def test_lossless_jpeg_2000_is_exact(tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(phantom()).save(buffer, "JPEG2000", irreversible=False, no_jp2=True)
+    data = dataset(tmp_path)
+    data.PixelData = encapsulate([buffer.getvalue()])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    np.testing.assert_array_equal(read_dxa(saved(data, tmp_path / "a.dcm")).bone, phantom())
+
+
+def test_missing_decoder_names_the_package(tmp_path, monkeypatch):
+    data = dataset(tmp_path)
+    data.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    path = saved(data, tmp_path / "a.dcm")
+    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", property(lambda self: False))
+    with pytest.raises(MissingExtraError, match=r"spinelift\[jpeg\]"):
+        read_dxa(path)
+
+
+def test_damaged_jpeg_and_foreign_codecs_are_refused(tmp_path):
+    data = dataset(tmp_path)
+    data.PixelData = encapsulate([b"\xff\xd8\xff\xd9"])
+    data["PixelData"].VR = "OB"
+    data.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    with pytest.raises(TruncatedDicomError):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+    data.file_meta.TransferSyntaxUID = MPEG2MPML
+    with pytest.raises(UnsupportedImageError, match="MPEG2"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_deflated_files_are_refused(tmp_path):
+    data = dataset(tmp_path)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(UnsupportedImageError, match="deflated"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_explicit_vr_is_read(tmp_path):
+    data = dataset(tmp_path)
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = tmp_path / "a.dcm"
+    data.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    np.testing.assert_array_equal(read_dxa(path).bone, phantom())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("SamplesPerPixel", 3),
+        ("PhotometricInterpretation", "RGB"),
+        ("PhotometricInterpretation", "PALETTE COLOR"),
+        ("NumberOfFrames", 2),
+        ("BitsAllocated", 32),
+        ("Columns", 0),
+    ],
+)
+def test_forms_other_than_one_grey_frame_are_refused(tmp_path, field, value):
+    data = dataset(tmp_path)
+    setattr(data, field, value)
+    with pytest.raises(UnsupportedImageError):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_every_cut_of_a_file_is_told(tmp_path):
+    whole = encoded(dataset(tmp_path))
+    pixels = len(whole) - phantom().size
+    cuts = [*range(1, pixels, 5), pixels - 1, pixels, pixels + 1, len(whole) - 1]
+    for cut in cuts:
+        (tmp_path / "a.dcm").write_bytes(whole[:cut])
+        with pytest.raises(TruncatedDicomError):
+            read_dxa(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", "PT", "US", "MG", ""])
+def test_other_modalities_are_refused(tmp_path, modality):
+    data = dataset(tmp_path)
+    data.Modality = modality
+    with pytest.raises(WrongModalityError, match=modality or "no name"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize("modality", ["CR", "DX", "BMD", "OT"])
+def test_modalities_of_dxa_are_read(tmp_path, modality):
+    data = dataset(tmp_path)
+    data.Modality = modality
+    data.ProtocolName = "WHOLE_BODY analysis"
+    np.testing.assert_array_equal(read_dxa(saved(data, tmp_path / "a.dcm")).bone, phantom())
+
+
+@pytest.mark.parametrize("area", ["AP Spine", "LVA", "Left Femur", "Right Ortho Knee"])
+def test_other_areas_are_refused_by_name(tmp_path, area):
+    data = dataset(tmp_path)
+    data.ProtocolName = area
+    with pytest.raises(WrongBodyPartError, match=area):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_unnamed_area_is_judged_by_its_proportions(tmp_path):
+    data = dataset(tmp_path)
+    del data.ProtocolName
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    assert any("ProtocolName" in warning for warning in scan.warnings)
+    data.ExposedArea = [300, 400]
+    with pytest.raises(WrongBodyPartError, match="400 × 300 mm"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_spacing_fields_in_their_order(tmp_path):
+    data = dataset(tmp_path)
+    del data.ExposedArea
+    path = tmp_path / "a.dcm"
+    with pytest.raises(NoSpacingError, match="--spacing"):
+        read_dxa(saved(data, path))
+    data.ImagerPixelSpacing = [9.0, 8.5]
+    assert read_dxa(saved(data, path)).spacing == Spacing(9.0, 8.5)
+    data.PixelSpacing = [8.0, 7.5]
+    assert read_dxa(saved(data, path)).spacing == Spacing(8.0, 7.5)
+
+
+def test_spacing_sources_must_agree_within_2_percent(tmp_path):
+    data, path = dataset(tmp_path), tmp_path / "a.dcm"
+    data.PixelSpacing = [8.5 * 1.019, 8.0]
+    assert read_dxa(saved(data, path)).spacing == Spacing(8.5 * 1.019, 8.0)
+    data.PixelSpacing = [8.5, 8.0 * 1.021]
+    with pytest.raises(NoSpacingError, match="two pixel sizes"):
+        read_dxa(saved(data, path))
+
+
+@pytest.mark.parametrize("area", [[0, 0], [640, 64000], [80, 1700], [1, 2]])
+def test_absurd_spacing_is_refused(tmp_path, area):
+    data = dataset(tmp_path)
+    data.ExposedArea = area
+    with pytest.raises(NoSpacingError, match="absurd"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+@pytest.mark.parametrize("value", [[0, 0], [-8.5, -8.0], [8.5, 99]])
+def test_absurd_pixel_spacing_is_refused(tmp_path, value):
+    data = dataset(tmp_path)
+    data.PixelSpacing = value
+    with pytest.raises(NoSpacingError, match="absurd"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_given_spacing_replaces_the_headers_and_is_told(tmp_path):
+    path = saved(dataset(tmp_path), tmp_path / "a.dcm")
+    scan = read_dxa(path, spacing=Spacing(9.0, 8.0))
+    assert scan.spacing == Spacing(9.0, 8.0)
+    assert any("command line" in warning for warning in scan.warnings)
+    with pytest.raises(NoSpacingError):
+        read_dxa(path, spacing=Spacing(99.0, 99.0))
+
+
+def test_one_pixel_is_too_small_and_black_is_blank(tmp_path):
+    one = DxaImage("Total Body", 2, np.full((1, 1), 9, np.uint8), 2, 2)
+    with pytest.raises(ImageTooSmallError, match="1 × 1 pixels, 2 × 2 mm"):
+        read_dxa(saved(dataset(tmp_path, image=one), tmp_path / "one.dcm"))
+    black = DxaImage("Total Body", 2, np.zeros((200, 80), np.uint8), WIDTH_MM, HEIGHT_MM)
+    black.pixels[5, 5] = 255  # one dead pixel does not make an image
+    with pytest.raises(BlankImageError):
+        read_dxa(saved(dataset(tmp_path, image=black), tmp_path / "black.dcm"))
+
+
+def test_unusual_bodies_and_metal_are_told(tmp_path):
+    image = phantom()
+    image[150:190, 25:30] = 252
+    metal = read_dxa(
+        saved(dataset(tmp_path, image=DxaImage("Total Body", 2, image, 640, 1700)), tmp_path / "m")
+    )
+    assert any("metal" in warning for warning in metal.warnings)
+    short = read_dxa(
+        saved(dataset(tmp_path, image=DxaImage("Total Body", 2, phantom(), 400, 900)), tmp_path / "s")
+    )
+    assert any("0.84 m tall" in warning for warning in short.warnings)

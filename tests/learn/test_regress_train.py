@@ -1,0 +1,306 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from store_cases import make_pairs, make_scans
+from typer.testing import CliRunner
+
+from spinelift.bundle.bundle import Bundle
+from spinelift.cli.evaluate import app as evaluate_app
+from spinelift.cli.train import app as train_app
+from spinelift.errors import BundleError, ConfigError
+from spinelift.evaluate.pairs import run_regressor
+from spinelift.inference.calibrate import Calibrator
+from spinelift.learn.aligner.config import AlignerConfig
+from spinelift.learn.export.bundle import BundlePlan, make_bundle
+from spinelift.learn.loop.checkpoint import read_log
+from spinelift.learn.loop.config import packaged_configs
+from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
+from spinelift.learn.regressor.config import RegressorConfig
+from spinelift.learn.regressor.head import Prediction
+from spinelift.learn.regressor.network import make_network
+from spinelift.learn.regressor.shrink import LEAN_CEILING, Shrunk, fit_gains
+from spinelift.learn.regressor.train import load_regressor, predict_pairs, train_regressor
+from spinelift.learn.segmenter.config import SegmenterConfig
+from spinelift.learn.segmenter.train import train_segmenter
+from spinelift.store.rows import PairStore
+
+SMOKE = RegressorConfig.load("smoke.yaml")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores")
+    people = {"train": (160, 1), "val": (24, 2), "calibration": (96, 3), "test": (30, 4)}
+    for k, (name, (n, seed)) in enumerate(people.items()):
+        make_pairs(folder / f"{name}.zarr", n, seed, first_eid=1000 * k)
+    return folder
+
+
+def shorter(**loop: object) -> RegressorConfig:
+    return SMOKE.model_copy(update={"loop": SMOKE.loop.model_copy(update=loop)})
+
+
+def fit(config, stores, out, **kwargs):
+    return train_regressor(
+        config, data=[stores / "train.zarr"], validation=stores / "val.zarr", out=out, **kwargs
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(stores, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "regressor"
+    outcome = fit(shorter(steps=120), stores, out)
+    return out, outcome
+
+
+@pytest.mark.parametrize("name", packaged_configs())
+def test_every_packaged_config_is_valid(name):
+    kinds = {
+        "segmenter": SegmenterConfig,
+        "align": AlignerConfig,
+        "mri_segmenter": MriSegmenterConfig,
+        "pseudo_labels": PseudoLabelConfig,
+    }
+    kind = next((k for start, k in kinds.items() if name.startswith(start)), RegressorConfig)
+    config = kind.load(name)
+    if isinstance(config, RegressorConfig) and config.network.kind == "rows":
+        make_network(config.network)
+
+
+def test_the_paper_config_has_the_numbers_of_the_paper():
+    c = RegressorConfig.load("paper.yaml")
+    assert (c.network.dropout, c.network.bot) == (0.3, True)
+    assert (c.optim.rate, c.optim.betas, c.optim.weight_decay) == (1e-4, (0.9, 0.999), 0)
+    assert (c.optim.schedule.kind, c.optim.schedule.every_epochs) == ("step", 200)
+    assert (c.loop.epochs, c.loop.batch) == (500, 16)
+    ablation = RegressorConfig.load("resnet50.yaml")
+    assert ablation.network == c.network.model_copy(update={"bot": False})
+    assert ablation.model_copy(update={"network": c.network}) == c
+
+
+def test_wrong_configs_say_what_is_wrong(tmp_path):
+    with pytest.raises(ConfigError, match=r"default\.yaml"):
+        RegressorConfig.load("no_such.yaml")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("version: 1\nnetwork: {kind: rows, widht: 3}\noptim: {rate: 1}\nloop: {steps: 1}\n")
+    with pytest.raises(ConfigError, match="widht"):
+        RegressorConfig.load(bad)
+
+
+def test_it_learns_the_painted_spines(trained, stores):
+    out, outcome = trained
+    pairs = PairStore.open(stores / "val.zarr").load()
+    model, _ = load_regressor(out)
+    curves, scale, features = predict_pairs(model, pairs.image)
+    mean = np.abs(PairStore.open(stores / "train.zarr").load().curves.mean(0) - pairs.curves)
+    assert np.abs(curves - pairs.curves)[:, :3].mean() < 0.6 * mean[:, :3].mean()
+    assert np.abs(curves - pairs.curves)[:, 3:].mean() < 0.8 * mean[:, 3:].mean()
+    assert outcome.steps == 120
+    assert (scale > 0).all()
+    assert features.shape == (24, 32)
+
+
+def test_a_run_leaves_its_record(trained):
+    out, _ = trained
+    record = json.loads((out / "run.json").read_text())
+    assert (record["people"], record["steps"], record["seed"]) == (160, 120, 1)
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert {r["name"] for r in read_log(out / "log.csv")} >= {
+        "loss",
+        "l1",
+        "nll",
+        "smooth",
+        "coronal_mm",
+        "sagittal_mm",
+    }
+    assert (out / "log.png").stat().st_size > 1000
+    assert RegressorConfig.load(out / "config.yaml").loop.steps == 120
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch):
+    fit(SMOKE, stores, tmp_path / "whole")
+    from spinelift.learn.regressor.train import RegressorTask
+
+    calls, losses = iter(range(1000)), RegressorTask.losses
+
+    def killed(self, index, generator, progress):
+        if next(calls) == 13:
+            raise KeyboardInterrupt
+        return losses(self, index, generator, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RegressorTask, "losses", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(shorter(checkpoint_seconds=0.0), stores, tmp_path / "cut")
+    fit(SMOKE, stores, tmp_path / "cut", resume=True)
+    whole, cut = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "cut"))
+    assert all(torch.equal(whole[k], cut[k]) for k in whole)
+    steps = [[r["step"] for r in read_log(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
+    assert steps[0] == steps[1]
+
+
+def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_path):
+    out, outcome = trained
+    config = shorter(steps=None, max_seconds=0.5).model_copy(
+        update={
+            "init_from": str(out / "weights.safetensors"),
+            "optim": SMOKE.optim.model_copy(update={"rate": 1e-6}),
+        }
+    )
+    again = fit(config, stores, tmp_path / "again")
+    assert again.seconds < 5
+    mean = torch.from_numpy(PairStore.open(stores / "train.zarr").load().curves.mean(0))
+    torch.testing.assert_close(again.model.get_buffer("mean_curves"), mean)
+    assert again.validation["sagittal_mm"] == pytest.approx(outcome.validation["sagittal_mm"], rel=0.1)
+
+
+def test_the_command_trains(stores, tmp_path):
+    words = ["regressor", "--data", stores / "train.zarr", "--val", stores / "val.zarr"]
+    words += ["--out", tmp_path / "r", "--config", "smoke.yaml", "--max-minutes", "0.01"]
+    told = CliRunner().invoke(train_app, [str(w) for w in words])
+    assert told.exit_code == 0, told.output
+    assert (tmp_path / "r" / "weights.safetensors").is_file()
+
+
+def test_mistakes_are_told(trained, stores, tmp_path):
+    out, _ = trained
+    with pytest.raises(ConfigError, match="new folder"):
+        fit(SMOKE, stores, out)
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        fit(SMOKE, stores, tmp_path / "none", resume=True)
+    other = SMOKE.model_copy(
+        update={
+            "init_from": str(out / "weights.safetensors"),
+            "network": SMOKE.network.model_copy(update={"width": 16}),
+        }
+    )
+    with pytest.raises(ConfigError, match="another network"):
+        fit(other, stores, tmp_path / "other")
+
+
+def test_conformal_factors_cover_what_they_promise():
+    rng = np.random.default_rng(0)
+    draw = rng.laplace(size=(2000, 6, 209)) * np.array([1, 2, 3, 1, 2, 3])[:, None]
+    factors = conformal_factors(draw[:1000])
+    covered = (np.abs(draw[1000:]) <= factors).mean((0, 2))
+    assert covered == pytest.approx(np.full(6, 0.9), abs=0.01)
+    assert factors[2].mean() == pytest.approx(3 * np.log(10), rel=0.03)
+
+
+def test_modes_hold_the_variance_of_residuals():
+    rng = np.random.default_rng(0)
+    wave = np.sin(np.linspace(0, 3, 209))
+    residual = rng.normal(size=(500, 1, 1)) * np.broadcast_to(2 * wave, (6, 209))
+    modes = residual_modes(residual, 2)
+    assert np.abs(modes[0]).max() == pytest.approx(2 * wave.max(), rel=0.05)
+    assert np.abs(modes[1]).max() < 0.1
+
+
+def test_shift_sees_what_is_far():
+    rng = np.random.default_rng(0)
+    basis = rng.normal(size=(4, 12))
+    shift = shift_reference(rng.normal(size=(800, 4)) @ basis, 4)
+    whitening, mean = np.array(shift.whitening), np.array(shift.mean)
+    near = np.linalg.norm((rng.normal(size=(500, 4)) @ basis - mean) @ whitening, axis=1)
+    far = np.linalg.norm((6 * rng.normal(size=(500, 4)) @ basis - mean) @ whitening, axis=1)
+    assert (near < shift.quantiles["0.99"]).mean() == pytest.approx(0.99, abs=0.015)
+    assert (far > shift.quantiles["0.99"]).mean() > 0.7
+
+
+def test_gains_are_those_of_what_was_read():
+    rng = np.random.default_rng(0)
+    z = np.linspace(-1, 1, 209)
+    lean, shape = rng.normal(size=(2, 400, 1))
+    mean = np.tile(np.sin(z), (6, 1)) * np.arange(6)[:, None]
+    true = np.tile(mean, (400, 1, 1))
+    true[:, 4] += 9 * lean * z + 5 * shape * np.cos(3 * z)
+    given = np.tile(mean, (400, 1, 1))  # lean unseen, shape twice too large
+    given[:, 4] += 9 * rng.normal(size=(400, 1)) * z + 10 * shape * np.cos(3 * z)
+    lean_gain, shape_gain = fit_gains(true, given, mean)
+    assert lean_gain == pytest.approx(0, abs=0.1)
+    assert shape_gain == pytest.approx(0.5, abs=0.02)
+    assert fit_gains(true, true, mean) == pytest.approx((LEAN_CEILING, 1.0))
+
+
+def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
+    mean = np.random.default_rng(1).normal(size=(6, 209))
+    mean[3:] -= mean[4].mean()
+    curves = torch.from_numpy(mean).float()[None].repeat(3, 1, 1)
+    z = torch.linspace(-1, 1, 209)
+    curves[1, 3:] += 4 * z
+    curves[2, 3:] += torch.cos(3.1416 * z) - torch.cos(3.1416 * z).mean()
+
+    class Fixed(torch.nn.Module):
+        def forward(self, image):
+            return Prediction(curves, curves, curves)
+
+    out = Shrunk(Fixed(), mean, (0.25, 0.5))(torch.zeros(1)).curves
+    torch.testing.assert_close(out[0], curves[0])
+    torch.testing.assert_close(out[:, :3], curves[:, :3])
+    torch.testing.assert_close(out[1, 3:], curves[0, 3:] + z, atol=1e-4, rtol=0)
+    torch.testing.assert_close(out[2, 3:], (curves[0, 3:] + curves[2, 3:]) / 2, atol=1e-4, rtol=0)
+
+
+def test_too_few_people_to_calibrate_on(trained, stores):
+    pairs = PairStore.open(stores / "val.zarr").load()
+    with pytest.raises(ValueError, match="too few"):
+        calibrate(load_regressor(trained[0])[0], pairs, source="")
+
+
+def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
+    out, _ = trained
+    make_scans(tmp_path / "scans.zarr", 4, 1)
+    scans = tmp_path / "scans.zarr"
+    config = SegmenterConfig.load("segmenter_smoke.yaml")
+    config = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 2})})
+    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "segmenter")
+    plan = BundlePlan(
+        "painted",
+        "1",
+        regressor=out,
+        segmenter=tmp_path / "segmenter",
+        calibration=stores / "calibration.zarr",
+        test=stores / "test.zarr",
+        baselines=(stores / "train.zarr",),
+        iou_step_mm=None,
+    )
+    card = make_bundle(plan, tmp_path / "bundle")
+    bundle = Bundle.load(tmp_path / "bundle")
+    assert bundle.card == card
+    assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
+    metrics = {m.name: m for m in card.metrics}
+    assert metrics["sagittal_mae"].spines == 30
+    assert metrics["sagittal_mae"].baselines.keys() >= {"mean curve", "ridge on image"}
+    assert 70 < metrics["coverage90_sagittal"].value <= 100
+    assert "painted" in card.calibration.source
+    assert card.training.people == 160
+
+    from spinelift.evaluate.onnx import load_regressor_session
+
+    test = PairStore.open(stores / "test.zarr").load()
+    predicted = run_regressor(load_regressor_session(bundle.regressor), test.image)
+    network = load_regressor(out)[0]
+    gains = tuple(float(card.training.details[f"gain_{part}"]) for part in ("lean", "shape"))
+    assert all(0 <= g <= 1 for g in gains)  # this network of seconds reads no side view
+    shrunk = Shrunk(network, network.get_buffer("mean_curves").numpy(), gains)
+    curves, _, _ = predict_pairs(shrunk, test.image)
+    np.testing.assert_allclose(predicted.curves, curves, atol=5e-3)
+    assert Calibrator(card.calibration).missing() == []
+
+    where = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "test.zarr"), "--iou-step-mm", "0"]
+    told = CliRunner().invoke(evaluate_app, ["model", *where, "--out", str(tmp_path / "table.json")])
+    assert told.exit_code == 0, told.output
+    assert "sagittal_mae" in told.output
+    table = {row["name"]: row["model"]["value"] for row in json.loads((tmp_path / "table.json").read_text())}
+    assert table["sagittal_mae"] == pytest.approx(metrics["sagittal_mae"].value, abs=1e-3)
+
+    with pytest.raises(BundleError, match="both the calibration and the test"):
+        make_bundle(
+            BundlePlan("x", "1", out, tmp_path / "segmenter", stores / "test.zarr", stores / "test.zarr"),
+            tmp_path / "other",
+        )

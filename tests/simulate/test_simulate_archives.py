@@ -1,0 +1,116 @@
+import io
+import json
+import zipfile
+
+import numpy as np
+import pydicom
+import pytest
+
+from spinelift.curves import Curve, mm_from_json
+from spinelift.geometry import Vertebra
+from spinelift.io import read_dxa
+from spinelift.simulate.body.body import sample_body
+from spinelift.simulate.dxa.scan import LVA_SHAPE, take_lateral, take_scan
+from spinelift.simulate.people import truth_path, write_people, write_person
+from spinelift.simulate.stores import person_rng
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory):
+    out = tmp_path_factory.mktemp("people")
+    archive = write_person(out, 3, 0)
+    return archive, json.loads(truth_path(out, 0).read_text())
+
+
+def images(archive):
+    with zipfile.ZipFile(archive) as z:
+        members = [pydicom.dcmread(io.BytesIO(z.read(n))) for n in z.namelist() if n.endswith(".dcm")]
+    return {(d.ProtocolName, d.InstanceNumber): d for d in members}
+
+
+def test_the_reader_gives_back_pixels_and_spacing(person, prior):
+    archive, truth = person
+    rng = person_rng(3, 0)
+    scan = take_scan(sample_body(prior, rng), rng)
+    read = read_dxa(archive)
+    assert archive.name == "1000000_20158_2_0.zip"
+    assert read.scan_id == truth["spine_id"] == "1000000_2"
+    np.testing.assert_array_equal(read.bone, scan.bone)
+    np.testing.assert_array_equal(read.tissue, scan.tissue)
+    assert read.spacing.row_mm == pytest.approx(scan.spacing.row_mm, abs=1e-9)
+    assert read.spacing.col_mm == pytest.approx(scan.spacing.col_mm, abs=1e-9)
+    assert read.spacing.row_mm != read.spacing.col_mm
+    z, mm = mm_from_json(truth)
+    np.testing.assert_allclose(z, scan.curves.z_mm, atol=1e-3)
+    np.testing.assert_allclose(mm, scan.curves.mm, atol=1e-3)
+
+
+def test_every_image_of_a_visit_is_there(person):
+    found = images(person[0])
+    assert {("Total Body", 1), ("Total Body", 2)} <= set(found)
+    lateral = next(d for (name, _), d in found.items() if name == "LVA")
+    assert (lateral.Rows, lateral.Columns) == LVA_SHAPE
+    assert len(np.unique(lateral.pixel_array)) <= 128
+
+
+def test_the_truth_lies_on_itself(person):
+    """Centres of T1 to L5 lie on the true centre line, inside the outer curves, at its ends."""
+    truth = person[1]
+    z, mm = mm_from_json(truth)
+    centres = np.array([truth["vertebra_centres_mm"][v.name] for v in Vertebra])
+    np.testing.assert_allclose(np.interp(centres[:, 2], z, mm[Curve.CENTRE]), centres[:, 0], atol=0.2)
+    y = np.interp(centres[:, 2], z, mm[Curve.SAGITTAL])
+    np.testing.assert_allclose(y - y.mean(), centres[:, 1] - centres[:, 1].mean(), atol=0.2)
+    np.testing.assert_allclose(y, centres[:, 1], atol=1.0)
+    assert 5 < centres[0, 2] - z[0] < 16
+    assert 8 < z[-1] - centres[-1, 2] < 22
+    np.testing.assert_allclose(np.diff(z), np.diff(z)[0], atol=2e-3)
+
+
+def test_the_picture_shows_the_spine_where_the_truth_says(person):
+    """Bone is brighter between the true outer curves than just beside them, row by row."""
+    archive, truth = person
+    scan = read_dxa(archive)
+    z, mm = mm_from_json(truth)
+    brighter = []
+    for k in range(110, 200):  # below the ribs
+        row = scan.bone[round(z[k] / scan.spacing.row_mm)]
+        left, right = (mm[c, k] / scan.spacing.col_mm for c in (Curve.LEFT, Curve.RIGHT))
+        inside = row[int(right) + 1 : int(left)].mean()
+        beside = np.r_[row[int(left) + 4 : int(left) + 9], row[int(right) - 8 : int(right) - 3]].mean()
+        brighter.append(inside > beside)
+    assert np.mean(brighter) > 0.9
+
+
+def test_the_same_seed_gives_the_same_bytes(person, tmp_path):
+    again = write_person(tmp_path, 3, 0)
+    assert again.read_bytes() == person[0].read_bytes()
+    assert json.loads(truth_path(tmp_path, 0).read_text()) == person[1]
+    assert write_person(tmp_path, 4, 0).read_bytes() != person[0].read_bytes()
+
+
+def test_complete_people_are_kept_and_cut_ones_made_again(person, tmp_path):
+    told = []
+    write_people(tmp_path, people=2, seed=3, workers=1, tick=told.append)
+    assert sum(told) == 2
+    first = person[0]
+    archive = tmp_path / "dxa" / first.name
+    assert archive.read_bytes() == first.read_bytes()
+    archive.write_bytes(b"cut short")
+    truth_path(tmp_path, 0).unlink()
+    kept = tmp_path / "dxa" / "1000001_20158_2_0.zip"
+    before = kept.stat().st_mtime_ns
+    write_people(tmp_path, people=2, seed=3, workers=2, tick=told.append)
+    assert archive.read_bytes() == first.read_bytes()
+    assert kept.stat().st_mtime_ns == before
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_lateral_view_looks_from_the_side_arms_raised(body):
+    view = take_lateral(body, np.random.default_rng(0))
+    assert view.shape == LVA_SHAPE
+    assert view.dtype == np.uint8
+    np.testing.assert_array_equal(view, take_lateral(body, np.random.default_rng(0)))
+    # The view is centred on T5 to L5 and columns grow to posterior: behind the back is air.
+    assert view[:, -40:].max() == 0
+    assert view[600:1200, 300:500].mean() > 2 * view[600:1200, -150:].mean()
