@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from spinelift.io.dixon import read as dixon
-from spinelift.simulate.archive.dixon import PIXEL_MM, STATION_PLANS, DixonStation, write_dixon_zip
+from spinelift.simulate.archive.dixon import write_dixon_zip
+from spinelift.simulate.archive.series import PIXEL_MM, STATION_PLANS, DixonStation
 
 TARGET_S, TARGET_GB = 5.0, 1.5
 STEPS = (

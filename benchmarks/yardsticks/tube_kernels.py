@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spinelift.simulate.dxa.project import numba
+from spinelift.simulate.kernels import numba
 
 WIDE_MM = 215.0
 """Rays farther from the spine than this are not followed."""

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from spinelift.errors import SpineliftError
+from spinelift.version import __version__
 
 if TYPE_CHECKING:
     from spinelift.inference import Model, Prediction, load_model, predict
 
-__version__ = "0.1.0"
 __all__ = ["Model", "Prediction", "SpineliftError", "__version__", "load_model", "predict"]
 
 # ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spinelift.simulate.archive.dixon import STATION_PLANS, DixonStation, StationPlan
+from spinelift.simulate.archive.series import STATION_PLANS, DixonStation, StationPlan
 
 SMALL_PLANS = (
     StationPlan(56, 42, 32, 6.0, False),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spinelift.io.dixon.volume import Trap
-from spinelift.simulate.archive.dixon import PIXEL_MM, STATION_PLANS
+from spinelift.simulate.archive.series import PIXEL_MM, STATION_PLANS
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.posture import repose, sample_posture
 from spinelift.simulate.body.prior import ShapePrior

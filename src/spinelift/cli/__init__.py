@@ -59,7 +59,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        from spinelift import __version__
+        from spinelift.version import __version__
 
         Console().print(f"spinelift {__version__}", highlight=False)
         raise typer.Exit

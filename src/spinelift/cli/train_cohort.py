@@ -37,7 +37,7 @@ def pseudo_labels(
     [bold]Example[/bold]: spinelift train pseudo-labels --scans archives --labelled few.zarr --out runs/loop
     """
     from spinelift.cli.extras import require_extra
-    from spinelift.cli.train import override
+    from spinelift.cli.options import override
 
     require_extra("train")
     from spinelift.cli.progress import progress
@@ -80,7 +80,7 @@ def aligner(
     [bold]Example[/bold]: spinelift train aligner --cohort people --val others --out runs/aligner
     """
     from spinelift.cli.extras import require_extra
-    from spinelift.cli.train import override
+    from spinelift.cli.options import override
 
     require_extra("train")
     from spinelift.cli.progress import progress

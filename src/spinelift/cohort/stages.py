@@ -60,7 +60,7 @@ class Settings:
     @property
     def digest(self) -> str:
         """Hash of the settings, the networks and this package's version."""
-        from spinelift import __version__
+        from spinelift.version import __version__
 
         model, mri, encoders = _networks(self.bundle, self.mri_networks, self.encoders)
         digests = [model.bundle.ref.sha256, mri.digest, encoders.digest if encoders else ""]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-import spinelift
 from spinelift.errors import ConfigError, OutputError
 from spinelift.inference.prediction import Prediction
 from spinelift.io.dxa.scan import DxaScan
+from spinelift.version import __version__
 
 CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
 
@@ -99,7 +99,7 @@ def run_record(
         "input_sha256": prediction.input_sha256,
         "bundle": prediction.bundle.to_json(),
         "versions": {
-            "spinelift": spinelift.__version__,
+            "spinelift": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "onnxruntime": onnxruntime.__version__,

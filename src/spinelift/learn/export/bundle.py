@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from spinelift import __version__
 from spinelift.bundle.bundle import hash_files, write_card
 from spinelift.bundle.card import (
     REGRESSOR_NAME,
@@ -35,6 +34,7 @@ from spinelift.learn.regressor.calibrate import calibrate, shrunk
 from spinelift.learn.regressor.train import load_regressor
 from spinelift.learn.segmenter.train import load_segmenter
 from spinelift.store.rows import Pairs, PairStore, load_pairs
+from spinelift.version import __version__
 
 LIMITS = (
     "Trained on simulated people only; for research, not for diagnosis.",

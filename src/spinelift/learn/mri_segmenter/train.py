@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from spinelift import __version__
 from spinelift.bundle.networks import write_networks_card
 from spinelift.errors import BundleError
 from spinelift.learn.export.onnx import save_onnx
@@ -22,6 +21,7 @@ from spinelift.learn.mri_segmenter.config import MriAugment, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
 from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork
 from spinelift.segment.mri import CARD, CHANNELS, ENDS_ONNX, SLICES_ONNX, WINDOW, triples
+from spinelift.version import __version__
 
 TOLERANCE = 1e-3
 """Largest difference of a probability between ONNX Runtime and torch."""

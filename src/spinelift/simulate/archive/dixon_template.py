@@ -7,7 +7,6 @@ all slices of a series, so these are placeholders of fixed length in otherwise f
 import hashlib
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from spinelift.simulate.archive.dxa import _WRITER_UID, _Person
-
-if TYPE_CHECKING:
-    from spinelift.simulate.archive.dixon import DixonStation
+from spinelift.simulate.archive.series import DixonStation
 
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
 # Marks hold a sign, which no identifier, date or other number here does: nothing else can be hit.
@@ -53,7 +50,7 @@ class SliceTemplate:
         return f"{uid}.dcm", data + pixels.astype("<u2", copy=False).tobytes()
 
 
-def series_template(station: "DixonStation", person: _Person, index: int) -> SliceTemplate:
+def series_template(station: DixonStation, person: _Person, index: int) -> SliceTemplate:
     """Template of one series; ``index`` tells apart series that are otherwise the same."""
     if station.volume.dtype != np.uint16 or station.volume.ndim != 3:
         raise ValueError(f"volume must be uint16 [slices, rows, columns], not {station.volume.dtype}")
@@ -71,7 +68,7 @@ def _uid(key: str) -> str:
     return f"{_UID_ROOT}{10 ** (_UID_DIGITS - 1) + number % (9 * 10 ** (_UID_DIGITS - 1))}"
 
 
-def _dataset(station: "DixonStation", person: _Person, key: str, pixels: bytes) -> Dataset:
+def _dataset(station: DixonStation, person: _Person, key: str, pixels: bytes) -> Dataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
     meta.MediaStorageSOPInstanceUID = UID(_UID_MARK)

@@ -1,6 +1,5 @@
 """One simulated person: physique, posed spine, every solid, and what the solids are made of."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,32 +14,12 @@ from spinelift.simulate.body.skeleton import Joints, place_skeleton
 from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue
 from spinelift.simulate.body.spine import PosedSpine, pose, sample_shape
 from spinelift.simulate.body.vertebrae import place_vertebrae
-from spinelift.simulate.dxa.project import View, add_mesh
 
 Float = NDArray[np.float64]
-COARSE = frozenset(
-    {
-        "skin",
-        "trunk wall",
-        "cavity",
-        "lung",
-        "liver",
-        "heart",
-        "arm",
-        "leg",
-        "arm muscle",
-        "leg muscle",
-        "head",
-    }
-)
-"""Large smooth solids, for which one ray a pixel is enough."""
-
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
 OTHER_SPREAD = 2.5
 """How much more the arches of people to calibrate on vary than those of training."""
-ARMS = frozenset({"arm", "arm muscle", "humerus", "ulna", "radius", "finger"})
-"""What is out of the way when the arms are raised."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +101,3 @@ def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: boo
     return build_body(
         centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE, arch_spread=OTHER_SPREAD
     )
-
-
-def project_front(body: Body, view: View) -> Float:
-    """Maps of bone, lean and fat [3, rows, cols] in g/cm², rays from back to front."""
-    return _project(body, view, lambda p: p)
-
-
-def project_side(body: Body, view: View) -> Float:
-    """The same, rays from the patient's right to the left; columns grow to posterior."""
-    return _project(body, view, lambda p: p[:, [1, 0, 2]] * np.array([1.0, -1.0, 1.0]))
-
-
-def _project(body: Body, view: View, turn: Callable[[Float], Float]) -> Float:
-    maps = np.zeros((len(MATERIALS), view.rows, view.cols))
-    for solid in body.solids:
-        mass = solid.mass(body.composition)
-        add_mesh(maps, turn(solid.points), solid.faces, mass, view, samples=1 if solid.name in COARSE else 2)
-    return np.maximum(maps, 0.0)

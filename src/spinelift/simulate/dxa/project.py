@@ -10,16 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.errors import MissingExtraError
-
-try:
-    import numba as numba  # exported to the other kernels
-except ImportError as error:
-    raise MissingExtraError(
-        found="no package `numba`",
-        expected="the simulator's packages",
-        do="Run: pip install 'spinelift[simulate]'",
-    ) from error
+from spinelift.simulate.kernels import numba
 
 Float = NDArray[np.float64]
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import Spacing, SpineFrame
 from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
-from spinelift.simulate.body.body import ARMS, Body, project_front, project_side
+from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Solid
 from spinelift.simulate.dxa.project import View
+from spinelift.simulate.dxa.views import ARMS, project_front, project_side
 from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
 
 Float = NDArray[np.float64]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spinelift.geometry import Vertebra
 from spinelift.io.dixon.volume import Trap
-from spinelift.simulate.archive.dixon import DixonStation
+from spinelift.simulate.archive.series import DixonStation
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.mr.echoes import echo_volume, field_grid
 from spinelift.simulate.mr.stations import LENGTH_MM, Breathing, Placing, as_series, measure, place_stations

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from spinelift.simulate.archive.dixon import PIXEL_MM
+from spinelift.simulate.archive.series import PIXEL_MM
 from spinelift.simulate.body.body import Body
-from spinelift.simulate.dxa.project import numba
+from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.anatomy import mr_parts
 from spinelift.simulate.mr.tissue import Signals, sample_signals
 from spinelift.simulate.mr.voxels import Grid, Labels, paint

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.simulate.archive.dixon import (
+from spinelift.simulate.archive.series import (
     CONTRASTS,
     PIXEL_MM,
     STATION_PLANS,
@@ -18,7 +18,7 @@ from spinelift.simulate.archive.dixon import (
     DixonStation,
     StationPlan,
 )
-from spinelift.simulate.dxa.project import numba
+from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.echoes import EchoVolume
 
 Float = NDArray[np.float64]

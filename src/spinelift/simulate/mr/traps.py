@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.io.dixon.volume import Trap
-from spinelift.simulate.archive.dixon import Contrast
+from spinelift.simulate.archive.series import Contrast
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.mr.echoes import EchoVolume
 from spinelift.simulate.mr.stations import Breathing, Placing, shifted

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.simulate.dxa.project import numba
+from spinelift.simulate.kernels import numba
 
 Float = NDArray[np.float64]
 Labels = NDArray[np.uint8]
