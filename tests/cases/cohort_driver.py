@@ -13,6 +13,8 @@ import numpy as np
 from spinelift.cohort.build import Plan, build
 from spinelift.cohort.record import DONE, FAILED, REJECTED, Record
 
+DIGEST = "test"
+
 
 def make_record(visit):
     """Deterministic in the visit alone: most are kept, some rejected, some failed."""
@@ -23,7 +25,7 @@ def make_record(visit):
     good, seen = kind == DONE, kind != FAILED
     values |= {"iou": rng.random()} if seen else {}
     return Record(
-        visit.eid, visit.instance, visit.dxa.name, visit.mri.name, visit.fingerprint, "test", kind, stage,
+        visit.eid, visit.instance, visit.dxa.name, visit.mri.name, visit.fingerprint, DIGEST, kind, stage,
         error="TruncatedZipError" if kind == FAILED else "",
         message="Found a cut zip." if kind == FAILED else "",
         values=values, seconds={"dxa": float(visit.eid % 7)},
@@ -60,5 +62,5 @@ def make_folders(folder, people):
 if __name__ == "__main__":
     source, out, wait = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     plan = Plan(source / "dxa", source / "mri", out, workers=2)
-    build(plan, progress=quiet, tell=print, work=slow(wait))
+    build(plan, digest=DIGEST, progress=quiet, tell=print, work=slow(wait))
     print("whole", flush=True)

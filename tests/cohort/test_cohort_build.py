@@ -150,7 +150,7 @@ def test_compaction_that_was_cut_short_is_made_again(store, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(manifest_module, "write_atomically", dies)
+        patch.setattr(manifest_module, "write_whole", dies)
         with pytest.raises(KeyboardInterrupt):
             compact(store)
     assert compact(store).equals(whole)

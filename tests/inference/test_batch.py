@@ -154,4 +154,4 @@ def test_errors_come_through_pickling():
 
 def test_no_partial_files_stay(model, tmp_path):
     run_batch(model, [spine_png(tmp_path / "b.png")], tmp_path / "out", spacing=SPACING)
-    assert not list((tmp_path / "out").rglob("*.partial"))
+    assert not list((tmp_path / "out").rglob("*.part"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spinelift.errors import ConfigError, OutputError
+from spinelift.errors import ConfigError
 
 if TYPE_CHECKING:
     from spinelift.align.pipeline import PairMasks
@@ -45,6 +45,7 @@ def align(
     from spinelift.align.plane import dxa_plane
     from spinelift.align.preview import preview_png
     from spinelift.align.projection import project_volume
+    from spinelift.files import write_whole
     from spinelift.io import read_dxa
     from spinelift.io.dixon.read import read_dixon
 
@@ -63,10 +64,10 @@ def align(
     }
     text = json.dumps(document, indent=1)
     if preview:
-        _write(preview, preview_png(alignment, *images, masks))
+        write_whole(preview, preview_png(alignment, *images, masks))
         typer.echo(f"picture: {preview}", err=True)
     if out:
-        _write(out, f"{text}\n".encode())
+        write_whole(out, f"{text}\n")
     else:
         typer.echo(text)
 
@@ -98,16 +99,3 @@ def _masks(
     if dxa_mask and mri_mask:
         return PairMasks(read_dxa_mask(dxa_mask, scan), read_mri_mask(mri_mask, volume, labels))
     return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            found=f"no way to write {path.name} ({error.strerror})",
-            expected="a folder that exists and can be written to",
-            do="Choose another place.",
-        ) from None

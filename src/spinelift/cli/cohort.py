@@ -50,7 +50,9 @@ def build(
     _check_scheme(mri_label_scheme)
     settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme, encoders=_encoders(encoders))
     plan = Plan(dxa, mri, out, mri_labels, settings, workers, scheduler, memory, retry_failed)
-    manifest = run_build(plan, progress=progress, tell=lambda text: typer.echo(text, err=True))
+    manifest = run_build(
+        plan, digest=settings.digest, progress=progress, tell=lambda text: typer.echo(text, err=True)
+    )
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
@@ -127,18 +129,17 @@ def report(
 ) -> None:
     """One HTML page: what was kept and why, histograms, overlays at random and of the worst, times."""
     require_extra("cohort")
-    import json
-
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
     from spinelift.cohort.truth import judge
+    from spinelift.files import write_json
 
     manifest = read_manifest(store)
     verdict = judge(store, manifest, truth) if truth else None
     path = out or store / "report.html"
     write_report(store, manifest, path, verdict)
     if verdict:
-        (store / "verdict.json").write_text(json.dumps(verdict.to_json(), indent=1) + "\n", encoding="utf-8")
+        write_json(store / "verdict.json", verdict.to_json())
         for row in verdict.to_json()["errors"]:
             if row["n"]:
                 typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
@@ -162,11 +163,10 @@ def export(
     [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
     """
     require_extra("cohort")
-    import json
-
     from spinelift.cohort.aggregates import aggregates
     from spinelift.cohort.manifest import export_split, read_manifest
     from spinelift.cohort.splits import SHARES
+    from spinelift.files import write_json
 
     if aggregates_only == bool(split) or (split and split not in SHARES):
         raise ConfigError(
@@ -177,5 +177,5 @@ def export(
     if split:
         typer.echo(f"{export_split(store, split, out)} pairs → {out}")
         return
-    out.write_text(json.dumps(aggregates(read_manifest(store), store), indent=1) + "\n", encoding="utf-8")
+    write_json(out, aggregates(read_manifest(store), store))
     typer.echo(out)

@@ -37,7 +37,7 @@ def demo(
 ) -> None:
     """Predict a simulated person who was never in training, and compare with the truth."""
     from spinelift.cli.predict import make_result_pictures
-    from spinelift.inference.batch import make_folder
+    from spinelift.files import make_folder
     from spinelift.inference.model import load_model
     from spinelift.inference.outputs import result_folder, write_result
     from spinelift.io import read_dxa

@@ -1,6 +1,5 @@
 """``spinelift evaluate``: a bundle's figures beside its baselines."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +32,7 @@ def model(
     from spinelift.evaluate.onnx import load_regressor_session
     from spinelift.evaluate.pairs import evaluate_pairs
     from spinelift.evaluate.table import to_json, to_markdown
+    from spinelift.files import write_json, write_whole
     from spinelift.inference.calibrate import Calibrator
     from spinelift.store.rows import load_pairs
 
@@ -47,4 +47,4 @@ def model(
     text = to_markdown(rows)
     typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
     if out is not None:
-        out.write_text(json.dumps(to_json(rows), indent=1) + "\n" if out.suffix == ".json" else text + "\n")
+        write_json(out, to_json(rows)) if out.suffix == ".json" else write_whole(out, text + "\n")

@@ -22,28 +22,19 @@ def to_nifti(
 
     [bold]Example[/bold]: spinelift mri to-nifti 1234567_20201_2_0.zip -o nifti
     """
-    import json
     from dataclasses import asdict
 
-    from spinelift.errors import OutputError
+    from spinelift.files import make_folder, write_json
     from spinelift.io.dixon.read import read_dixon
     from spinelift.io.nifti.volume import write_nifti
 
     volume = read_dixon(archive)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in ("water", "fat"):
-            path = out / f"{volume.spine_id}_{name}.nii.gz"
-            typer.echo(write_nifti(path, getattr(volume, name), volume.affine))
-        report = out / f"{volume.spine_id}_findings.json"
-        document = {"spine_id": volume.spine_id, "findings": [asdict(f) for f in volume.findings]}
-        report.write_text(json.dumps(document, indent=1) + "\n")
-    except OSError as error:
-        raise OutputError(
-            found=f"no way to write into {out.name} ({error.strerror})",
-            expected="a folder that can be written to, with 60 MB of room",
-            do="Choose another folder with -o.",
-        ) from None
+    make_folder(out)
+    for name in ("water", "fat"):
+        path = out / f"{volume.spine_id}_{name}.nii.gz"
+        typer.echo(write_nifti(path, getattr(volume, name), volume.affine))
+    report = out / f"{volume.spine_id}_findings.json"
+    write_json(report, {"spine_id": volume.spine_id, "findings": [asdict(f) for f in volume.findings]})
     typer.echo(report)
     for finding in volume.findings:
         where = f"station {finding.station}" if finding.station else "whole body"
@@ -62,21 +53,13 @@ def segment(
 
     [bold]Example[/bold]: spinelift mri segment 1234567_20201_2_0.zip -o spine.nii.gz
     """
-    from spinelift.errors import OutputError
     from spinelift.io.dixon.read import read_dixon
     from spinelift.io.nifti.volume import write_nifti
     from spinelift.segment.mri import MriSegmenter
 
     volume = read_dixon(archive)
     spine = MriSegmenter.load(networks).segment(volume)
-    try:
-        typer.echo(write_nifti(out, spine.mask, volume.affine))
-    except OSError as error:
-        raise OutputError(
-            found=f"no way to write {out.name} ({error.strerror})",
-            expected="a folder that can be written to",
-            do="Choose another place with -o.",
-        ) from None
+    typer.echo(write_nifti(out, spine.mask, volume.affine))
     typer.echo(f"T1 to L5: {spine.bottom_mm - spine.top_mm:.0f} mm high")
     for warning in spine.warnings:
         typer.echo(f"warning: {warning}", err=True)

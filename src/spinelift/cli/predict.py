@@ -85,7 +85,8 @@ def predict(
     pixel = _parse_spacing(spacing)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from spinelift.inference.batch import make_folder, run_batch
+    from spinelift.files import make_folder
+    from spinelift.inference.batch import run_batch
     from spinelift.inference.model import load_model
     from spinelift.report.names import PICTURE_NAMES
 

@@ -80,11 +80,12 @@ def training(
     from spinelift.cli.progress import progress
 
     require_extra("train")
+    from spinelift.files import make_folder
     from spinelift.simulate.stores import fill_pairs, fill_scans
     from spinelift.store.rows import PairStore, ScanStore
 
     about = {"simulator": "spinelift", "seed": seed, "other": other}
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
         with progress("scans", people - len(scans)) as tick:

@@ -14,7 +14,7 @@ from spinelift.cohort.record import FAILED, part_path, read_part
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.cohort.visits import Visit, find_visits
 from spinelift.errors import ConfigError
-from spinelift.inference.batch import make_folder
+from spinelift.files import make_folder, remove_unfinished
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -49,9 +49,17 @@ class Plan:
 
 
 def build(
-    plan: Plan, *, progress: Progress, tell: Callable[[str], None], work: Work | None = None
+    plan: Plan,
+    *,
+    digest: str,
+    progress: Progress,
+    tell: Callable[[str], None],
+    work: Work | None = None,
 ) -> pl.DataFrame:
-    """Build or go on building; returns the manifest. ``work`` replaces the stages (for tests).
+    """Build or go on building; returns the manifest.
+
+    ``digest`` is the hash of what records depend on besides the files (``Settings.digest``): a record with
+    another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
 
     Raises
     ------
@@ -71,9 +79,7 @@ def build(
         tell(f"left alone, since their names are of another kind: {len(found.unknown)} files")
     parts = plan.out / PARTS
     make_folder(parts)
-    for stale in parts.glob("??/.*.part"):  # of a run that was killed while it wrote
-        stale.unlink()
-    digest = plan.settings.digest if work is None else "test"
+    remove_unfinished(plan.out, *parts.iterdir())
     todo = [v for v in found.visits if not _is_done(v, parts, digest, plan.retry_failed)]
     tell(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them done before")
     if todo:

@@ -1,7 +1,6 @@
 """``cohort.parquet`` and ``pairs.zarr`` from the parts."""
 
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from spinelift.cohort.record import DONE, STAGES, Record, all_parts, read_part
 from spinelift.cohort.splits import Place, deal
 from spinelift.cohort.stages import SCOLIOSIS_DEG
 from spinelift.errors import NoScansError
-from spinelift.inference.outputs import write_atomically
+from spinelift.files import whole_file, whole_folder, write_whole
 from spinelift.store.rows import PairStore
 
 PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
@@ -60,12 +59,11 @@ def compact(store: Path) -> pl.DataFrame:
             kept += 1
     document = {str(e): [p.split, p.fold, p.scoliosis] for e, p in sorted(places.items())}
     _write_pairs(store, kept)
-    write_atomically(store / SPLITS, json.dumps(document))
-    pl.DataFrame(times, infer_schema_length=None).write_parquet(store / f".{TIMES}.part")
-    (store / f".{TIMES}.part").replace(store / TIMES)
+    write_whole(store / SPLITS, json.dumps(document))
     frame = pl.DataFrame(rows, schema=SCHEMA)
-    frame.write_parquet(store / f".{MANIFEST}.part")
-    (store / f".{MANIFEST}.part").replace(store / MANIFEST)
+    for name, table in ((TIMES, pl.DataFrame(times, infer_schema_length=None)), (MANIFEST, frame)):
+        with whole_file(store / name) as file:
+            table.write_parquet(file)
     return frame
 
 
@@ -87,19 +85,13 @@ def _row(record: Record) -> dict[str, Any]:
 
 def _write_pairs(store: Path, kept: int) -> None:
     """Write the kept pairs into a new store and put it in the old one's place."""
-    new, old = store / f".{PAIRS}.part", store / f".{PAIRS}.old"
-    for path in (new, old):
-        shutil.rmtree(path, ignore_errors=True)
-    with PairStore.create(new, about={"cohort": "built by spinelift cohort build", "pairs": kept}) as pairs:
+    about = {"cohort": "built by spinelift cohort build", "pairs": kept}
+    with whole_folder(store / PAIRS) as new, PairStore.create(new, about=about) as pairs:
         for path in all_parts(store / PARTS):
             record = read_part(path)
             if record.image is not None and record.curves is not None and record.status == DONE:
                 size = record.values["mm_per_px"]
                 pairs.append(image=record.image, curves=record.curves, mm_per_px=size, eid=record.eid)
-    if (store / PAIRS).exists():
-        (store / PAIRS).replace(old)
-    new.replace(store / PAIRS)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_splits(store: Path) -> dict[int, Place]:

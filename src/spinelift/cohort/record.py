@@ -4,9 +4,7 @@ A part is one ``.npz`` that appears whole: JSON, and arrays where the visit got 
 the manifest and the store are made from them and can be made again.
 """
 
-import io
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from spinelift.files import make_folder, whole_file
 
 STAGES = ("pair", "dxa", "mri", "dxa_mask", "mri_mask", "align", "overlap", "curves")
 """In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed."""
@@ -98,18 +98,12 @@ def part_path(parts: Path, key: str) -> Path:
 def write_part(parts: Path, record: Record) -> None:
     """Write a part so that it is there whole or not at all, whatever is killed when."""
     path = part_path(parts, record.key)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     document = {k: v for k, v in asdict(record).items() if k not in ARRAYS} | {"format": FORMAT}
     arrays = {name: value for name in ARRAYS if (value := getattr(record, name)) is not None}
     text = np.frombuffer(json.dumps(document, sort_keys=True).encode(), np.uint8)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, record=text, **arrays)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(buffer.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with whole_file(path) as file:
+        np.savez_compressed(file, record=text, **arrays)
 
 
 def read_part(path: Path, *, arrays: bool = True) -> Record:

@@ -16,6 +16,7 @@ from spinelift.cohort.manifest import PARTS
 from spinelift.cohort.record import Record, part_path, read_part
 from spinelift.cohort.truth import Verdict
 from spinelift.curves import CORONAL, SAGITTAL
+from spinelift.files import write_whole
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS
 
 PAPER_PEOPLE, PAPER_CORES = 48_384, 100
@@ -43,7 +44,7 @@ def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdic
         verdict=verdict.to_json() if verdict else None,
         findings=_findings(manifest),
     )
-    out.write_text(page, encoding="utf-8")
+    write_whole(out, page)
 
 
 def _template() -> Any:

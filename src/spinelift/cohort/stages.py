@@ -22,6 +22,7 @@ from spinelift.cohort.visits import Visit
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
 from spinelift.evaluate.angles import coronal_angles
+from spinelift.files import file_sha256
 from spinelift.geometry import CROP_SIZE, PixelGrid, RigidTransform2D, Spacing, SpineFrame
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
@@ -136,8 +137,7 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     scan = read_dxa(visit.dxa)
     known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
     clock.start("mri")
-    with visit.mri.open("rb") as file:
-        known["mri_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    known["mri_sha256"] = file_sha256(visit.mri)
     volume = read_dixon(visit.mri)
     known["findings"] = [asdict(f) for f in volume.findings]
     clock.start("dxa_mask")

@@ -1,7 +1,5 @@
 """Many scans: the model is loaded once, a failure is a row in a table, and the rest go on."""
 
-import csv
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from spinelift.curves import Curve
-from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, OutputError, SpineliftError
+from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, SpineliftError
+from spinelift.files import make_folder, remove_files, write_csv
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model
-from spinelift.inference.outputs import PictureWriter, result_folder, write_atomically, write_result
+from spinelift.inference.outputs import PictureWriter, result_folder, write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
+FAILED_HEADER = ("input", "error", "exit_code", "message")
 SUMMARY_HEADER = (
     "scan_id",
     "input_sha256",
@@ -103,23 +103,12 @@ def run_batch(
 
 def _write_tables(report: BatchReport, out: Path) -> None:
     """Write the tables, also of a run that was interrupted."""
-    write_atomically(out / SUMMARY_CSV, _csv(SUMMARY_HEADER, [success.row for success in report.good]))
+    write_csv(out / SUMMARY_CSV, SUMMARY_HEADER, [success.row for success in report.good])
     if report.failed:
-        write_atomically(out / FAILED_CSV, failed_csv(report.failed))
+        rows = [(f.name, type(f.error).__name__, f.error.exit_code, str(f.error)) for f in report.failed]
+        write_csv(out / FAILED_CSV, FAILED_HEADER, rows)
     else:
-        (out / FAILED_CSV).unlink(missing_ok=True)
-
-
-def make_folder(out: Path) -> None:
-    """Create the output folder, or say why that is not possible."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            found=f"an output folder that cannot be made: {error.strerror}",
-            expected="a folder that can be written",
-            do="Choose another one with --out.",
-        ) from error
+        remove_files([out / FAILED_CSV])
 
 
 def _one(
@@ -161,12 +150,6 @@ def _one(
     return prediction
 
 
-def failed_csv(failures: Sequence[Failure]) -> str:
-    """One row a scan that failed: file name, error class, exit code, message."""
-    rows = [[f.name, type(f.error).__name__, f.error.exit_code, str(f.error)] for f in failures]
-    return _csv(["input", "error", "exit_code", "message"], rows)
-
-
 def summary_row(p: Prediction) -> tuple[str, ...]:
     """One result in ``SUMMARY_HEADER``'s columns: ranges in mm, scores, warnings."""
     mm, z = p.curves.mm, p.curves.z_mm
@@ -183,11 +166,3 @@ def summary_row(p: Prediction) -> tuple[str, ...]:
         f"{p.location.confidence:.3f}",
         "; ".join(p.warnings),
     )
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -1,6 +1,5 @@
 """The files of one result: ``OUT/<scan_id>/curves.json, curves.csv, run.json`` and, if asked, pictures."""
 
-import json
 import platform
 import re
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from spinelift.errors import ConfigError, OutputError
+from spinelift.errors import ConfigError
+from spinelift.files import make_folder, remove_files, write_json, write_whole
 from spinelift.inference.prediction import Prediction
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.version import __version__
@@ -21,13 +21,6 @@ PictureWriter = Callable[[Prediction, DxaScan], dict[str, bytes]]
 """Makes the pictures of a result: their bytes by file name."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file so that a reader sees the old or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data.encode() if isinstance(data, str) else data)
-    partial.replace(path)
 
 
 def result_folder(out: Path, scan_id: str) -> Path:
@@ -54,38 +47,17 @@ def write_result(
 
     ``stale`` names the pictures of an earlier run that are removed when they are not written again.
     """
-    try:
-        _write(prediction, folder, pictures or {}, stale, threads, timings_ms)
-    except OSError as error:
-        raise OutputError(
-            found=f"results that cannot be written: {error.strerror}",
-            expected="a folder with room that can be written",
-            do="Free some space, or choose another folder with --out.",
-        ) from error
-
-
-def _write(
-    prediction: Prediction,
-    folder: Path,
-    pictures: dict[str, bytes],
-    stale: tuple[str, ...],
-    threads: int | None,
-    timings_ms: dict[str, float] | None,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUN_JSON).unlink(missing_ok=True)
+    make_folder(folder)
     files: dict[str, bytes | str] = {
         CURVES_JSON: prediction.curves_json(),
         CURVES_CSV: prediction.curves_csv(),
-        **pictures,
+        **(pictures or {}),
     }
-    for name in stale:
-        if name not in files:
-            (folder / name).unlink(missing_ok=True)
+    remove_files(folder / name for name in (RUN_JSON, *stale) if name not in files)
     for name, data in files.items():
-        write_atomically(folder / name, data)
+        write_whole(folder / name, data)
     record = run_record(prediction, threads=threads, timings_ms=timings_ms)
-    write_atomically(folder / RUN_JSON, json.dumps({**record, "files": sorted(files)}, indent=2) + "\n")
+    write_json(folder / RUN_JSON, {**record, "files": sorted(files)})
 
 
 def run_record(

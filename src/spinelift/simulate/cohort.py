@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from spinelift.files import make_folder
 from spinelift.io.dixon.volume import Trap
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.body.posture import Posture, repose, sample_posture
@@ -46,7 +47,7 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
             Planted(Trap.LOST_SLICE, dixon.placings[0].number, {"contrast": dixon.series[0].contrast})
         )
     folder = out / "mri"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_dixon_zip(folder, dixon.series, eid=FIRST_EID + person, instance=INSTANCE, rng=rng, traps=broken)
     pair = pair_truth(_in_scan(written), body.spine)
     write_truth(out, person, {**written.truth, **pair, **_record(posture, dixon, planted)})

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from spinelift.files import make_folder, write_whole
 from spinelift.geometry import Vertebra
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.body.body import Body, sample_body
@@ -48,7 +49,7 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
         DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
     ]
     eid = FIRST_EID + person
-    (out / "dxa").mkdir(parents=True, exist_ok=True)
+    make_folder(out / "dxa")
     path = write_dxa_zip(out / "dxa", images, eid=eid, instance=INSTANCE, rng=rng)
     centres = scan.centres_mm.round(3)
     truth = {
@@ -69,10 +70,8 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
 def write_truth(out: Path, person: int, truth: dict[str, Any]) -> None:
     """Write a person's truth, whole or not at all."""
     target = truth_path(out, person)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = target.with_suffix(".part")
-    partial_file.write_text(json.dumps(truth) + "\n", encoding="utf-8")
-    partial_file.replace(target)
+    make_folder(target.parent)
+    write_whole(target, json.dumps(truth) + "\n")
 
 
 def write_person(out: Path, seed: int, person: int) -> Path:

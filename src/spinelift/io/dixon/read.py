@@ -1,6 +1,5 @@
 """One Dixon MRI from its archive: zip → stations → one isotropic volume of water and one of fat."""
 
-import hashlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -14,6 +13,7 @@ from spinelift.errors import (
     UnsupportedImageError,
     WrongModalityError,
 )
+from spinelift.files import file_sha256
 from spinelift.io.archive import Limits, iter_members
 from spinelift.io.dixon.coverage import judge_gaps
 from spinelift.io.dixon.ends import drop_bad_ends
@@ -107,8 +107,7 @@ def _check_file(path: Path) -> str:
             expected=f"at most {MAX_FILE_BYTES >> 20} MB",
             do="Pass one visit at a time.",
         )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _dicoms(path: Path) -> Iterator[bytes]:

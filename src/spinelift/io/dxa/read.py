@@ -15,6 +15,7 @@ from spinelift.errors import (
     WrongBodyPartError,
     WrongModalityError,
 )
+from spinelift.files import file_sha256
 from spinelift.geometry import Spacing
 from spinelift.io.archive import iter_members
 from spinelift.io.dicom_image import OrientedImage, read_image
@@ -91,8 +92,7 @@ def _sha256(path: Path) -> str:
             expected=f"at most {MAX_FILE_BYTES >> 20} MB",
             do="Pass one visit at a time.",
         )
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _check_field(path: Path) -> None:

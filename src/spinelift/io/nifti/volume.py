@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
+from spinelift.files import whole_file
 from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
 
 MAX_VOXELS = 1 << 28
@@ -39,9 +40,9 @@ def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: 
     image.set_qform(image.affine, code=1)
     image.set_sform(image.affine, code=1)
     path = Path(path)
-    part = path.with_name(f".{path.name}.part.nii.gz")
-    nib.save(image, part)
-    return part.replace(path)
+    with whole_file(path) as file, gzip.GzipFile("", "wb", 1, file, 0) as packed:
+        image.to_stream(packed)
+    return path
 
 
 def read_nifti_on(

@@ -11,6 +11,7 @@ import numpy as np
 from spinelift.align.plane import PlaneImage, dxa_plane
 from spinelift.align.projection import project_volume
 from spinelift.errors import NoScansError, SpineliftError
+from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
@@ -66,32 +67,39 @@ def load_cohort_pairs(
 
     Reading a Dixon MRI takes seconds; a second call reads the cache. ``tick`` is told how many are done.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     pairs, failed = [], []
     for visit in visit_files(cohort):
         path = cache / f"{visit.name}.npz"
-        try:
-            pairs.append(_load(visit.name, path) or _read(visit, path))
-        except SpineliftError as error:
-            failed.append(f"{visit.name}: {error}\n")
+        pair = _load(visit.name, path)
+        if pair is None:
+            try:
+                pair = _read(visit)
+            except SpineliftError as error:
+                failed.append(f"{visit.name}: {error}\n")
+            else:
+                _save(pair, path)
+        if pair is not None:
+            pairs.append(pair)
         if tick:
             tick(1)
-    (cache / FAILED).write_text("".join(failed), encoding="utf-8")
+    write_whole(cache / FAILED, "".join(failed))
     return pairs
 
 
-def _read(visit: VisitFiles, path: Path) -> CohortPair:
+def _read(visit: VisitFiles) -> CohortPair:
     scan = read_dxa(visit.dxa)
-    pair = CohortPair(visit.name, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
-    part = path.with_name(f".{path.name}.part.npz")
+    return CohortPair(visit.name, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
+
+
+def _save(pair: CohortPair, path: Path) -> None:
     held: dict[str, Any] = {}
     for key, image in (("dxa", pair.dxa), ("mri", pair.mri)):
         spacing = image.grid.spacing
         held |= {f"{key}_pixels": image.pixels, f"{key}_valid": image.valid}
         held[f"{key}_grid"] = np.array([*image.grid.origin_mm, spacing.row_mm, spacing.col_mm])
-    np.savez_compressed(part, **held)
-    part.replace(path)
-    return pair
+    with whole_file(path) as file:
+        np.savez_compressed(file, **held)
 
 
 def _load(name: str, path: Path) -> CohortPair | None:

@@ -12,6 +12,7 @@ from spinelift.align.onnx import canvas_pixels
 from spinelift.align.plane import DXA, PlaneImage, lay
 from spinelift.align.search import canvas_grid
 from spinelift.errors import ConfigError
+from spinelift.files import whole_file
 from spinelift.geometry import RigidTransform2D
 from spinelift.learn.aligner.config import CanvasConfig
 
@@ -46,9 +47,9 @@ def save_pairs(path: Path, pairs: Sequence[tuple[PlaneImage, PlaneImage]], canva
     """Write (DXA, projected MRI) pairs; the file appears whole."""
     dxa = np.stack([to_canvas(d, canvas.pixel_mm, canvas.dxa)[0] for d, _ in pairs])
     mri = np.stack([to_canvas(m, canvas.pixel_mm, canvas.mri) for _, m in pairs])
-    part = path.with_name(f".{path.name}.part.npz")
-    np.savez_compressed(part, dxa=dxa, mri=mri, pixel_mm=canvas.pixel_mm)
-    return part.replace(path)
+    with whole_file(path) as file:
+        np.savez_compressed(file, dxa=dxa, mri=mri, pixel_mm=canvas.pixel_mm)
+    return path
 
 
 def load_pairs(paths: Sequence[Path], canvas: CanvasConfig) -> ImagePairs:

@@ -11,15 +11,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from spinelift.errors import ConfigError
+from spinelift.files import whole_file, write_csv, write_whole
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     """Weights as safetensors; the file appears whole."""
-    part = path.with_suffix(".part")
-    part.write_bytes(save({k: v.detach().contiguous().clone() for k, v in state.items()}))
-    part.replace(path)
+    write_whole(path, save({k: v.detach().contiguous().clone() for k, v in state.items()}))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -38,9 +37,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
     """All that resuming needs; the file appears whole."""
-    part = path.with_suffix(".part")
-    torch.save(dict(state), part)
-    part.replace(path)
+    with whole_file(path) as file:
+        torch.save(dict(state), file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -60,17 +58,14 @@ class CsvLog:
 
     def __init__(self, path: Path, *, after_step: int) -> None:
         kept = [row for row in read_log(path) if int(row["step"]) <= after_step] if path.is_file() else []
-        self._file = path.open("w", newline="")
-        self._writer = csv.DictWriter(self._file, self.FIELDS)
-        self._writer.writeheader()
-        self._writer.writerows(kept)
-        self._file.flush()
+        write_csv(path, self.FIELDS, [[row[name] for name in self.FIELDS] for row in kept])
+        self._file = path.open("a", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
 
     def add(self, step: int, seconds: float, rate: float, split: str, values: Mapping[str, float]) -> None:
         """One row for each value."""
         for name, value in values.items():
-            row = (step, f"{seconds:.1f}", f"{rate:.3e}", split, name, f"{value:.5g}")
-            self._writer.writerow(dict(zip(self.FIELDS, row, strict=True)))
+            self._writer.writerow((step, f"{seconds:.1f}", f"{rate:.3e}", split, name, f"{value:.5g}"))
         self._file.flush()
 
     def __enter__(self) -> Self:

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from spinelift.errors import ConfigError
+from spinelift.files import write_whole
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -46,7 +47,7 @@ class Config(BaseModel):
 
     def dump(self, path: Path) -> None:
         """Write as YAML."""
-        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        write_whole(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
 
 
 def packaged_configs() -> list[str]:

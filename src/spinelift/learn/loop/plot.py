@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from spinelift.files import whole_file
 from spinelift.learn.loop.checkpoint import read_log
 
 SKIPPED = ("images_per_second",)
@@ -23,4 +24,5 @@ def plot_log(log: Path, out: Path) -> None:
         axes.plot(*zip(*points, strict=True), lw=1)
         axes.set_title(f"{split}: {name}", fontsize=9)
         axes.tick_params(labelsize=7)
-    figure.savefig(out, dpi=110)
+    with whole_file(out) as file:
+        figure.savefig(file, format="png", dpi=110)

@@ -7,11 +7,12 @@ from typing import TypeVar
 import torch
 
 from spinelift.errors import ConfigError
+from spinelift.files import file_sha256, make_folder, remove_unfinished
 from spinelift.learn.loop.checkpoint import LOG, WEIGHTS
 from spinelift.learn.loop.config import Config, LoopConfig
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.plot import plot_log
-from spinelift.learn.loop.record import sha256, write_record
+from spinelift.learn.loop.record import write_record
 
 CONFIG, RECORD, PICTURE = "config.yaml", "run.json", "log.png"
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -27,11 +28,12 @@ def start_run(
             expected=f"at least one batch of {loop.batch}, and one to validate",
             do="Simulate more people, or lower loop.batch.",
         )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if (out / WEIGHTS).exists() and not resume:
         raise ConfigError(
             found=f"a run in {out}", expected="a new folder", do="Give --resume, or another --out."
         )
+    remove_unfinished(out)
     config.dump(out / CONFIG)
 
 
@@ -56,10 +58,10 @@ def finish_run(
         "seed": seed,
         "device": "cpu",
         "threads": torch.get_num_threads(),
-        "init_from": sha256(Path(init_from)) if init_from else None,
+        "init_from": file_sha256(Path(init_from)) if init_from else None,
         "parameters": sum(p.numel() for p in outcome.model.parameters()),
         "validation": outcome.validation,
-        "weights_sha256": sha256(out / WEIGHTS),
+        "weights_sha256": file_sha256(out / WEIGHTS),
     }
     write_record(out / RECORD, record)
 

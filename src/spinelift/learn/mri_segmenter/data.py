@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError, SpineliftError
+from spinelift.files import make_folder, whole_file
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 from spinelift.segment.mri import WINDOW, Window, window_of
@@ -81,7 +82,7 @@ def load_people(
     ConfigError
         There are no pairs of archive and truth.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     people = []
     for truth in sorted((cohort / "truth").glob("*.json")):
         eid, instance = truth.stem.split("_")
@@ -94,9 +95,8 @@ def load_people(
                 person = read_person(archive, truth)
             except SpineliftError:  # a planted trap that is refused: not for training
                 continue
-            part = kept.with_name(f".{kept.name}")
-            np.savez_compressed(part, pixels=person.pixels, mask=person.mask, ends=person.ends)
-            part.replace(kept)
+            with whole_file(kept) as file:
+                np.savez_compressed(file, pixels=person.pixels, mask=person.mask, ends=person.ends)
         with np.load(kept) as held:
             people.append(MriPerson(held["pixels"], held["mask"], held["ends"]))
         tick(1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
+from spinelift.files import whole_file
 from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.proposals import Proposals
@@ -65,10 +66,9 @@ class Labels:
 
     def save(self, path: Path) -> None:
         """Write; masks take a bit a pixel before compression."""
-        part = path.with_name(f".{path.name}.part.npz")
         bits = np.packbits(self.mask.reshape(len(self.mask), -1), axis=1)
-        np.savez_compressed(part, source=self.source, bits=bits, ends=self.ends)
-        part.replace(path)
+        with whole_file(path) as file:
+            np.savez_compressed(file, source=self.source, bits=bits, ends=self.ends)
 
     @classmethod
     def load(cls, path: Path) -> "Labels":

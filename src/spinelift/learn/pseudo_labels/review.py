@@ -8,7 +8,6 @@ says that the scan is of no use.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 
 from spinelift.curves.masks import ends_of, largest_component, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
+from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import Spacing
 from spinelift.geometry.canonical import GRID_SHAPE
 from spinelift.io.dxa.picture import read_picture
@@ -64,9 +64,9 @@ def mask_name(row: int, eid: int) -> str:
 
 def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
     """Put a scan [832, 320] and its mask 0/1 into ``to_do``; the mask appears last, and whole."""
-    (folder / TO_DO).mkdir(parents=True, exist_ok=True)
-    (folder / DONE).mkdir(exist_ok=True)
-    (folder / "README.txt").write_text(README, encoding="utf-8")
+    for name in (TO_DO, DONE):
+        make_folder(folder / name)
+    write_whole(folder / "README.txt", README)
     name = mask_name(row, eid)
     _write(folder / TO_DO / name.replace("_mask", "_scan"), image)
     _write(folder / TO_DO / name, np.where(mask > 0, 255, 0).astype(np.uint8))
@@ -134,8 +134,5 @@ def _rows(folder: Path) -> dict[int, Path]:
 
 
 def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    data = BytesIO()
-    Image.fromarray(pixels).save(data, "PNG")
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.getvalue())
-    part.replace(path)
+    with whole_file(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")

@@ -5,7 +5,6 @@ person. The loop ends when the labels stay as they were, or after so many rounds
 last in a round; a loop that was cut short goes on inside the round that it was in.
 """
 
-import csv
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
+from spinelift.files import make_folder, remove_unfinished, write_csv, write_json
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
@@ -215,7 +215,8 @@ def _folder(out: Path, number: int) -> Path:
 
 def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> dict[str, Any]:
     """State of the loop in a folder, or a new one."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    remove_unfinished(out, *out.glob("round-*"), *(out / REVIEW).glob("*"))
     scans = {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
     path = out / STATE
     if not path.exists():
@@ -240,10 +241,6 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
 def _save(out: Path, state: dict[str, Any]) -> None:
     """Write the figures as a table, then the state; both appear whole."""
     if state["rounds"]:
-        with (out / FIGURES).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(state["rounds"][0]))
-            writer.writeheader()
-            writer.writerows(state["rounds"])
-    part = out / f".{STATE}.part"
-    part.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-    part.replace(out / STATE)
+        header = list(state["rounds"][0])
+        write_csv(out / FIGURES, header, [[row[name] for name in header] for row in state["rounds"]])
+    write_json(out / STATE, state)

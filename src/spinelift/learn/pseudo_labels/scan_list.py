@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spinelift.errors import SpineliftError
+from spinelift.files import make_folder, write_csv
 from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import find_scans
@@ -37,7 +38,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int],
     ``scans.csv`` names the scan of each row, ``failed.csv`` each one that could not be read, with its cause.
     Called again, it adds what is new. ``eid`` of a row is its number: the name is in the table.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
     names = _read(folder / NAMES)[: len(store)]
     failed = _read(folder / FAILED)
@@ -75,13 +76,8 @@ def _add(path: Path, row: dict[str, str]) -> None:
     if not path.exists():
         _write(path, [])
     with path.open("a", newline="", encoding="utf-8") as file:
-        csv.DictWriter(file, _COLUMNS).writerow(row)
+        csv.DictWriter(file, _COLUMNS, lineterminator="\n").writerow(row)
 
 
 def _write(path: Path, rows: list[dict[str, str]]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    write_csv(path, _COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])

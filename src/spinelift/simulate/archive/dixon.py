@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spinelift.files import whole_file
 from spinelift.simulate.archive.dixon_template import SliceTemplate, series_template
 from spinelift.simulate.archive.dxa import _invent, _Person
 from spinelift.simulate.archive.series import DixonStation
@@ -58,8 +59,7 @@ def write_dixon_zip(
     manifest = "manifest.cvs" if rng.random() < 0.3 else "manifest.csv"
     hostile = ArchiveTrap.HOSTILE_NAME in traps
     path = folder / f"{eid}_20201_{instance}_0.zip"
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(part, "w") as archive:
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         rows = ["filename,patientid,studyid,seriesid,discription,date"]
         for number in rng.permutation(len(slices)):
             index, k = slices[number]
@@ -67,10 +67,10 @@ def write_dixon_zip(
             _add(archive, f"../{name}" if hostile and number == 0 else name, data)
             rows.append(_row(name, person, stations[index]))
         _add(archive, manifest, ("\r\n".join(rows) + "\r\n").encode())
-    if ArchiveTrap.TRUNCATED in traps:
-        with part.open("r+b") as file:
-            file.truncate(part.stat().st_size // 2)
-    return part.replace(path)
+        if ArchiveTrap.TRUNCATED in traps:
+            archive.close()
+            file.truncate(file.tell() // 2)
+    return path
 
 
 def _slice(station: DixonStation, template: SliceTemplate, k: int) -> tuple[str, bytes]:

@@ -20,6 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from spinelift.files import whole_file
+
 _FAMILY_NAMES = ("Ashdown", "Bellweather", "Carrow", "Dunmore", "Elmsley", "Farrant", "Greaves", "Holloway")
 _GIVEN_NAMES = {
     "F": ("Agnes", "Beatrix", "Clara", "Dorothy", "Edith", "Flora"),
@@ -88,14 +90,13 @@ def write_dxa_zip(
     manifest = "manifest.cvs" if rng.random() < 0.3 else "manifest.csv"
     members.append((manifest, ("\r\n".join(rows) + "\r\n").encode()))
     path = folder / f"{eid}_20158_{instance}_0.zip"
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(part, "w") as archive:
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, data in members:
             entry = zipfile.ZipInfo(name, _ZIP_TIME)
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED, compresslevel=1)
-    return part.replace(path)
+    return path
 
 
 def _invent(eid: int, instance: int, rng: np.random.Generator) -> _Person:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
+from spinelift.files import write_json
 from spinelift.geometry import Vertebra
 
 Float = NDArray[np.float64]
@@ -205,5 +206,5 @@ def fit_table(table: Path, out: Path, *, keep_complete: bool = False) -> tuple[S
         "noise": round(prior.noise, 4),
         "step_mm": prior.step_mm.round(3).tolist(),
     }
-    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(out, document)
     return prior, len(rows)

@@ -1,0 +1,191 @@
+"""Files and folders that are written whole or not at all, their hashes, and output folders.
+
+What is written goes into a temporary neighbour, ``.<name>.<16 hex digits>.part``, which replaces the target
+at the end. A reader sees the old content or the new one, whatever is killed when; of two writers at once the
+later one wins. File and folder are synchronised to the disk each time: results, checkpoints and parts of a
+cohort are worth the milliseconds, and only a training log, which is appended to, goes without.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from spinelift.errors import OutputError
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file, open to write and read, that replaces ``path`` when the block ends without an error.
+
+    Its permissions are those of any new file. The folder of ``path`` must exist; it may be a link.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written, or ``path`` is there and no plain file: a link is not followed.
+    """
+    temporary = _temporary(path)
+    try:
+        _check_target(path, stat.S_ISREG, "a plain file")
+        with temporary.open("x+b") as file:  # O_CREAT | O_EXCL: does not follow a link either
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _synchronise(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder for the block to make and fill, which replaces ``path`` when it ends without an error.
+
+    A kill between the two renames, of the old folder and of the new one, leaves nothing at ``path``.
+
+    Raises
+    ------
+    OutputError
+        It cannot be put in place, or ``path`` is there and no folder: a link is not followed.
+    """
+    new, old = _temporary(path), _temporary(path)
+    _check_target(path, stat.S_ISDIR, "a folder")
+    try:
+        yield new
+        for item in (new, *new.rglob("*")):
+            _synchronise(item)
+        _swap(new, path, old)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path, old: Path) -> None:
+    try:
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    except BaseException as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    _synchronise(path.parent)
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write bytes, or text as UTF-8, as :func:`whole_file` does."""
+    with whole_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write JSON, indented by 1, as :func:`whole_file` does."""
+    write_whole(path, json.dumps(document, indent=1) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, lines ended by a line feed, as :func:`whole_file` does."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
+
+
+def remove_unfinished(*folders: Path) -> None:
+    """Remove the temporaries of killed runs; only where nobody else writes at the time."""
+    for folder in folders:
+        for item in folder.glob(".*.part"):
+            if not _UNFINISHED.fullmatch(item.name):
+                continue
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files that may be there.
+
+    Raises
+    ------
+    OutputError
+        One cannot be removed.
+    """
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make an output folder and those above it, unless it is there.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            found=f"an output folder that cannot be made: {error.strerror}",
+            expected="a folder that can be written",
+            do="Choose another one with --out.",
+        ) from error
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:50]}.{secrets.token_hex(8)}.part")
+
+
+def _check_target(path: Path, is_kind: Callable[[int], bool], kind: str) -> None:
+    with suppress(FileNotFoundError):
+        if not is_kind(path.lstat().st_mode):
+            raise OutputError(
+                found=f"something at {path.name} that is not {kind}",
+                expected=f"{kind}, not a link to one, or nothing",
+                do="Remove it, or choose another place.",
+            )
+
+
+def _synchronise(path: Path) -> None:
+    with suppress(OSError):  # not every system lets a folder be opened or synchronised
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        found=f"no way to write {path.name} ({error.strerror or error})",
+        expected="a folder that exists, has room and can be written to",
+        do="Free some space, or choose another place.",
+    )
