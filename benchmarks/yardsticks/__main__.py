@@ -38,10 +38,10 @@ def real(
         )
     from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
     from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
-    from spinelift.bundle import Bundle
+    from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.geometry import Spacing
 
-    loaded = Bundle.load(bundle)
+    loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
         out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=Spacing(row, col), copies=copies,
         drawn=drawn,

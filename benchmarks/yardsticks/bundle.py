@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.yardsticks.score import Figure, Predictor
-from spinelift.bundle.bundle import Bundle, write_card
-from spinelift.bundle.card import Card, Metric, as_array
+from spinelift.bundle import Bundle, PredictionCard, add_metrics
+from spinelift.bundle.card import Metric, as_array
 from spinelift.errors import BundleError
-from spinelift.evaluate.onnx import load_regressor_session
 from spinelift.inference.calibrate import Calibrator
 
 Float = NDArray[np.float64]
@@ -18,14 +17,14 @@ LAPLACE90 = float(np.log(10))
 """Half width of the 90 % interval of a Laplace distribution, over its scale; for bundles not calibrated."""
 
 
-def bundle_predictor(bundle: Bundle) -> Predictor:
+def bundle_predictor(bundle: Bundle[PredictionCard]) -> Predictor:
     """A bundle's regressor and its calibrated intervals."""
-    session = load_regressor_session(bundle.regressor)
+    regressor = bundle.network("regressor")
     factors = Calibrator(bundle.card.calibration).factors
     spread = LAPLACE90 if factors is None else factors
 
     def predict(images: NDArray[np.uint8]) -> tuple[Float, Float]:
-        curves, scale, _ = session(images[:, None].astype(np.float32))
+        curves, scale, _ = regressor(images[:, None].astype(np.float32))
         if not np.isfinite(curves).all():
             raise BundleError(
                 found="a regressor that gives numbers which are not finite",
@@ -37,31 +36,15 @@ def bundle_predictor(bundle: Bundle) -> Predictor:
     return predict
 
 
-def bundle_mean_curves(bundle: Bundle) -> Float | None:
+def bundle_mean_curves(bundle: Bundle[PredictionCard]) -> Float | None:
     """Mean curves [6, 209], crop px, of the bundle's calibration people; None when its card lacks them."""
     curves = bundle.card.calibration.mean_curves
     return None if curves is None else as_array(curves)
 
 
-def add_to_card(folder: Path, figures: Mapping[str, Sequence[Figure]]) -> Card:
-    """Put figures, by the name of their yardstick, into a bundle's card; earlier ones of that name go.
-
-    Raises
-    ------
-    BundleError
-        It is no folder with a whole bundle.
-    """
-    if not folder.is_dir():
-        raise BundleError(
-            found=f"no folder at {folder}", expected="a bundle's folder, not a zip", do="Unzip it first."
-        )
-    card = Bundle.load(folder).card
-    kept = [m for m in card.metrics if m.dataset not in figures]
-    card = card.model_copy(
-        update={"metrics": [*kept, *(_metric(f, k) for k, v in figures.items() for f in v)]}
-    )
-    write_card(folder, card)
-    return card
+def add_to_card(folder: Path, figures: Mapping[str, Sequence[Figure]]) -> PredictionCard:
+    """Put figures, by the name of their yardstick, into a bundle's card; earlier ones of that name go."""
+    return add_metrics(PredictionCard, folder, [_metric(f, k) for k, v in figures.items() for f in v])
 
 
 def _metric(figure: Figure, dataset: str) -> Metric:

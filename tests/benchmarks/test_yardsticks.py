@@ -234,15 +234,16 @@ def test_figures_go_into_a_card_and_replace_earlier_ones(tmp_path):
     from benchmarks.yardsticks.bundle import add_to_card
     from benchmarks.yardsticks.score import Figure
 
-    from spinelift.bundle.bundle import DEFAULT_BUNDLE, Bundle
+    from spinelift.bundle import PredictionCard, load_bundle
+    from spinelift.bundle.bundle import SHIPPED
     from spinelift.evaluate.bootstrap import Estimate
 
     folder = tmp_path / "bundle"
-    shutil.copytree(DEFAULT_BUNDLE, folder)
-    before = len(Bundle.load(folder).card.metrics)
+    shutil.copytree(SHIPPED / "default", folder)
+    before = len(load_bundle(PredictionCard, folder).card.metrics)
     for value in (7.0, 6.0):
         figure = Figure("sagittal_mae", "mm", 62, Estimate(value, 5.0, 8.0), Estimate(7.5, 7.0, 8.0), None)
         add_to_card(folder, {"a yardstick of this test": [figure]})
-    metrics = Bundle.load(folder).card.metrics
+    metrics = load_bundle(PredictionCard, folder).card.metrics
     assert len(metrics) == before + 1
     assert (metrics[-1].value, metrics[-1].spines, metrics[-1].baselines) == (6.0, 62, {"mean curve": 7.5})

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from spinelift.align.onnx import CARD, choose_encoders
-from spinelift.bundle.bundle import DEFAULT_BUNDLE
-from spinelift.bundle.networks import SHIPPED
+from spinelift.align.onnx import choose_encoders
+from spinelift.bundle import EncodersCard, load_bundle
+from spinelift.bundle.bundle import SHIPPED
 from spinelift.cli.demo import DATA
 from spinelift.curves import mm_from_json, resample_rows
 from spinelift.errors import NoSpineError
@@ -79,14 +79,9 @@ def test_an_image_without_a_spine_is_refused(model, scan, kind):
 
 
 def test_networks_that_ship_tell_nothing_of_the_machine_that_made_them():
-    bundles = DEFAULT_BUNDLE.parent
-    networks = sorted(bundles.glob("*/*.onnx"))
-    assert {f.name for f in networks} >= {
-        "regressor.onnx",
-        "segmenter.onnx",
-        "mri_slices.onnx",
-        "mri_ends.onnx",
-    }
+    networks = sorted(SHIPPED.glob("*/*.onnx"))
+    names = {f.name for f in networks}
+    assert names == {f"{n}.onnx" for n in ("regressor", "segmenter", "slices", "ends", "dxa", "mri")}
     for network in networks:
         assert b"site-packages" not in network.read_bytes()
 
@@ -96,9 +91,9 @@ def test_the_encoders_that_ship_load_and_say_what_they_are_from():
     assert encoders is not None
     assert encoders.digest
     assert choose_encoders("none") is None
-    card = json.loads((SHIPPED / CARD).read_text())
-    assert card["run"]["people"] > 100
-    assert card["run"]["validation"]["matched"] > 0.5
+    training = load_bundle(EncodersCard).card.training
+    assert training.people > 100
+    assert training.details["validation_matched"] > 0.5
 
 
 def test_the_mri_networks_that_ship_load():

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from spinelift.bundle.bundle import hash_files, write_card
-from spinelift.bundle.card import Calibration, Card, Shift, Training
+from spinelift.bundle import PredictionCard, hash_files, write_card
+from spinelift.bundle.card import Calibration, Shift, Training
 from spinelift.geometry import Spacing
 from spinelift.geometry.canonical import GRID_MM
 from spinelift.io.dxa.scan import DxaScan
@@ -142,7 +142,7 @@ def write_bundle(folder: Path, calib: Calibration | None = None, *, scale: float
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "segmenter.onnx").write_bytes(segmenter_onnx())
     (folder / "regressor.onnx").write_bytes(regressor_onnx(scale))
-    card = Card(
+    card = PredictionCard(
         name="fake",
         version="0.0.1",
         created="2026-01-01",
@@ -151,7 +151,7 @@ def write_bundle(folder: Path, calib: Calibration | None = None, *, scale: float
         calibration=calibration() if calib is None else calib,
         limits=["finds bright columns only"],
         licence="Apache-2.0",
-        files=hash_files(folder),
+        files=hash_files(folder, ("segmenter.onnx", "regressor.onnx")),
     )
     write_card(folder, card)
     return folder

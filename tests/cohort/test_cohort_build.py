@@ -4,13 +4,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from cohort_driver import make_folders, make_record
+from cohort_driver import DIGEST, make_folders, make_record, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.aggregates import aggregates, suppress
-from spinelift.cohort.manifest import PAIRS, PARTS, compact, export_split, read_manifest, read_splits
+from spinelift.cohort.build import Plan, build
+from spinelift.cohort.manifest import (
+    MANIFEST,
+    PAIRS,
+    PARTS,
+    compact,
+    export_split,
+    read_manifest,
+    read_splits,
+)
 from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
 from spinelift.cohort.splits import FOLDS, SHARES, deal
 from spinelift.cohort.stages import Settings, process_visit
@@ -155,6 +164,26 @@ def test_compaction_that_was_cut_short_is_made_again(store, monkeypatch):
             compact(store)
     assert compact(store).equals(whole)
     assert len(PairStore.open(store / PAIRS)) == whole["kept"].sum()
+
+
+def test_what_a_killed_build_left_is_not_read_and_is_removed(tmp_path):
+    make_folders(tmp_path / "in", 12)
+    dxa, mri, out = tmp_path / "in" / "dxa", tmp_path / "in" / "mri", tmp_path / "out"
+    visits = find_visits(dxa, mri).visits
+    for visit in visits:
+        write_part(out / PARTS, make_record(visit))
+    part = part_path(out / PARTS, visits[0].key)
+    stale = [part.with_name(f".{part.name}.{'0' * 16}.part"), out / f".{MANIFEST}.{'1' * 16}.part"]
+    stale.append(dxa / f".{visits[0].dxa.name}.{'2' * 16}.part")
+    for path in stale:
+        path.write_bytes(b"half")
+    (out / f".{PAIRS}.{'3' * 16}.part").mkdir()
+    assert find_visits(dxa, mri).visits == visits
+    assert len(all_parts(out / PARTS)) == len(visits)
+    manifest = build(Plan(dxa, mri, out), digest=DIGEST, progress=quiet, tell=print)
+    assert len(manifest) == len(visits)
+    assert not list(out.rglob(".*"))
+    assert stale[-1].exists()  # the archives are not ours
 
 
 def test_a_split_can_be_exported_as_a_store(store, tmp_path):

@@ -20,8 +20,7 @@ from predict_cases import (
 )
 
 import spinelift
-from spinelift.bundle import Bundle
-from spinelift.bundle.bundle import hash_files, write_card
+from spinelift.bundle import PredictionCard, hash_files, load_bundle, write_card
 from spinelift.bundle.card import Calibration
 from spinelift.curves import Curve, mm_from_json
 from spinelift.errors import BundleError, ConfigError, NoSpacingError, NoSpineError
@@ -167,15 +166,9 @@ def rewrite(folder, **networks):
     for name, data in networks.items():
         (folder / f"{name}.onnx").write_bytes(data)
     card = json.loads((folder / "card.json").read_text())
-    card["files"] = hash_files(folder)
-    write_card(folder, Bundle.load(folder).card if not networks else _card(card))
+    card["files"] = hash_files(folder, card["files"])
+    write_card(folder, PredictionCard.model_validate(card))
     return folder
-
-
-def _card(document):
-    from spinelift.bundle import Card
-
-    return Card.model_validate(document)
 
 
 def test_networks_of_another_kind_are_refused(tmp_path):
@@ -198,8 +191,8 @@ def test_a_network_that_gives_nonsense_is_an_error(tmp_path):
 
 def test_threads_must_be_positive(bundle_folder):
     with pytest.raises(ConfigError):
-        Model(Bundle.load(bundle_folder), 0)
-    assert Model(Bundle.load(bundle_folder)).threads >= 1
+        Model(load_bundle(PredictionCard, bundle_folder), 0)
+    assert Model(load_bundle(PredictionCard, bundle_folder)).threads >= 1
 
 
 @pytest.mark.parametrize("first", ["spinelift", "spinelift.inference", "spinelift.inference.model"])

@@ -7,7 +7,7 @@ from align_cases import body_pair, truth_of
 from io_cases import visit_zip
 from typer.testing import CliRunner
 
-from spinelift.errors import NoScansError
+from spinelift.errors import NoScansError, OutputError
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.learn.aligner import cohort_images
 from spinelift.learn.aligner.cohort_images import FAILED, load_cohort_pairs, visit_files
@@ -68,6 +68,13 @@ def test_archives_are_read_once_and_failures_told(cohort, tmp_path, monkeypatch)
     assert reads.count(good.name) == 2
 
 
+def test_a_cache_that_cannot_be_written_ends_the_reading(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(cohort_images, "read_dixon", lambda path: lopsided_volume())
+    (tmp_path / "cache" / "1234567_2.npz").mkdir(parents=True)
+    with pytest.raises(OutputError, match="1234567_2"):
+        load_cohort_pairs(cohort, tmp_path / "cache")
+
+
 def test_the_aligner_trains_from_the_command_line(cohort, tmp_path, monkeypatch):
     from spinelift.cli.train import app
 
@@ -75,7 +82,7 @@ def test_the_aligner_trains_from_the_command_line(cohort, tmp_path, monkeypatch)
     monkeypatch.setattr(
         cohort_images,
         "_read",
-        lambda visit, path: cohort_images.CohortPair(visit.name, *pairs[int(visit.name.split("_")[0])]),
+        lambda visit: cohort_images.CohortPair(visit.name, *pairs[int(visit.name.split("_")[0])]),
     )
     config = tmp_path / "tiny.yaml"
     config.write_text(
@@ -102,6 +109,4 @@ def test_the_aligner_trains_from_the_command_line(cohort, tmp_path, monkeypatch)
     done = CliRunner().invoke(app, [str(a) for a in arguments])
     assert done.exit_code == 0, done.output
     assert "3 steps" in done.output
-    assert {"aligner.json", "aligner_dxa.onnx", "aligner_mri.onnx"} <= {
-        p.name for p in (tmp_path / "run").iterdir()
-    }
+    assert {"card.json", "dxa.onnx", "mri.onnx"} <= {p.name for p in (tmp_path / "run").iterdir()}

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from spinelift.align.onnx import CARD, DXA_ONNX, MRI_ONNX, canvas_pixels, load_encoders  # noqa: E402
+from spinelift.align.onnx import canvas_pixels, load_encoders  # noqa: E402
 from spinelift.align.plane import MRI, PlaneImage  # noqa: E402
 from spinelift.align.search import correlate, search  # noqa: E402
 from spinelift.errors import BundleError, ConfigError  # noqa: E402
@@ -17,6 +17,7 @@ from spinelift.learn.aligner.encoder import Aligner, info_nce, pair_scores  # no
 from spinelift.learn.aligner.pairs import load_pairs, save_pairs  # noqa: E402
 from spinelift.learn.aligner.train import augment_pairs, load_aligner, train_aligner  # noqa: E402
 
+NETWORKS = ("card.json", "dxa.onnx", "mri.onnx")
 CONFIG = AlignerConfig.model_validate(
     {
         "encoder": {"channels": [4, 8, 8], "features": 8},
@@ -125,7 +126,7 @@ def test_training_brings_pairs_together_and_leaves_networks(run):
     folder, outcome = run
     assert outcome.validation["info_nce"] < 1.6  # log 6 = 1.79 knows nothing
     names = {p.name for p in (folder / "run").iterdir()}
-    assert {CARD, DXA_ONNX, MRI_ONNX, "weights.safetensors", "config.yaml", "run.json"} <= names
+    assert {*NETWORKS, "weights.safetensors", "config.yaml", "run.json"} <= names
 
 
 def test_onnx_gives_what_torch_gives_and_can_be_searched_with(run):
@@ -146,23 +147,24 @@ def test_onnx_gives_what_torch_gives_and_can_be_searched_with(run):
 
 def test_what_is_altered_or_missing_is_refused(run, tmp_path):
     folder, _ = run
-    for name in (CARD, DXA_ONNX, MRI_ONNX):
+    for name in NETWORKS:
         (tmp_path / name).write_bytes((folder / "run" / name).read_bytes())
     load_encoders(tmp_path)
-    card = json.loads((tmp_path / CARD).read_text())
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["training"]["people"] == 12
     for lacking in ("pixel_mm", "dxa_shape"):
-        (tmp_path / CARD).write_text(json.dumps({k: v for k, v in card.items() if k != lacking}))
+        part = {k: v for k, v in card["preprocessing"].items() if k != lacking}
+        (tmp_path / "card.json").write_text(json.dumps({**card, "preprocessing": part}))
         with pytest.raises(BundleError, match=lacking):
             load_encoders(tmp_path)
-    (tmp_path / CARD).write_text(json.dumps(card))
-    (tmp_path / MRI_ONNX).write_bytes(b"other")
-    with pytest.raises(BundleError, match="not the one"):
+    other = {**card["preprocessing"], "dxa_shape": [72, 48]}
+    (tmp_path / "card.json").write_text(json.dumps({**card, "preprocessing": other}))
+    with pytest.raises(BundleError, match="dxa whose inputs are"):
         load_encoders(tmp_path)
-    (tmp_path / CARD).write_text(json.dumps({"format": 99}))
-    with pytest.raises(BundleError, match="99"):
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    (tmp_path / "mri.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"mri\.onnx with SHA-256"):
         load_encoders(tmp_path)
-    with pytest.raises(BundleError):
-        load_encoders(tmp_path / "nowhere")
 
 
 def test_pairs_of_another_canvas_are_refused(run, tmp_path):

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from store_cases import make_pairs, make_scans
 from typer.testing import CliRunner
 
-from spinelift.bundle.bundle import Bundle
+from spinelift.bundle import PredictionCard, load_bundle
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.errors import BundleError, ConfigError
@@ -270,7 +270,7 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
         iou_step_mm=None,
     )
     card = make_bundle(plan, tmp_path / "bundle")
-    bundle = Bundle.load(tmp_path / "bundle")
+    bundle = load_bundle(PredictionCard, tmp_path / "bundle")
     assert bundle.card == card
     assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
     metrics = {m.name: m for m in card.metrics}
@@ -280,10 +280,8 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert "painted" in card.calibration.source
     assert card.training.people == 160
 
-    from spinelift.evaluate.onnx import load_regressor_session
-
     test = PairStore.open(stores / "test.zarr").load()
-    predicted = run_regressor(load_regressor_session(bundle.regressor), test.image)
+    predicted = run_regressor(bundle.network("regressor"), test.image)
     network = load_regressor(out)[0]
     gains = tuple(float(card.training.details[f"gain_{part}"]) for part in ("lean", "shape"))
     assert all(0 <= g <= 1 for g in gains)  # this network of seconds reads no side view

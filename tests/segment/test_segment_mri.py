@@ -1,15 +1,13 @@
-import json
-
 import numpy as np
 import pytest
 from mri_cases import HALF_X, ORIGIN, SHAPE, centre, column, spine, volume
 
-from spinelift.errors import BundleError, NoSpineError
+from spinelift.bundle.kinds import MriWindow
+from spinelift.errors import NoSpineError
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 from spinelift.segment.mri import (
     BACK_PX,
     WINDOW,
-    MriSegmenter,
     MriSpine,
     Window,
     assemble,
@@ -117,12 +115,5 @@ def test_unlikely_ends_are_refused_or_warned_of():
     assert "upper end of T1" in assemble(_shares(window), flat, rows, window, volume()).warnings[0]
 
 
-def test_an_altered_network_is_refused(tmp_path):
-    for name in ("mri_slices.onnx", "mri_ends.onnx"):
-        (tmp_path / name).write_bytes(b"other")
-    card = {"format": 1, "version": "0", "files": {"mri_slices.onnx": "00", "mri_ends.onnx": "00"}}
-    (tmp_path / "mri_segmenter.json").write_text(json.dumps(card))
-    with pytest.raises(BundleError, match="not the one"):
-        MriSegmenter.load(tmp_path)
-    with pytest.raises(BundleError, match="no whole"):
-        MriSegmenter.load(tmp_path / "absent")
+def test_the_window_of_the_card_is_the_one_that_is_cut():
+    assert MriWindow().voxel_mm == GRID_MM

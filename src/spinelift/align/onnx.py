@@ -1,24 +1,20 @@
-"""Trained encoders without torch: a folder of two ONNX files, and the features that they give.
+"""Trained encoders without torch, and the features that they give.
 
-``aligner.json`` says pixel size and canvases; ``aligner_dxa.onnx`` takes ``image`` float32 [N, 1, H, W],
-``aligner_mri.onnx`` [N, 2, H, W]; both give ``features`` [N, D, H / 8, W / 8], of length 1 in each cell that
-holds any image.
+Both give ``features`` [N, D, H / 8, W / 8], of length 1 in each cell that holds any image.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.align.gradients import FeatureMap
 from spinelift.align.plane import PlaneImage
-from spinelift.bundle.networks import SHIPPED, load_networks, write_networks_card
+from spinelift.bundle import EncodersCard, OnnxNetwork, load_bundle
 
 CELL_PX = 8
 """Pixels to a feature, each way (paper: maps at 1/8 of the resolution)."""
-CARD, DXA_ONNX, MRI_ONNX = "aligner.json", "aligner_dxa.onnx", "aligner_mri.onnx"
 NO_ENCODERS = "none"
 """In place of a folder: edge directions alone."""
 
@@ -37,8 +33,8 @@ class EncoderFeatures:
     pixel_mm: float
     shapes: tuple[tuple[int, int], tuple[int, int]]
     digest: str
-    _dxa: Any = field(repr=False)
-    _mri: Any = field(repr=False)
+    _dxa: OnnxNetwork = field(repr=False)
+    _mri: OnnxNetwork = field(repr=False)
 
     def dxa(self, image: PlaneImage) -> FeatureMap:
         """Features of a DXA [1, H, W] on its canvas."""
@@ -49,20 +45,9 @@ class EncoderFeatures:
         return _run(self._mri, image)
 
 
-def _run(session: Any, image: PlaneImage) -> FeatureMap:
-    (features,) = session.run(["features"], {"image": canvas_pixels(image)[None]})
-    return FeatureMap(np.asarray(features[0], np.float32), CELL_PX, (CELL_PX - 1) / 2)
-
-
-def write_card(
-    folder: Path, *, pixel_mm: float, dxa: tuple[int, int], mri: tuple[int, int], run: dict[str, Any]
-) -> None:
-    """Write ``aligner.json`` beside the two networks; its presence means that all is there.
-
-    ``run`` says what they were trained on, and how well they told unseen pairs apart.
-    """
-    about = {"pixel_mm": pixel_mm, "dxa_shape": list(dxa), "mri_shape": list(mri), "run": run}
-    write_networks_card(folder / CARD, (DXA_ONNX, MRI_ONNX), {**about, "licence": "Apache-2.0"})
+def _run(encoder: OnnxNetwork, image: PlaneImage) -> FeatureMap:
+    (features,) = encoder(canvas_pixels(image)[None])
+    return FeatureMap(features[0], CELL_PX, (CELL_PX - 1) / 2)
 
 
 def choose_encoders(choice: str | None, *, threads: int = 1) -> EncoderFeatures | None:
@@ -72,21 +57,16 @@ def choose_encoders(choice: str | None, *, threads: int = 1) -> EncoderFeatures 
     return load_encoders(Path(choice) if choice else None, threads=threads)
 
 
-def load_encoders(folder: Path | None = None, *, threads: int = 1) -> EncoderFeatures:
-    """Load what ``export_aligner`` wrote; without a folder the shipped encoders.
+def load_encoders(path: Path | None = None, *, threads: int = 1) -> EncoderFeatures:
+    """The shipped encoders, or those of a folder or zip.
 
     Raises
     ------
     BundleError
-        Something is missing, altered, or of another format.
+        As of :func:`spinelift.bundle.load_bundle`.
     """
-    folder = folder or SHIPPED
-    do = f"Train them again with `spinelift train aligner`, or give --encoders {NO_ENCODERS}."
-    networks = load_networks(folder / CARD, (DXA_ONNX, MRI_ONNX), _read, do=do, threads=threads)
-    return EncoderFeatures(*networks.about, networks.digest, *networks.sessions)
-
-
-def _read(card: dict[str, Any]) -> tuple[float, tuple[tuple[int, int], tuple[int, int]]]:
-    """Pixel size and canvases."""
-    (dh, dw), (mh, mw) = card["dxa_shape"], card["mri_shape"]
-    return float(card["pixel_mm"]), ((int(dh), int(dw)), (int(mh), int(mw)))
+    bundle = load_bundle(EncodersCard, path)
+    canvases = bundle.card.preprocessing
+    dxa, mri = (bundle.network(name, threads) for name in ("dxa", "mri"))
+    shapes = (canvases.dxa_shape, canvases.mri_shape)
+    return EncoderFeatures(canvases.pixel_mm, shapes, bundle.ref.sha256, dxa, mri)

@@ -1,6 +1,21 @@
 """Sets of networks on disk: ONNX files, the card that names them with their hashes, and their sessions."""
 
-from spinelift.bundle.bundle import Bundle, BundleRef
+from spinelift.bundle.bundle import Bundle, BundleRef, add_metrics, hash_files, load_bundle, write_card
 from spinelift.bundle.card import Card
+from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
+from spinelift.bundle.session import OnnxNetwork, default_threads
 
-__all__ = ["Bundle", "BundleRef", "Card"]
+__all__ = [
+    "Bundle",
+    "BundleRef",
+    "Card",
+    "EncodersCard",
+    "MriSegmenterCard",
+    "OnnxNetwork",
+    "PredictionCard",
+    "add_metrics",
+    "default_threads",
+    "hash_files",
+    "load_bundle",
+    "write_card",
+]

@@ -1,19 +1,24 @@
-"""A model bundle, read from a folder or a zip with every hash checked. No pickles anywhere."""
+"""A set of networks, read from a folder or a zip with every hash checked. No pickles anywhere."""
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from spinelift.bundle.card import CARD_NAME, REGRESSOR_NAME, SEGMENTER_NAME, Card, Preprocessing
+from spinelift.bundle.card import CARD_NAME, Card, Metric
+from spinelift.bundle.session import OnnxNetwork
 from spinelift.errors import BundleError
+from spinelift.files import file_sha256, write_whole
 
-DEFAULT_BUNDLE = Path(__file__).parents[1] / "bundles" / "default"
-"""The bundle that ships in the wheel."""
+SHIPPED = Path(__file__).parents[1] / "bundles"
+"""Folder of the sets that come with spinelift, one folder a set."""
 MAX_FILE_BYTES = 1 << 30
+CardT = TypeVar("CardT", bound=Card)
 
 
 @dataclass(frozen=True)
@@ -30,120 +35,114 @@ class BundleRef:
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A verified bundle: its card and the two networks as ONNX bytes."""
+class Bundle(Generic[CardT]):
+    """A verified set of networks: its card, and the ONNX files' bytes by the name of the network."""
 
-    card: Card
+    card: CardT
     ref: BundleRef
-    segmenter: bytes
-    regressor: bytes
+    networks: Mapping[str, bytes]
 
-    @classmethod
-    def load(cls, path: Path | str | None = None) -> "Bundle":
-        """Read and verify a bundle folder or zip; None is the default bundle.
+    def network(self, name: str, threads: int | None = None) -> OnnxNetwork:
+        """One of the networks, ready to run.
 
         Raises
         ------
         BundleError
-            When it is missing, incomplete, altered, or made for other preprocessing.
+            ONNX Runtime cannot load it, or it takes or gives something else than the kind of set asks for.
         """
-        path = DEFAULT_BUNDLE if path is None else Path(path)
+        return OnnxNetwork(self.networks[name], name, self.card.preprocessing.signatures()[name], threads)
+
+
+def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[CardT]:
+    """Read and verify a set of networks of one kind from a folder or zip; None is the one that ships.
+
+    Raises
+    ------
+    BundleError
+        When it is missing, incomplete, altered, of another kind, or made for other preprocessing.
+    """
+    path = SHIPPED / kind.SHIPPED if path is None else Path(path)
+    try:
         if path.is_dir():
-            return _load_folder(path)
+            return _verified(kind, lambda name: _read(path / name))
         if path.is_file():
-            return _load_zip(path)
+            with zipfile.ZipFile(path) as archive:
+                members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
+                return _verified(kind, lambda name: _extract(archive, members[name]))
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise BundleError(
-            found=f"no model bundle at {path}",
-            expected=f"a folder or a zip with {CARD_NAME}",
-            do="Check --bundle; without it the default bundle that comes with spinelift is used.",
-        )
+            found=f"a damaged file ({error}) where the bundle should be",
+            expected="a folder or a zip that can be read",
+            do="Copy the bundle again.",
+        ) from error
+    raise BundleError(
+        found=f"no bundle at {path}",
+        expected=f"a folder or a zip with {CARD_NAME}",
+        do="Check the path; without one the networks that come with spinelift are used.",
+    )
 
 
 def write_card(folder: Path, card: Card) -> None:
     """Write ``card.json`` beside the files that it names, in one step."""
-    partial = folder / f".{CARD_NAME}.partial"
-    partial.write_bytes(card.to_bytes())
-    partial.replace(folder / CARD_NAME)
+    write_whole(folder / CARD_NAME, card.to_bytes())
 
 
-def hash_files(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a bundle folder but its card, by name: the card's ``files``."""
-    return {
-        item.name: hashlib.sha256(item.read_bytes()).hexdigest()
-        for item in sorted(folder.iterdir())
-        if item.is_file() and item.name != CARD_NAME and not item.name.startswith(".")
-    }
+def add_metrics(kind: type[CardT], folder: Path, metrics: Sequence[Metric]) -> CardT:
+    """Put figures into the card of a folder; earlier ones of the same data sets go.
 
-
-def _load_folder(folder: Path) -> Bundle:
-    raw = _card_bytes(folder / CARD_NAME)
-    card = _parse(raw)
-    files = {}
-    for name in card.files:
-        item = folder / name
-        if not item.is_file():
-            raise _missing(name)
-        files[name] = item.read_bytes()
-    return _verified(card, raw, files)
-
-
-def _card_bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise _missing(CARD_NAME)
-    return path.read_bytes()
-
-
-def _load_zip(path: Path) -> Bundle:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {Path(n).name: n for n in archive.namelist() if not n.endswith("/")}
-            if CARD_NAME not in names:
-                raise _missing(CARD_NAME)
-            raw = _member(archive, names[CARD_NAME])
-            card = _parse(raw)
-            files = {}
-            for name in card.files:
-                if name not in names:
-                    raise _missing(name)
-                files[name] = _member(archive, names[name])
-    except (zipfile.BadZipFile, EOFError) as error:
+    Raises
+    ------
+    BundleError
+        It is no folder with a whole set of networks.
+    """
+    if not folder.is_dir():
         raise BundleError(
-            found=f"a damaged file ({error}) where the bundle should be",
-            expected="a folder or a zip",
-            do="Copy the bundle again.",
-        ) from error
-    return _verified(card, raw, files)
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > MAX_FILE_BYTES:
-        raise BundleError(
-            found=f"a bundle file {name} of more than 1 GiB", expected="less", do="Copy the bundle again."
+            found=f"no folder at {folder}", expected="a bundle's folder, not a zip", do="Unzip it first."
         )
-    return archive.read(name)
-
-
-def _parse(raw: bytes) -> Card:
-    try:
-        card = Card.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CARD_NAME
-        raise BundleError(
-            found=f"a card that does not fit ({where}: {first['msg']})",
-            expected="a card.json of format 1",
-            do="Use a bundle made for this version of spinelift, or update spinelift.",
-        ) from error
-    if card.preprocessing != Preprocessing():
-        raise BundleError(
-            found=f"a bundle made for other preprocessing ({card.preprocessing})",
-            expected=f"{Preprocessing()}",
-            do="Use a bundle made for this version of spinelift.",
-        )
+    card = load_bundle(kind, folder).card
+    new = {metric.dataset for metric in metrics}
+    kept = [metric for metric in card.metrics if metric.dataset not in new]
+    card = card.model_copy(update={"metrics": [*kept, *metrics]})
+    write_card(folder, card)
     return card
 
 
-def _verified(card: Card, raw: bytes, files: Mapping[str, bytes]) -> Bundle:
+def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files of a folder by name: the card's ``files``."""
+    return {name: file_sha256(folder / name) for name in sorted(names)}
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise KeyError(path.name)
+    _check_size(path.name, path.stat().st_size)
+    return path.read_bytes()
+
+
+def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    _check_size(member.filename, member.file_size)
+    return archive.read(member)
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise BundleError(
+            found=f"a bundle file {name} of more than 1 GiB", expected="less", do="Copy the bundle again."
+        )
+
+
+def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
+    """Check everything that ``read`` gives for a name; it raises KeyError for what is not there."""
+    try:
+        raw = read(CARD_NAME)
+        card = _parse(kind, raw)
+        files = {name: read(name) for name in card.files}
+    except KeyError as error:
+        raise BundleError(
+            found=f"a bundle without {error.args[0]}",
+            expected="every file that its card names",
+            do="Copy or install the bundle again.",
+        ) from None
     for name, expected in card.files.items():
         got = hashlib.sha256(files[name]).hexdigest()
         if got != expected:
@@ -153,12 +152,17 @@ def _verified(card: Card, raw: bytes, files: Mapping[str, bytes]) -> Bundle:
                 do="The bundle was altered or cut: copy or install it again.",
             )
     ref = BundleRef(card.name, card.version, hashlib.sha256(raw).hexdigest())
-    return Bundle(card, ref, files[SEGMENTER_NAME], files[REGRESSOR_NAME])
+    return Bundle(card, ref, {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()})
 
 
-def _missing(name: str) -> BundleError:
-    return BundleError(
-        found=f"a bundle without {name}",
-        expected="every file that its card names",
-        do="Copy or install the bundle again.",
-    )
+def _parse(kind: type[CardT], raw: bytes) -> CardT:
+    try:
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or CARD_NAME
+        raise BundleError(
+            found=f"a card that does not fit ({where}: {first['msg']})",
+            expected=f"a {CARD_NAME} of format 1, kind {kind.model_fields['kind'].default}",
+            do="Use a bundle of this kind made for this version of spinelift, or update spinelift.",
+        ) from error

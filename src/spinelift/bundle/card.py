@@ -1,62 +1,70 @@
-"""The card of a model bundle: what it is, how it was made, how good it is, and what it must not be used for.
+"""The card of a set of networks: what it is, how it was made, how good it is, what it must not be used for.
 
-Training writes it, prediction reads it and obeys it. No network library is needed for either.
+Training writes it, and what runs the networks reads it and obeys it. ``spinelift.bundle.kinds`` has what the
+kinds of sets add to it.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE
+from spinelift.geometry import SPINE_ROWS
 
 Matrix = list[list[float]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Shape = tuple[int | None, ...]
+"""Sizes of an array's axes; None for any."""
 
 CARD_NAME = "card.json"
-SEGMENTER_NAME = "segmenter.onnx"
-REGRESSOR_NAME = "regressor.onnx"
-REQUIRED_FILES = (SEGMENTER_NAME, REGRESSOR_NAME)
 CURVES = 6
 
 
-class _Part(BaseModel):
+@dataclass(frozen=True)
+class Signature:
+    """The one input of a network, float32, and its outputs in order: their shapes by name."""
+
+    input: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+
+
+class Part(BaseModel):
+    """A part of a card: fixed, without unknown keys, NaN or infinity."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Preprocessing(_Part):
-    """What is done to a scan before the networks; a bundle made with other values is refused."""
+class Preprocessing(Part):
+    """What is done to images before the networks, and with it what these take and give."""
 
-    grid_mm: float = GRID_MM
-    grid_shape: tuple[int, int] = GRID_SHAPE
-    crop_size: int = CROP_SIZE
-    spine_rows: int = SPINE_ROWS
-    first_spine_row: float = FIRST_SPINE_ROW
-    image_range: tuple[float, float] = (0.0, 255.0)
+    def signatures(self) -> dict[str, Signature]:
+        """Of each network that the set must hold, by its name; its file is ``<name>.onnx``."""
+        raise NotImplementedError
 
 
-class Network(_Part):
-    """One network of the bundle, in words and figures."""
+class Network(Part):
+    """One network of a set, in words and figures."""
 
     architecture: str
     parameters: int = Field(ge=0)
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Training(_Part):
-    """Where the weights come from."""
+class Training(Part):
+    """Where the weights come from; None for what was not recorded."""
 
     data: str
     people: int = Field(ge=0)
-    steps: int = Field(ge=0)
-    seconds: float = Field(ge=0)
-    seed: int
+    steps: int | None = Field(ge=0)
+    seconds: float | None = Field(ge=0)
+    seed: int | None
     details: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Metric(_Part):
+class Metric(Part):
     """One measured figure with its 95 % bootstrap interval, beside the baselines of the same run."""
 
     name: str
@@ -68,7 +76,7 @@ class Metric(_Part):
     baselines: dict[str, float] = Field(default_factory=dict)
 
 
-class Shift(_Part):
+class Shift(Part):
     """How far a scan's features lie from those of the calibration people.
 
     ``whitening`` [D, K] turns features minus ``mean`` [D] into K numbers of unit variance; their norm is
@@ -89,7 +97,7 @@ class Shift(_Part):
         return self
 
 
-class Calibration(_Part):
+class Calibration(Part):
     """What turns the regressor's numbers into honest ones; a part that is None was not calibrated.
 
     Parameters
@@ -128,26 +136,29 @@ class Calibration(_Part):
         return self
 
 
-class Card(_Part):
-    """``card.json``; ``files`` holds the SHA-256 of every other file of the bundle by its name."""
+class Card(Part):
+    """``card.json`` of any kind; ``files`` holds the SHA-256 of every other file of the set by its name."""
 
+    SHIPPED: ClassVar[str]
+    """Folder of the set that comes with spinelift."""
     format: Literal[1] = 1
+    kind: str
     name: str = Field(min_length=1)
     version: str = Field(min_length=1)
     created: str
     spinelift_version: str
-    preprocessing: Preprocessing = Field(default_factory=Preprocessing)
+    preprocessing: Preprocessing
     networks: dict[str, Network] = Field(default_factory=dict)
     training: Training
     metrics: list[Metric] = Field(default_factory=list)
-    calibration: Calibration = Field(default_factory=Calibration)
     limits: list[str] = Field(default_factory=list)
     licence: str
     files: dict[str, Sha256]
 
     @model_validator(mode="after")
     def _names(self) -> "Card":
-        missing = [name for name in REQUIRED_FILES if name not in self.files]
+        needed = (f"{name}.onnx" for name in self.preprocessing.signatures())
+        missing = [name for name in needed if name not in self.files]
         if missing:
             raise ValueError(f"files lacks {', '.join(missing)}")
         odd = [name for name in self.files if "/" in name or "\\" in name or name in (CARD_NAME, "..", ".")]

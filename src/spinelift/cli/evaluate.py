@@ -28,17 +28,16 @@ def model(
     from spinelift.cli.extras import require_extra
 
     require_extra("train")
-    from spinelift.bundle.bundle import Bundle
-    from spinelift.evaluate.onnx import load_regressor_session
+    from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.evaluate.pairs import evaluate_pairs
     from spinelift.evaluate.table import to_json, to_markdown
     from spinelift.files import write_json, write_whole
     from spinelift.inference.calibrate import Calibrator
     from spinelift.store.rows import load_pairs
 
-    loaded = Bundle.load(bundle)
+    loaded = load_bundle(PredictionCard, bundle)
     rows = evaluate_pairs(
-        load_regressor_session(loaded.regressor),
+        loaded.network("regressor"),
         load_pairs([test], limit=limit),
         load_pairs(train, limit=limit) if train else None,
         factors=Calibrator(loaded.card.calibration).factors,

@@ -81,11 +81,12 @@ def mri_segmenter(
     [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
     """
     require_extra("train")
+    from spinelift.bundle import MriSegmenterCard, add_metrics
     from spinelift.cli.progress import progress
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
     from spinelift.learn.mri_segmenter.data import load_people
     from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.train import train_mri_segmenter, write_card
+    from spinelift.learn.mri_segmenter.train import card_metrics, train_mri_segmenter
 
     chosen = MriSegmenterConfig.load(config)
     chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
@@ -96,7 +97,7 @@ def mri_segmenter(
         chosen, people=people, held_out=held_out, source=[cohort], out=out, resume=resume
     )
     metrics = evaluate_cohort(val, out)
-    write_card(out, people=len(people), metrics=metrics)
+    add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
     typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min → {out}")
     for name, value in metrics.items():
         typer.echo(f"{name:28} {value}")

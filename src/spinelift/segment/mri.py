@@ -8,24 +8,23 @@ slice shows well.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.bundle.networks import SHIPPED, load_networks
+from spinelift.bundle import MriSegmenterCard, OnnxNetwork, load_bundle
+from spinelift.bundle.kinds import MriWindow
 from spinelift.errors import NoSpineError
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
 
-WINDOW = 96
+WINDOW = MriWindow().size_px
 """Rows (front to back) and columns (right to left) of the window, voxels of 2 mm."""
-CHANNELS = 6
+CHANNELS = 2 * MriWindow().slices
 """Water of slices n - 1, n, n + 1, then fat of the same."""
-SLICES_ONNX, ENDS_ONNX, CARD = "mri_slices.onnx", "mri_ends.onnx", "mri_segmenter.json"
 MIN_HEIGHT_MM, MAX_HEIGHT_MM = 250.0, 700.0
 """Heights of T1 to L5 that are believed."""
 CONSISTENT = 0.3
@@ -153,25 +152,22 @@ def triples(pixels: NDArray[np.uint8], rows: NDArray[np.integer]) -> Float32:
 class MriSegmenter:
     """The networks, loaded; ``digest`` is the hash of their card."""
 
-    version: str
     digest: str
-    _slices: Any = field(repr=False)
-    _ends: Any = field(repr=False)
+    _slices: OnnxNetwork = field(repr=False)
+    _ends: OnnxNetwork = field(repr=False)
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, threads: int = 1) -> "MriSegmenter":
-        """The shipped networks, or those of a folder.
+    def load(cls, path: Path | None = None, *, threads: int = 1) -> "MriSegmenter":
+        """The shipped networks, or those of a folder or zip.
 
         Raises
         ------
         BundleError
-            A file is missing, altered, or of another format.
+            As of :func:`spinelift.bundle.load_bundle`.
         """
-        folder = folder or SHIPPED
-        do = "Train it again with `spinelift train mri-segmenter`, or reinstall spinelift."
-        names = (SLICES_ONNX, ENDS_ONNX)
-        networks = load_networks(folder / CARD, names, lambda c: str(c["version"]), do=do, threads=threads)
-        return cls(networks.about, networks.digest, *networks.sessions)
+        bundle = load_bundle(MriSegmenterCard, path)
+        slices, ends = (bundle.network(name, threads) for name in ("slices", "ends"))
+        return cls(bundle.ref.sha256, slices, ends)
 
     def segment(self, volume: DixonVolume) -> MriSpine:
         """Find the column T1 to L5.
@@ -185,12 +181,10 @@ class MriSegmenter:
         rows = np.arange(*volume.rows)
         shares, features = [], []
         for k in range(0, len(rows), _BATCH):
-            share, feature = self._slices.run(
-                ["mask", "features"], {"image": triples(window.pixels, rows[k : k + _BATCH])}
-            )
+            share, feature = self._slices(triples(window.pixels, rows[k : k + _BATCH]))
             shares.append(share)
             features.append(feature)
-        (heat,) = self._ends.run(["heat"], {"features": np.concatenate(features).T[None]})
+        (heat,) = self._ends(np.concatenate(features).T[None])
         return assemble(np.concatenate(shares), heat[0], rows, window, volume)
 
 

@@ -3,16 +3,70 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import torch
+from torch import Tensor, nn
+
+from spinelift.bundle.card import Signature
+from spinelift.bundle.session import OnnxNetwork
+from spinelift.errors import BundleError
+from spinelift.files import write_whole
+
+TOLERANCE = 1e-3
+"""Largest difference between ONNX Runtime and torch, in crop px, probability, or feature."""
+LARGEST = 4096
+"""Bound of the free axis while exporting; ONNX Runtime does not hold to it."""
 
 
-def save_onnx(program: Any, path: Path) -> None:
-    """Write what ``torch.onnx.export`` gave, without the stack traces that name the maker's folders."""
-    path.write_bytes(stripped(program.model_proto).SerializeToString())
+def smooth_images(count: int, shape: tuple[int, int], *, seed: int = 0) -> Tensor:
+    """Random images [count, 1, *shape] of 0 to 255 without fine noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 1, shape[0] // 16, shape[1] // 16, generator=generator) * 255
+    return nn.functional.interpolate(coarse, shape, mode="bilinear")
 
 
-def stripped(model: Any) -> Any:
-    """The ``onnx.ModelProto`` without documentation and metadata, in place."""
+def export_onnx(
+    model: nn.Module, path: Path, example: Tensor, signature: Signature, *, free: int = 0
+) -> None:
+    """Write ``model`` for inputs like ``example``, of any size along the axis ``free``, and check it.
+
+    Raises
+    ------
+    BundleError
+        The file differs from the network by more than ``TOLERANCE`` on the example and one more along the
+        free axis, or its inputs or outputs are not those of the signature.
+    """
+    model = model.eval().to(memory_format=torch.contiguous_format)
+    (name,) = signature.input
+    program = torch.onnx.export(
+        model,
+        (example,),
+        input_names=[name],
+        output_names=list(signature.outputs),
+        dynamic_shapes=({free: torch.export.Dim("n", min=1, max=LARGEST)},),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    data = _stripped(program.model_proto).SerializeToString()
+    longer = torch.cat([example, example.narrow(free, 0, 1)], free)
+    with torch.inference_mode():
+        outputs = model(longer)
+    wanted = (outputs,) if isinstance(outputs, Tensor) else outputs
+    got = OnnxNetwork(data, path.stem, signature)(longer.numpy())
+    worst = max(float(np.abs(w.numpy() - g).max()) for w, g in zip(wanted, got, strict=True))
+    if not worst <= TOLERANCE:
+        raise BundleError(
+            found=f"{path.name} that differs from the network by {worst:.2g}",
+            expected=f"at most {TOLERANCE}",
+            do="Report this with the versions of torch, onnx and onnxruntime.",
+        )
+    write_whole(path, data)
+
+
+def _stripped(model: Any) -> Any:
+    """The ``onnx.ModelProto`` without stack traces and metadata, which name the maker's folders; in place."""
     assert isinstance(model, onnx.ModelProto)
     graph = model.graph
     parts = [*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer]

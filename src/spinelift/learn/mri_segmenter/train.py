@@ -1,30 +1,28 @@
 """Training of the MRI segmenter, its export, and its figures on unseen people."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from spinelift.bundle.networks import write_networks_card
-from spinelift.errors import BundleError
-from spinelift.learn.export.onnx import save_onnx
+from spinelift.bundle import MriSegmenterCard
+from spinelift.bundle.card import Metric
+from spinelift.bundle.kinds import MriWindow
+from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
+from spinelift.learn.export.onnx import export_onnx
+from spinelift.learn.loop.checkpoint import save_weights
 from spinelift.learn.loop.loop import Outcome, fit
 from spinelift.learn.loop.run import finish_run, start_run
 from spinelift.learn.mri_segmenter.config import MriAugment, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
 from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork
-from spinelift.segment.mri import CARD, CHANNELS, ENDS_ONNX, SLICES_ONNX, WINDOW, triples
+from spinelift.segment.mri import CHANNELS, WINDOW, triples
 from spinelift.version import __version__
 
-TOLERANCE = 1e-3
-"""Largest difference of a probability between ONNX Runtime and torch."""
 ENDS_WEIGHTS = "ends.safetensors"
 
 
@@ -200,46 +198,36 @@ def train_mri_segmenter(
     network = outcome.model
     assert isinstance(network, SliceNetwork)
     ends = train_ends(config, slice_features(network, people), people)
-    save_file(ends.state_dict(), out / ENDS_WEIGHTS)
-    _export(
-        network, out / SLICES_ONNX, torch.rand(2, CHANNELS, WINDOW, WINDOW), "image", ["mask", "features"], 0
+    save_weights(ends.state_dict(), out / ENDS_WEIGHTS)
+    signatures = MriWindow().signatures()
+    windows, features = torch.rand(2, CHANNELS, WINDOW, WINDOW), torch.rand(1, config.network.features, 400)
+    export_onnx(network, out / "slices.onnx", windows, signatures["slices"])
+    export_onnx(ends, out / "ends.onnx", features, signatures["ends"], free=2)
+    write_new_card(
+        MriSegmenterCard,
+        out,
+        [f"{name}.onnx" for name in signatures],
+        name="mri_segmenter",
+        version=__version__,
+        networks={"slices": network_of(network, config.network), "ends": network_of(ends, config.network)},
+        training=training_of(read_record(out)),
     )
-    _export(ends, out / ENDS_ONNX, torch.rand(1, config.network.features, 400), "features", ["heat"], 2)
-    write_card(out, people=len(people), metrics={})
     return outcome
 
 
-def write_card(folder: Path, *, people: int, metrics: dict[str, Any]) -> None:
-    """The card that names the files; written last, so that a folder with it is whole."""
-    about = {
-        "version": __version__,
-        "made": datetime.now(UTC).date().isoformat(),
-        "licence": "Apache-2.0",
-        "trained_on": f"{people} simulated people of `spinelift simulate cohort`",
-        "limits": "Trained on simulated people alone; never tested on a real MRI. Research use.",
-        "preprocessing": "2 mm voxels, window of 96 x 96 that keeps the back, brightest tenth at 1",
-        "metrics": metrics,
-    }
-    write_networks_card(folder / CARD, (SLICES_ONNX, ENDS_ONNX), about)
-
-
-def _export(model: nn.Module, path: Path, example: Tensor, name: str, outputs: list[str], free: int) -> None:
-    model.eval()
-    program = torch.onnx.export(
-        model, (example,), input_names=[name], output_names=outputs,
-        dynamic_shapes=({free: torch.export.Dim("n", min=1, max=4096)},), dynamo=True, verbose=False,
-    )  # fmt: skip
-    save_onnx(program, path)
-    with torch.inference_mode():
-        wanted = model(example)
-    wanted = wanted if isinstance(wanted, tuple) else (wanted,)
-    got = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
-        None, {name: example.numpy()}
-    )
-    worst = max(float(np.abs(a - b.numpy()).max()) for a, b in zip(got, wanted, strict=True))
-    if not worst <= TOLERANCE:
-        raise BundleError(
-            found=f"{path.name} that differs from the network by {worst:.2g}",
-            expected=f"at most {TOLERANCE}",
-            do="Report this with the versions of torch, onnx and onnxruntime.",
+def card_metrics(figures: dict[str, Any], dataset: str) -> list[Metric]:
+    """What ``evaluate_cohort`` measured, as a card holds it."""
+    people, lost = figures["people"], figures["not_found"]
+    found = [
+        Metric(
+            name=name.removesuffix("_mm"),
+            dataset=dataset,
+            unit="mm" if name.endswith("_mm") else "",
+            spines=people,
+            **figure,
         )
+        for name, figure in figures.items()
+        if isinstance(figure, dict)
+    ]
+    count = Metric(name="not_found", dataset=dataset, value=lost, unit="people", spines=max(people + lost, 1))
+    return [*found, count]

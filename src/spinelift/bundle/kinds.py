@@ -1,0 +1,103 @@
+"""The kinds of sets of networks: each has its preprocessing, and the networks that it must hold.
+
+A bundle for prediction finds a spine on a DXA and lifts it; the MRI segmenter finds the spine in an MRI; the
+encoders align the two.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, PositiveFloat, PositiveInt
+
+from spinelift.bundle.card import CURVES, Calibration, Card, Preprocessing, Shape, Signature
+from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE
+
+
+def _as_done_here(part: Preprocessing) -> Preprocessing:
+    if part != type(part)():
+        raise ValueError(f"made for other preprocessing than {type(part)()!r}")
+    return part
+
+
+class DxaPreprocessing(Preprocessing):
+    """What is done to a DXA: resampled to the canonical grid for the segmenter, cropped for the regressor."""
+
+    grid_mm: float = GRID_MM
+    grid_shape: tuple[int, int] = GRID_SHAPE
+    crop_size: int = CROP_SIZE
+    spine_rows: int = SPINE_ROWS
+    first_spine_row: float = FIRST_SPINE_ROW
+    image_range: tuple[float, float] = (0.0, 255.0)
+
+    def signatures(self) -> dict[str, Signature]:
+        """Both take images [N, 1, H, W]; curves and their scale are [N, 6, 209], crop px."""
+        curves: Shape = (None, CURVES, self.spine_rows)
+        return {
+            "segmenter": Signature(
+                {"image": (None, 1, *self.grid_shape)}, {"maps": (None, 3, *self.grid_shape)}
+            ),
+            "regressor": Signature(
+                {"image": (None, 1, self.crop_size, self.crop_size)},
+                {"curves": curves, "scale": curves, "features": (None, None)},
+            ),
+        }
+
+
+class MriWindow(Preprocessing):
+    """The part of an MRI that is seen: square windows of axial slices, water and fat, the bright tenth 1."""
+
+    voxel_mm: float = 2.0
+    size_px: int = 96
+    slices: int = 3
+
+    def signatures(self) -> dict[str, Signature]:
+        """Slices [N, 6, 96, 96] → mask [N, 96, 96], features [N, D]; features [1, D, Z] → heat [1, 2, Z]."""
+        size = self.size_px
+        return {
+            "slices": Signature(
+                {"image": (None, 2 * self.slices, size, size)},
+                {"mask": (None, size, size), "features": (None, None)},
+            ),
+            "ends": Signature({"features": (None, None, None)}, {"heat": (None, 2, None)}),
+        }
+
+
+class Canvases(Preprocessing):
+    """Square pixels and sizes (rows, columns) of the images that the encoders see, the brightest about 1."""
+
+    pixel_mm: PositiveFloat
+    dxa_shape: tuple[PositiveInt, PositiveInt]
+    mri_shape: tuple[PositiveInt, PositiveInt]
+
+    def signatures(self) -> dict[str, Signature]:
+        """DXA [N, 1, H, W], MRI [N, 2, H, W] (water, fat) → features [N, D, H / 8, W / 8]."""
+        features: dict[str, Shape] = {"features": (None, None, None, None)}
+        return {
+            "dxa": Signature({"image": (None, 1, *self.dxa_shape)}, features),
+            "mri": Signature({"image": (None, 2, *self.mri_shape)}, features),
+        }
+
+
+class PredictionCard(Card):
+    """Segmenter and regressor of DXA scans, and what turns the regressor's numbers into intervals."""
+
+    SHIPPED = "default"
+    kind: Literal["prediction"] = "prediction"
+    preprocessing: Annotated[DxaPreprocessing, AfterValidator(_as_done_here)] = DxaPreprocessing()
+    calibration: Calibration = Calibration()
+
+
+class MriSegmenterCard(Card):
+    """Networks that find the spine in a Dixon MRI, slice by slice, and its ends."""
+
+    SHIPPED = "mri_segmenter"
+    kind: Literal["mri_segmenter"] = "mri_segmenter"
+    preprocessing: Annotated[MriWindow, AfterValidator(_as_done_here)] = MriWindow()
+
+
+class EncodersCard(Card):
+    """Encoders whose features lay an MRI on a DXA."""
+
+    SHIPPED = "encoders"
+    kind: Literal["encoders"] = "encoders"
+    preprocessing: Canvases
