@@ -29,39 +29,30 @@ _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A binary file, open to write and read, that replaces ``path`` when the block ends without an error.
 
-    Its permissions are those of any new file. The folder of ``path`` must exist; it may be a link.
-
-    Raises
-    ------
-    OutputError
-        It cannot be written, or ``path`` is there and no plain file: a link is not followed.
+    Its permissions are those of any new file. An :class:`OutputError` says that it cannot be written, or that
+    ``path`` is there and no plain file: a link is refused, though its folder may be a link.
     """
     temporary = _temporary(path)
-    try:
+    with _output_errors(path):
         _check_target(path, stat.S_ISREG, "a plain file")
-        with temporary.open("x+b") as file:  # O_CREAT | O_EXCL: does not follow a link either
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _synchronise(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+        try:
+            with temporary.open("x+b") as file:  # O_CREAT | O_EXCL: does not follow a link either
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _synchronise(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder for the block to make and fill, which replaces ``path`` when it ends without an error.
 
-    A kill between the two renames, of the old folder and of the new one, leaves nothing at ``path``.
-
-    Raises
-    ------
-    OutputError
-        It cannot be put in place, or ``path`` is there and no folder: a link is not followed.
+    An :class:`OutputError` says that it cannot be put in place, or that ``path`` is there and no folder. A
+    kill between the two renames, of the old folder and of the new one, leaves nothing at ``path``.
     """
     new, old = _temporary(path), _temporary(path)
     _check_target(path, stat.S_ISDIR, "a folder")
@@ -69,24 +60,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield new
         for item in (new, *new.rglob("*")):
             _synchronise(item)
-        _swap(new, path, old)
+        with _output_errors(path):
+            try:
+                if path.exists():
+                    path.rename(old)
+                new.rename(path)
+            finally:
+                if old.exists() and not path.exists():
+                    old.rename(path)
+            _synchronise(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _swap(new: Path, path: Path, old: Path) -> None:
-    try:
-        if path.exists():
-            path.rename(old)
-        new.rename(path)
-    except BaseException as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from error
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    _synchronise(path.parent)
 
 
 def write_whole(path: Path, data: bytes | str) -> None:
@@ -103,55 +88,31 @@ def write_json(path: Path, document: object) -> None:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table, lines ended by a line feed, as :func:`whole_file` does."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_whole(path, text.getvalue())
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files that may be there; an :class:`OutputError` names one that cannot be removed."""
+    for path in paths:
+        with _output_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def remove_unfinished(*folders: Path) -> None:
     """Remove the temporaries of killed runs; only where nobody else writes at the time."""
-    for folder in folders:
-        for item in folder.glob(".*.part"):
-            if not _UNFINISHED.fullmatch(item.name):
-                continue
+    for item in (item for folder in folders for item in folder.glob(".*.part")):
+        if _UNFINISHED.fullmatch(item.name):
             if item.is_dir() and not item.is_symlink():
-                shutil.rmtree(item)
+                shutil.rmtree(item, ignore_errors=True)
             else:
-                item.unlink()
-
-
-def remove_files(paths: Iterable[Path]) -> None:
-    """Remove files that may be there.
-
-    Raises
-    ------
-    OutputError
-        One cannot be removed.
-    """
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _unwritable(path, error) from error
+                remove_files([item])
 
 
 def make_folder(path: Path) -> None:
-    """Make an output folder and those above it, unless it is there.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
+    """Make an output folder and those above it, unless it is there, or raise an :class:`OutputError`."""
+    with _output_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            found=f"an output folder that cannot be made: {error.strerror}",
-            expected="a folder that can be written",
-            do="Choose another one with --out.",
-        ) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -183,9 +144,13 @@ def _synchronise(path: Path) -> None:
             os.close(descriptor)
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        found=f"no way to write {path.name} ({error.strerror or error})",
-        expected="a folder that exists, has room and can be written to",
-        do="Free some space, or choose another place.",
-    )
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            found=f"no way to write {path.name} ({error.strerror or error})",
+            expected="a place that exists, has room and can be written to",
+            do="Free some space, or choose another place.",
+        ) from error

@@ -4,11 +4,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from spinelift.bundle import MriSegmenterCard, add_metrics, load_bundle  # noqa: E402
 from spinelift.bundle.card import Signature  # noqa: E402
 from spinelift.bundle.session import OnnxNetwork  # noqa: E402
 from spinelift.errors import BundleError  # noqa: E402
+from spinelift.files import write_json  # noqa: E402
 from spinelift.learn.export import onnx as exporter  # noqa: E402
 from spinelift.learn.export.onnx import export_onnx  # noqa: E402
+from spinelift.learn.mri_segmenter.config import MriNetworkConfig  # noqa: E402
+from spinelift.learn.mri_segmenter.export import card_metrics, export_mri_segmenter  # noqa: E402
+from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork  # noqa: E402
+from spinelift.segment.mri import MriSegmenter  # noqa: E402
 
 SIGNATURE = Signature({"features": (None, 3, None)}, {"sum": (None, 4, None), "first": (None, None)})
 
@@ -48,3 +54,18 @@ def test_a_network_of_another_shape_is_not_written(tmp_path):
     with pytest.raises(BundleError, match="two whose outputs are"):
         export_onnx(Two(), tmp_path / "two.onnx", torch.rand(1, 3, 40), other, free=2)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_mri_segmenter_of_a_run_can_be_loaded_and_its_figures_added(tmp_path):
+    config = MriNetworkConfig(channels=(4, 4, 8, 8), features=5, ends_width=4)
+    record = {"people": 3, "steps": 2, "seconds": 1.5, "seed": 1, "data": ["people"], "init_from": None}
+    write_json(tmp_path / "run.json", {**record, "validation": {"dice": 0.5}, "versions": {"torch": "2"}})
+    card = export_mri_segmenter(SliceNetwork(config), EndsNetwork(config), config, tmp_path)
+    assert card.training.details["validation_dice"] == 0.5
+    assert MriSegmenter.load(tmp_path).digest == load_bundle(MriSegmenterCard, tmp_path).ref.sha256
+    figures = {"people": 2, "not_found": 1, "upper_end_mm": {"value": 2.5, "interval95": [2.0, 3.0]}}
+    card = add_metrics(MriSegmenterCard, tmp_path, card_metrics(figures, "others"))
+    assert [(m.name, m.value, m.unit, m.spines) for m in card.metrics] == [
+        ("upper_end", 2.5, "mm", 2), ("not_found", 1, "people", 3),
+    ]  # fmt: skip
+    assert [m.value for m in card_metrics({"people": 0, "not_found": 0}, "none")] == [0]

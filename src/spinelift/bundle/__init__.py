@@ -6,16 +6,6 @@ from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCar
 from spinelift.bundle.session import OnnxNetwork, default_threads
 
 __all__ = [
-    "Bundle",
-    "BundleRef",
-    "Card",
-    "EncodersCard",
-    "MriSegmenterCard",
-    "OnnxNetwork",
-    "PredictionCard",
-    "add_metrics",
-    "default_threads",
-    "hash_files",
-    "load_bundle",
-    "write_card",
-]
+    "Bundle", "BundleRef", "Card", "EncodersCard", "MriSegmenterCard", "OnnxNetwork", "PredictionCard",
+    "add_metrics", "default_threads", "hash_files", "load_bundle", "write_card",
+]  # fmt: skip

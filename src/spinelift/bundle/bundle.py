@@ -70,11 +70,7 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
                 members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
                 return _verified(kind, lambda name: _extract(archive, members[name]))
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
-        raise BundleError(
-            found=f"a damaged file ({error}) where the bundle should be",
-            expected="a folder or a zip that can be read",
-            do="Copy the bundle again.",
-        ) from error
+        raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
     raise BundleError(
         found=f"no bundle at {path}",
         expected=f"a folder or a zip with {CARD_NAME}",
@@ -126,9 +122,7 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_FILE_BYTES:
-        raise BundleError(
-            found=f"a bundle file {name} of more than 1 GiB", expected="less", do="Copy the bundle again."
-        )
+        raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
 
 
 def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
@@ -138,21 +132,17 @@ def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
         card = _parse(kind, raw)
         files = {name: read(name) for name in card.files}
     except KeyError as error:
-        raise BundleError(
-            found=f"a bundle without {error.args[0]}",
-            expected="every file that its card names",
-            do="Copy or install the bundle again.",
-        ) from None
+        raise _damaged(f"a bundle without {error.args[0]}", "every file that its card names") from None
     for name, expected in card.files.items():
         got = hashlib.sha256(files[name]).hexdigest()
         if got != expected:
-            raise BundleError(
-                found=f"{name} with SHA-256 {got[:12]}…",
-                expected=f"{expected[:12]}… as the card says",
-                do="The bundle was altered or cut: copy or install it again.",
-            )
+            raise _damaged(f"{name} with SHA-256 {got[:12]}…", f"{expected[:12]}… as the card says")
     ref = BundleRef(card.name, card.version, hashlib.sha256(raw).hexdigest())
     return Bundle(card, ref, {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()})
+
+
+def _damaged(found: str, expected: str) -> BundleError:
+    return BundleError(found=found, expected=expected, do="Copy or install the bundle again.")
 
 
 def _parse(kind: type[CardT], raw: bytes) -> CardT:

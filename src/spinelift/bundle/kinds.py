@@ -31,15 +31,11 @@ class DxaPreprocessing(Preprocessing):
 
     def signatures(self) -> dict[str, Signature]:
         """Both take images [N, 1, H, W]; curves and their scale are [N, 6, 209], crop px."""
-        curves: Shape = (None, CURVES, self.spine_rows)
+        grid, crop, curves = self.grid_shape, self.crop_size, (None, CURVES, self.spine_rows)
+        outputs: dict[str, Shape] = {"curves": curves, "scale": curves, "features": (None, None)}
         return {
-            "segmenter": Signature(
-                {"image": (None, 1, *self.grid_shape)}, {"maps": (None, 3, *self.grid_shape)}
-            ),
-            "regressor": Signature(
-                {"image": (None, 1, self.crop_size, self.crop_size)},
-                {"curves": curves, "scale": curves, "features": (None, None)},
-            ),
+            "segmenter": Signature({"image": (None, 1, *grid)}, {"maps": (None, 3, *grid)}),
+            "regressor": Signature({"image": (None, 1, crop, crop)}, outputs),
         }
 
 
@@ -53,11 +49,9 @@ class MriWindow(Preprocessing):
     def signatures(self) -> dict[str, Signature]:
         """Slices [N, 6, 96, 96] → mask [N, 96, 96], features [N, D]; features [1, D, Z] → heat [1, 2, Z]."""
         size = self.size_px
+        outputs: dict[str, Shape] = {"mask": (None, size, size), "features": (None, None)}
         return {
-            "slices": Signature(
-                {"image": (None, 2 * self.slices, size, size)},
-                {"mask": (None, size, size), "features": (None, None)},
-            ),
+            "slices": Signature({"image": (None, 2 * self.slices, size, size)}, outputs),
             "ends": Signature({"features": (None, None, None)}, {"heat": (None, 2, None)}),
         }
 

@@ -15,12 +15,8 @@ Array = NDArray[np.float32]
 MAX_DEFAULT_THREADS = 4
 _state = onnxruntime.capi.onnxruntime_pybind11_state
 _LOAD_ERRORS = (
-    _state.Fail,
-    _state.InvalidGraph,
-    _state.InvalidProtobuf,
-    _state.InvalidArgument,
-    _state.NotImplemented,
-)
+    _state.Fail, _state.InvalidGraph, _state.InvalidProtobuf, _state.InvalidArgument, _state.NotImplemented,
+)  # fmt: skip
 
 
 def default_threads() -> int:
@@ -32,21 +28,8 @@ def default_threads() -> int:
 class OnnxNetwork:
     """A network, ready to run on the CPU. Safe to share between threads; the same input, the same output.
 
-    Parameters
-    ----------
-    data
-        The ONNX file's bytes.
-    name
-        What errors call it.
-    signature
-        What it must take and give.
-    threads
-        Of one operator; None for :func:`default_threads`.
-
-    Raises
-    ------
-    BundleError
-        ONNX Runtime cannot load it, or its inputs or outputs are others.
+    ``data`` are the ONNX file's bytes, ``threads`` those of one operator (None: :func:`default_threads`). A
+    :class:`BundleError` says that ONNX Runtime cannot load it, or that its signature is another one.
     """
 
     def __init__(self, data: bytes, name: str, signature: Signature, threads: int | None = None) -> None:

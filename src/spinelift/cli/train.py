@@ -86,7 +86,8 @@ def mri_segmenter(
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
     from spinelift.learn.mri_segmenter.data import load_people
     from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.train import card_metrics, train_mri_segmenter
+    from spinelift.learn.mri_segmenter.export import card_metrics
+    from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
     chosen = MriSegmenterConfig.load(config)
     chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})

@@ -1,20 +1,22 @@
 """The folder of a run: ``config.yaml``, weights, checkpoint, ``log.csv`` with its picture, ``run.json``."""
 
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from spinelift.errors import ConfigError
-from spinelift.files import file_sha256, make_folder, remove_unfinished
+from spinelift.files import file_sha256, make_folder, remove_unfinished, write_json
 from spinelift.learn.loop.checkpoint import LOG, WEIGHTS
 from spinelift.learn.loop.config import Config, LoopConfig
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.plot import plot_log
-from spinelift.learn.loop.record import write_record
 
 CONFIG, RECORD, PICTURE = "config.yaml", "run.json", "log.png"
+PACKAGES = ("spinelift", "torch", "numpy", "zarr")
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -62,8 +64,9 @@ def finish_run(
         "parameters": sum(p.numel() for p in outcome.model.parameters()),
         "validation": outcome.validation,
         "weights_sha256": file_sha256(out / WEIGHTS),
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     }
-    write_record(out / RECORD, record)
+    write_json(out / RECORD, record)
 
 
 def read_run_config(run: Path, kind: type[ConfigT]) -> ConfigT:

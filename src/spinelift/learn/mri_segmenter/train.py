@@ -9,19 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spinelift.bundle import MriSegmenterCard
-from spinelift.bundle.card import Metric
-from spinelift.bundle.kinds import MriWindow
-from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
-from spinelift.learn.export.onnx import export_onnx
 from spinelift.learn.loop.checkpoint import save_weights
 from spinelift.learn.loop.loop import Outcome, fit
 from spinelift.learn.loop.run import finish_run, start_run
 from spinelift.learn.mri_segmenter.config import MriAugment, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
+from spinelift.learn.mri_segmenter.export import export_mri_segmenter
 from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork
-from spinelift.segment.mri import CHANNELS, WINDOW, triples
-from spinelift.version import __version__
+from spinelift.segment.mri import WINDOW, triples
 
 ENDS_WEIGHTS = "ends.safetensors"
 
@@ -199,35 +194,5 @@ def train_mri_segmenter(
     assert isinstance(network, SliceNetwork)
     ends = train_ends(config, slice_features(network, people), people)
     save_weights(ends.state_dict(), out / ENDS_WEIGHTS)
-    signatures = MriWindow().signatures()
-    windows, features = torch.rand(2, CHANNELS, WINDOW, WINDOW), torch.rand(1, config.network.features, 400)
-    export_onnx(network, out / "slices.onnx", windows, signatures["slices"])
-    export_onnx(ends, out / "ends.onnx", features, signatures["ends"], free=2)
-    write_new_card(
-        MriSegmenterCard,
-        out,
-        [f"{name}.onnx" for name in signatures],
-        name="mri_segmenter",
-        version=__version__,
-        networks={"slices": network_of(network, config.network), "ends": network_of(ends, config.network)},
-        training=training_of(read_record(out)),
-    )
+    export_mri_segmenter(network, ends, config.network, out)
     return outcome
-
-
-def card_metrics(figures: dict[str, Any], dataset: str) -> list[Metric]:
-    """What ``evaluate_cohort`` measured, as a card holds it."""
-    people, lost = figures["people"], figures["not_found"]
-    found = [
-        Metric(
-            name=name.removesuffix("_mm"),
-            dataset=dataset,
-            unit="mm" if name.endswith("_mm") else "",
-            spines=people,
-            **figure,
-        )
-        for name, figure in figures.items()
-        if isinstance(figure, dict)
-    ]
-    count = Metric(name="not_found", dataset=dataset, value=lost, unit="people", spines=max(people + lost, 1))
-    return [*found, count]
