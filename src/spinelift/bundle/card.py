@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE
 
 Matrix = list[list[float]]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -29,8 +29,8 @@ class _Part(BaseModel):
 class Preprocessing(_Part):
     """What is done to a scan before the networks; a bundle made with other values is refused."""
 
-    grid_mm: float = GRID_MM
-    grid_shape: tuple[int, int] = GRID_SHAPE
+    grid_mm: float = CANONICAL_MM
+    grid_shape: tuple[int, int] = CANONICAL_SHAPE
     crop_size: int = CROP_SIZE
     spine_rows: int = SPINE_ROWS
     first_spine_row: float = FIRST_SPINE_ROW

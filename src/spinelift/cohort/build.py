@@ -73,7 +73,7 @@ def build(
     make_folder(parts)
     for stale in parts.glob("??/.*.part"):  # of a run that was killed while it wrote
         stale.unlink()
-    digest = plan.settings.digest if work is None else "test"
+    digest = plan.settings.load_and_hash() if work is None else "test"
     todo = [v for v in found.visits if not _is_done(v, parts, digest, plan.retry_failed)]
     tell(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them done before")
     if todo:

@@ -23,8 +23,8 @@ PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
     "splits.json",
 )
 VALUES = (
-    "rotation_deg", "dx_mm", "dy_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
-    "dx_mm_stage1", "dy_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
+    "rotation_deg", "dx_mm", "dz_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
+    "dx_mm_stage1", "dz_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
 )  # fmt: skip
 SCHEMA: dict[str, Any] = {
     "eid": pl.Int64, "instance": pl.Int32, "dxa_path": pl.String, "mri_path": pl.String,

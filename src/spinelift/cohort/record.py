@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 STAGES = ("pair", "dxa", "mri", "dxa_mask", "mri_mask", "align", "overlap", "curves")
 """In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed."""
 DONE, FAILED, REJECTED = "done", "failed", "rejected"
-FORMAT = 1
+FORMAT = 2
+"""Of a part; another one is made again."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class Record:
     error, message
         Class and text of the error; "" without one.
     values
-        Numbers of the stages: rotation_deg, dx_mm, dy_mm, iou, ferguson_deg, …
+        Numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
     findings
-        Traps of the MRI that were mended or reported.
+        Defects of the MRI that were repaired or reported.
     warnings
-        What a reader of the result ought to know.
+        Remarks for the reader of the result.
     seconds
         Time of each stage.
     image, curves, outlines

@@ -13,7 +13,7 @@ from spinelift.bundle.bundle import Bundle
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import BundleError, ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS, Spacing
-from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import CANONICAL_SHAPE, CanonicalGrid
 from spinelift.inference.calibrate import Calibrator, calibration_warnings
 from spinelift.inference.prediction import Prediction
 from spinelift.io.dxa.scan import DxaScan
@@ -31,7 +31,7 @@ _LOAD_ERRORS = (
     _state.NotImplemented,
 )
 _Shapes = dict[str, list[int | None]]
-_SEGMENTER: tuple[_Shapes, _Shapes] = ({"image": [1, *GRID_SHAPE]}, {"maps": [3, *GRID_SHAPE]})
+_SEGMENTER: tuple[_Shapes, _Shapes] = ({"image": [1, *CANONICAL_SHAPE]}, {"maps": [3, *CANONICAL_SHAPE]})
 _REGRESSOR: tuple[_Shapes, _Shapes] = (
     {"image": [1, CROP_SIZE, CROP_SIZE]},
     {"curves": [len(Curve), SPINE_ROWS], "scale": [len(Curve), SPINE_ROWS], "features": [None]},

@@ -25,7 +25,7 @@ from spinelift.evaluate.onnx import load_regressor_session
 from spinelift.evaluate.pairs import evaluate_pairs
 from spinelift.evaluate.table import Row
 from spinelift.geometry import CROP_SIZE
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.export.regressor import export_onnx
 from spinelift.learn.loop.checkpoint import WEIGHTS
@@ -74,7 +74,7 @@ def make_bundle(plan: BundlePlan, out: Path) -> Card:
     mean = regressor.get_buffer("mean_curves").double().numpy()
     network = shrunk(regressor, mean, calibration_pairs)
     export_onnx(network, part / REGRESSOR_NAME, shape=shape, outputs=("curves", "scale", "features"))
-    export_onnx(segmenter, part / SEGMENTER_NAME, shape=GRID_SHAPE, outputs=("maps",))
+    export_onnx(segmenter, part / SEGMENTER_NAME, shape=CANONICAL_SHAPE, outputs=("maps",))
     shutil.copyfile(plan.regressor / WEIGHTS, part / "regressor.safetensors")
     shutil.copyfile(plan.segmenter / WEIGHTS, part / "segmenter.safetensors")
 
