@@ -18,14 +18,12 @@ grids = st.builds(
 def test_places_come_back_exactly(grid, rowcol):
     point = np.array(rowcol)
     np.testing.assert_allclose(grid.canvas.to_pixels(grid.canvas.to_mm(point)), point, atol=1e-9)
-    np.testing.assert_allclose(grid.canonical_to_scan(grid.scan_to_canonical(point)), point, atol=1e-9)
 
 
 @settings(deadline=None)
 @given(grids)
 def test_the_centres_of_scan_and_canvas_meet(grid):
-    rows, cols = grid.scan_shape
-    centre = grid.scan_to_canonical(np.array([(rows - 1) / 2, (cols - 1) / 2]))
+    centre = grid.canvas.to_pixels(grid.scan.centre_mm)
     np.testing.assert_allclose(centre, [(832 - 1) / 2, (320 - 1) / 2], atol=1e-9)
 
 
@@ -55,7 +53,7 @@ def test_outside_the_scan_is_zero_and_covered_says_where():
     grid = CanonicalGrid(Spacing(2.427, 2.419), (400, 100))
     out = grid.resample(np.full((400, 100), 7.0))
     rows, cols = grid.covered
-    assert np.abs(out[rows, cols][1:-1, 1:-1] - 7).max() < 1e-5
+    assert np.abs(out[rows, cols] - 7).max() < 1e-5
     outside = np.ones(CANONICAL_SHAPE, bool)
     outside[rows, cols] = False
     assert out[outside].max() == 0
@@ -72,5 +70,5 @@ def test_a_larger_scan_is_cropped_about_its_centre():
 
 
 def test_another_shape_is_refused():
-    with pytest.raises(ValueError, match="made for"):
+    with pytest.raises(ValueError, match="its grid"):
         CanonicalGrid(Spacing(1, 1), (10, 20)).resample(np.zeros((20, 10)))

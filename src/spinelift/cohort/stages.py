@@ -176,7 +176,7 @@ def ferguson(curves: SpineCurves) -> float:
 
 
 def alignment_values(alignment: Alignment) -> dict[str, float]:
-    """Transforms from MRI to DXA of both stages (rotation about the MRI's origin, then shift) and overlaps."""
+    """Transforms from MRI to DXA of both stages (rotation about the MRI's origin, then shift), overlaps."""
     out = {"iou": alignment.iou[-1], "iou_stage1": alignment.iou[1], "iou_before": alignment.iou[0]}
     for name, t in (("", alignment.transform), ("_stage1", alignment.image.transform)):
         out |= {

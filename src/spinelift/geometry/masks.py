@@ -25,5 +25,5 @@ def largest_component(mask: AnyArray, *, diagonal: bool = False, weights: AnyArr
 
 def intersection_over_union(a: Bool, b: Bool) -> float:
     """Overlap of two masks of one shape, 0 to 1; 1 if both are empty."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0

@@ -1,7 +1,7 @@
-"""``spine.gif``: the spine turning about its long axis, the scan behind it.
+"""``spine.gif``: the spine rotating about its long axis, with the scan behind it.
 
-The spine is a stack of axis-aligned ellipses and the camera looks level and without perspective, so each
-picture row sees exactly one ellipse: rays meet it in closed form and no triangle is drawn.
+The spine is a stack of axis-aligned ellipses and the projection is horizontal and parallel, so each picture
+row shows exactly one ellipse, which rays intersect in closed form.
 """
 
 import io
@@ -11,15 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import get_data_path
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from spinelift.curves import ellipses_mm, resample_rows
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.report.names import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, uncertainty_colour
-
-Float = NDArray[np.float64]
-Pixels = NDArray[np.float32]
 
 FRAMES = 40
 FRAME_MS = 80
@@ -44,7 +41,7 @@ class _Stage:
     slope: Float
     growth: Float
     colour: Float
-    scan: Pixels
+    scan: Float32
     scan_x0: float
     scan_step: float
     plane_y: float
@@ -98,7 +95,7 @@ def _stage(scene: SpineScene) -> _Stage:
     )
 
 
-def render(stage: _Stage, angle: float) -> NDArray[np.uint8]:
+def render(stage: _Stage, angle: float) -> UInt8:
     """Picture [rows, cols, 3] from the front (0) turned by ``angle``; at 90° the patient's right side."""
     cols, rows = SIZE
     u: Float = (np.arange(cols, dtype=np.float64) - (cols - 1) / 2) * stage.mm_per_px
@@ -113,7 +110,7 @@ def render(stage: _Stage, angle: float) -> NDArray[np.uint8]:
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def _add_scan(picture: Pixels, stage: _Stage, angle: float, u: Float, strength: float) -> None:
+def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength: float) -> None:
     cos, sin = np.cos(angle), np.sin(angle)
     if abs(cos) < 0.02:
         return
@@ -130,7 +127,7 @@ def _add_scan(picture: Pixels, stage: _Stage, angle: float, u: Float, strength: 
         picture[:, window, channel] += grey * _SCAN_TINT[channel]
 
 
-def _draw_spine(picture: Pixels, stage: _Stage, angle: float, u: Float) -> None:
+def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None:
     """Draw the ellipses into picture rows [n, cols, 3], shaded, with soft edges, and the centre line."""
     right = np.array([np.cos(angle), -np.sin(angle)])
     toward = np.array([-np.sin(angle), -np.cos(angle)])
@@ -167,7 +164,7 @@ def _draw_spine(picture: Pixels, stage: _Stage, angle: float, u: Float) -> None:
     picture[:, window] += (surface - picture[:, window]) * cover[..., None]
 
 
-def _annotate(pixels: NDArray[np.uint8], scene: SpineScene, stage: _Stage, angle: float) -> Image.Image:
+def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> Image.Image:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     cols, rows = SIZE

@@ -16,7 +16,7 @@ from scipy import ndimage
 from spinelift.bundle.networks import SHIPPED, load_networks
 from spinelift.errors import NoSpineError
 from spinelift.geometry import largest_component
-from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32, Labels, UInt8
+from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32, Integers, UInt8
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 
 WINDOW = 96
@@ -155,7 +155,7 @@ def _overlap(start: int, size: int) -> tuple[slice, slice]:
     return slice(low - start, high - start), slice(low, high)
 
 
-def triples(pixels: UInt8, rows: Labels) -> Float32:
+def triples(pixels: UInt8, rows: Integers) -> Float32:
     """Window pixels [2, z, h, w] → network input [n, 6, h, w] of the slices ``rows``."""
     near = np.clip(rows[:, None] + np.array([-1, 0, 1]), 0, pixels.shape[1] - 1)
     stack = np.concatenate([pixels[0][near], pixels[1][near]], 1)
@@ -207,7 +207,7 @@ class MriSegmenter:
         return assemble(np.concatenate(shares), heat[0], rows, window, volume)
 
 
-def assemble(shares: Float32, heat: Float32, rows: Labels, window: Window, volume: DixonVolume) -> MriSpine:
+def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, volume: DixonVolume) -> MriSpine:
     """Cross-sections [n, h, w] and probabilities of the ends [2, n] of slices ``rows`` → the spine."""
     ends, sure = zip(*(_peak(h) for h in heat), strict=True)
     if ends[1] - ends[0] < MIN_HEIGHT_MM / GRID_MM:
