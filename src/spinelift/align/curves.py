@@ -50,7 +50,7 @@ def curves_of_pair(
     spine
         The MRI's column.
     transform
-        From MRI to DXA (x, z); it turns the 3D spine about the front-back axis, without scaling.
+        From MRI to DXA (x, z); it rotates the 3D spine about the antero-posterior axis, without scaling.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class Alignment:
 
     @property
     def accepted(self) -> bool | None:
-        """Whether the pair can be used; None where there are no masks to judge by."""
+        """Whether the pair can be used; None without masks."""
         return self.spine.iou >= self.min_iou if self.spine else None
 
     def to_json(self) -> dict[str, Any]:

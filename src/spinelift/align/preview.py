@@ -1,4 +1,4 @@
-"""The paper's Figure 2 of one pair: DXA, projection before, after stage 1, after stage 2."""
+"""Picture of one registered pair (paper, Figure 2): DXA, MRI before, after stage 1, after stage 2."""
 
 import io
 

@@ -15,8 +15,8 @@ from spinelift.geometry.arrays import Float, Float32
 ANGLES_DEG = tuple(np.linspace(-2.0, 2.0, 10).tolist())
 """Ten rotations (paper, section 2)."""
 REACH_MM = (120.0, 200.0)
-"""Largest distance (x, z) of the MRI's centre from its place with both image centres aligned. The bodies lie
-within 60 mm of each other on the tables; the legs change the heights of scans."""
+"""Largest distance (x, z) of the MRI's centre from its position with both image centres aligned. The bodies
+lie within 60 mm of each other on the tables; the legs change the heights of scans."""
 LEAST_ENERGY = 0.05
 """The local energy of the DXA's map is taken as at least this share of its largest, so that noise in empty
 regions is not amplified."""
@@ -89,11 +89,11 @@ def _vertex(low: float, middle: float, high: float) -> float:
 def peak(response: Float32) -> tuple[float, tuple[float, float]]:
     """Largest value, and its (row, col) to a fraction of a cell by a parabola along each axis."""
     row, col = (int(v) for v in np.unravel_index(int(response.argmax()), response.shape))
-    place = []
+    position = []
     for k, line in ((row, response[:, col]), (col, response[row])):
         inner = 0 < k < len(line) - 1
-        place.append(k + (_vertex(*(float(v) for v in line[k - 1 : k + 2])) if inner else 0.0))
-    return float(response[row, col]), (place[0], place[1])
+        position.append(k + (_vertex(*(float(v) for v in line[k - 1 : k + 2])) if inner else 0.0))
+    return float(response[row, col]), (position[0], position[1])
 
 
 def search(
@@ -129,7 +129,7 @@ def search(
         response = prepared[0].response(moving.values)
 
         def shift_mm(cells: ArrayLike) -> Float:
-            """Shift (x, z) in mm [..., 2] of places (row, col) [..., 2] of the response."""
+            """Shift (x, z) in mm [..., 2] of positions (row, col) [..., 2] in the response."""
             moved = np.asarray(cells, np.float64) - (np.array(moving.values.shape[1:]) - 1)
             landed = fixed_grid.to_mm(moved * fixed.cell_px + fixed.first_px)
             return landed - moving_grid.to_mm(np.full(2, moving.first_px))
@@ -141,8 +141,8 @@ def search(
         far_z, far_x = np.abs(z - expected[1]) > reach_mm[1], np.abs(x - expected[0]) > reach_mm[0]
         if not (far_z.all() or far_x.all()):
             response[far_z] = response[:, far_x] = OUT_OF_REACH
-        score, place = peak(response)
-        found = shift_mm(place)
+        score, position = peak(response)
+        found = shift_mm(position)
         return _Peak(score, (float(found[0]), float(found[1])))
 
     scores = [at(angle).score for angle in angles_deg]

@@ -112,5 +112,5 @@ def _write(path: Path, data: bytes) -> None:
         raise OutputError(
             found=f"no way to write {path.name} ({error.strerror})",
             expected="a folder that exists and can be written to",
-            do="Choose another place.",
+            do="Choose another folder.",
         ) from None

@@ -86,7 +86,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _write_pairs(store: Path, kept: int) -> None:
-    """Write the kept pairs into a new store and put it in the old one's place."""
+    """Write the kept pairs into a new store and replace the old one by it."""
     new, old = store / f".{PAIRS}.part", store / f".{PAIRS}.old"
     for path in (new, old):
         shutil.rmtree(path, ignore_errors=True)
@@ -103,7 +103,7 @@ def _write_pairs(store: Path, kept: int) -> None:
 
 
 def read_splits(store: Path) -> dict[int, Place]:
-    """Where people were put by an earlier build."""
+    """Splits of an earlier build, by person."""
     path = store / SPLITS
     if not path.is_file():
         return {}
@@ -123,7 +123,7 @@ def read_manifest(store: Path) -> pl.DataFrame:
         raise NoScansError(
             found=f"no {MANIFEST} in {store}",
             expected="a store made by `spinelift cohort build`",
-            do="Build it, or let a build that was cut short end.",
+            do="Build it, or run an interrupted build again.",
         )
     return pl.read_parquet(store / MANIFEST)
 

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from spinelift.cohort.aggregates import counts, seconds
 from spinelift.cohort.manifest import PARTS
@@ -17,6 +16,7 @@ from spinelift.cohort.record import Record, part_path, read_part
 from spinelift.cohort.truth import Verdict
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS
+from spinelift.geometry.arrays import UInt8
 
 PAPER_PEOPLE, PAPER_CORES = 48_384, 100
 ON_SHEET = 12
@@ -115,7 +115,7 @@ def _draw(axis: Any, record: Record) -> None:
     axis.set_xlim(30, CROP_SIZE)
 
 
-def _unpacked(outlines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _unpacked(outlines: UInt8) -> UInt8:
     return np.unpackbits(outlines, axis=2)[:, :, :CROP_SIZE]
 
 

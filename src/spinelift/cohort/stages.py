@@ -1,4 +1,4 @@
-"""One visit through all stages. A pure function of its files and the settings; it never raises."""
+"""All stages of one visit, as a pure function of its files and the settings that never raises."""
 
 import hashlib
 import json
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align import MIN_OVERLAP
 from spinelift.align.curves import curves_of_pair
@@ -24,6 +23,7 @@ from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
 from spinelift.evaluate.angles import coronal_angles
 from spinelift.geometry import RigidTransform2D, SpineFrame
+from spinelift.geometry.arrays import UInt8
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
@@ -36,7 +36,7 @@ SCOLIOSIS_DEG = 10.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What a result depends on besides the archives.
+    """Settings that a result depends on, besides the archives.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _networks(
 
 
 class Clock:
-    """Which stage runs, and how long each took."""
+    """The stage that runs, and the seconds of each."""
 
     def __init__(self) -> None:
         self.stage, self.seconds = "pair", {}
@@ -87,14 +87,14 @@ class Clock:
     seconds: dict[str, float]
 
     def start(self, stage: str) -> None:
-        """End the stage that runs and begin the next."""
+        """End the current stage and begin the next."""
         now = time.perf_counter()
         self.seconds[self.stage] = round(now - self._since, 3)
         self.stage, self._since = stage, now
 
 
 def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
-    """Run one visit; a failure of any kind comes back as its record."""
+    """Run one visit; a failure of any kind becomes its record."""
     clock = Clock()
     known: dict[str, Any] = {
         "eid": visit.eid,
@@ -125,7 +125,7 @@ def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
 
 
 def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) -> str:
-    """All stages; what is found on the way goes into ``known``."""
+    """Run all stages, collecting results in ``known``; returns the status."""
     if visit.dxa is None or visit.mri is None:
         missing = "DXA" if visit.dxa is None else "MRI"
         raise NoScansError(
@@ -202,9 +202,7 @@ def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter:
     return MriSpine.from_mask(labels.mask, volume, labels.remarks)
 
 
-def _outlines(
-    dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame
-) -> NDArray[np.uint8]:
+def _outlines(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame) -> UInt8:
     """Both masks on the crop, bits packed [2, 224, 28]: DXA, aligned MRI."""
     masks = dxa.resample_to(frame.grid), mri.resample_to(frame.grid, transform)
     return np.packbits(np.stack([m.inside for m in masks]), axis=2)

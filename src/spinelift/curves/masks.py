@@ -29,7 +29,7 @@ class MaskEdges:
 
 
 def outer_crossings(profile: AnyFloat, level: float) -> tuple[float, float]:
-    """First and last place where a profile [n] crosses ``level``, by linear interpolation.
+    """First and last position where a profile [n] crosses ``level``, by linear interpolation.
 
     Outside its ends the profile is 0. At least one value must reach ``level``.
     """
@@ -73,7 +73,7 @@ def ends_of(edges: MaskEdges) -> tuple[tuple[float, float], tuple[float, float]]
 def smooth_rows(z_mm: Float, values: Float, z_new: Float) -> Float:
     """Values [k, n] at the heights of a mask's rows, z [n] → smooth values [k, m] at heights z_new [m].
 
-    The first and last ``TRIM_ROWS`` are left out; beyond what remains the curves run straight on.
+    The first and last ``TRIM_ROWS`` are left out; beyond the rest the curves are extrapolated linearly.
 
     Raises
     ------

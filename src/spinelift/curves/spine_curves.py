@@ -1,4 +1,4 @@
-"""The six curves of a spine, in crop pixels or mm, with their place in the scan."""
+"""The six curves of a spine, in crop pixels or mm, with their position in the scan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class SpineCurves:
         float64 [6, 209] in crop pixels. Coronal curves are crop columns; sagittal ones are measured
         from the mean of the sagittal centre curve.
     frame
-        Place of the crop in the scan.
+        Position of the crop in the scan.
     """
 
     px: Float
@@ -116,7 +116,7 @@ def mm_from_json(document: Mapping[str, object]) -> tuple[Float, Float]:
 
 
 def resample_rows(z: Float, values: Float, z_new: Float) -> Float:
-    """Linear interpolation of values [..., n] from rows z [n] to z_new [m]; straight on beyond the ends."""
+    """Linear interpolation and extrapolation of values [..., n] from rows z [n] to z_new [m]."""
     z, values, z_new = (np.asarray(a, np.float64) for a in (z, values, z_new))
     k = np.clip(np.searchsorted(z, z_new) - 1, 0, len(z) - 2)
     t = (z_new - z[k]) / (z[k + 1] - z[k])

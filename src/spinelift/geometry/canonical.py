@@ -19,7 +19,7 @@ CANONICAL_SHAPE = (832, 320)
 
 @dataclass(frozen=True)
 class CanonicalGrid:
-    """The place of the canonical canvas over a scan.
+    """Position of the canonical canvas over a scan.
 
     Parameters
     ----------

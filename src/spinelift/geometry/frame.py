@@ -1,4 +1,4 @@
-"""The crop that the regressor sees, and its place in the scan."""
+"""The crop that the regressor sees, and its position in the scan."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SPINE_CROP_ROWS: Float = FIRST_SPINE_ROW + np.arange(SPINE_ROWS, dtype=np.float6
 
 @dataclass(frozen=True)
 class SpineFrame:
-    """The place of a 224×224 crop in its scan; crop pixels are square.
+    """Position of a 224×224 crop in its scan; crop pixels are square.
 
     Parameters
     ----------

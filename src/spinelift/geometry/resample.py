@@ -54,6 +54,6 @@ def resample(
     if not extend:
         rows, cols = np.arange(target.shape[0])[:, None], np.arange(target.shape[1])[None]
         for size, (down, across), first in zip(source.shape, matrix, offset, strict=True):
-            place = down * rows + across * cols + first
-            out[(place < -EDGE_PX) | (place > size - 1 + EDGE_PX)] = 0.0
+            index = down * rows + across * cols + first
+            out[(index < -EDGE_PX) | (index > size - 1 + EDGE_PX)] = 0.0
     return out

@@ -1,4 +1,4 @@
-"""Where a point of one image lies in another: rigid transforms of the coronal plane."""
+"""Rigid transforms of the coronal plane between named coordinate systems."""
 
 import math
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class RigidTransform2D:
     def about(
         cls, centre_mm: Float, rotation_deg: float, shift_mm: Float, *, source: str, target: str
     ) -> "RigidTransform2D":
-        """Turn about a point (x, z) of the source, then shift."""
+        """Rotation about a point (x, z) of the source, then a shift."""
         centre = np.asarray(centre_mm, np.float64)
         offset = centre + np.asarray(shift_mm, np.float64) - _turn(rotation_deg) @ centre
         return cls(float(rotation_deg), (float(offset[0]), float(offset[1])), source, target)

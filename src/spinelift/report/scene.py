@@ -1,4 +1,4 @@
-"""What every picture shows: one spine, its uncertainty, and the scan that it came from."""
+"""Input of every picture: one spine, its uncertainty, and its scan."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class SpineScene:
     image
         The bone image [H, W], 0 to 255.
     curves
-        The spine and its place in the image.
+        The spine and its position in the image.
     half_width_mm
         Half width of the 90 % interval, mm [6, 209], or None.
     plausible

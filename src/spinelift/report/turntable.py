@@ -27,6 +27,11 @@ _BACKGROUND = (14, 19, 29)
 _SCAN_TINT = (0.38, 0.44, 0.54)
 _LIGHT = np.array([-0.45, 0.75, 0.48])
 """Direction to the light: picture right, towards the viewer, up."""
+_AMBIENT, _DIFFUSE, _SPECULAR, _SHININESS = 0.28, 0.78, 70.0, 18
+"""Phong shading: factors of the colour, grey levels of the highlight, and its exponent."""
+_LINE_COLOUR, _LINE_OPACITY, _LINE_HALF_PX = np.array([40.0, 26.0, 22.0]), 0.75, 1.3
+_EDGE_ON, _FADE = 0.02, 2.5
+"""The scan is left out where the cosine of the angle is less, and dimmed below the inverse of the second."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def render(stage: _Stage, angle: float) -> UInt8:
 
 def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength: float) -> None:
     cos, sin = np.cos(angle), np.sin(angle)
-    if abs(cos) < 0.02:
+    if abs(cos) < _EDGE_ON:
         return
     index = ((u + stage.plane_y * sin) / cos - stage.scan_x0) / stage.scan_step
     columns = np.flatnonzero((index >= 0) & (index <= stage.scan.shape[1] - 1))
@@ -122,7 +127,7 @@ def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength:
     left = np.minimum(index[window].astype(int), stage.scan.shape[1] - 2)
     part = (index[window] - left).astype(np.float32)
     grey = stage.scan[:, left] * (1 - part) + stage.scan[:, left + 1] * part
-    grey *= strength * min(1.0, abs(cos) * 2.5)
+    grey *= strength * min(1.0, abs(cos) * _FADE)
     for channel in range(3):
         picture[:, window, channel] += grey * _SCAN_TINT[channel]
 
@@ -156,11 +161,12 @@ def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None
     n_up = -gz / norm
     light = _LIGHT / np.linalg.norm(_LIGHT)
     diffuse = np.maximum(n_right * light[0] + n_toward * light[1] + n_up * light[2], 0)
-    bright = 0.28 + 0.78 * diffuse
-    shine = 70.0 * np.maximum(diffuse * 2 * n_toward - light[1], 0) ** 18
+    bright = _AMBIENT + _DIFFUSE * diffuse
+    shine = _SPECULAR * np.maximum(diffuse * 2 * n_toward - light[1], 0) ** _SHININESS
     surface = stage.colour[:, None] * bright[..., None] + shine[..., None]
-    line = np.clip(1.3 - np.abs(u[None, window] - (stage.centre @ right)[:, None]) / stage.mm_per_px, 0, 1)
-    surface += (np.array([40.0, 26.0, 22.0]) - surface) * (0.75 * line)[..., None]
+    away = np.abs(u[None, window] - (stage.centre @ right)[:, None]) / stage.mm_per_px
+    line = np.clip(_LINE_HALF_PX - away, 0, 1)
+    surface += (_LINE_COLOUR - surface) * (_LINE_OPACITY * line)[..., None]
     picture[:, window] += (surface - picture[:, window]) * cover[..., None]
 
 
@@ -175,8 +181,8 @@ def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> 
         across = x * np.cos(angle) - y * np.sin(angle)
         depth = -(x * np.sin(angle) + y * np.cos(angle))
         grey = int(150 + 90 * depth) if depth > -0.3 else 70
-        place = (cols / 2 + across * 52, rows - 62 + 9 * depth)
-        draw.text(place, name, (grey, grey, grey + 15), normal, anchor="mm")
+        position = (cols / 2 + across * 52, rows - 62 + 9 * depth)
+        draw.text(position, name, (grey, grey, grey + 15), normal, anchor="mm")
     ring = (cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56)
     draw.ellipse(ring, outline=(70, 82, 100))
     if scene.half_width_mm is not None:
@@ -198,5 +204,5 @@ def _legend(picture: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.Fre
 
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries, so that it is there on every machine."""
+    """DejaVu Sans, which is installed with matplotlib."""
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

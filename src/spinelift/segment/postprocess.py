@@ -1,4 +1,4 @@
-"""From the segmenter's maps to the place of the spine, in training and in use; no torch."""
+"""From the segmenter's maps to the position of the spine, in training and in use; no torch."""
 
 from dataclasses import dataclass
 
@@ -103,7 +103,7 @@ def connected_mask(probability: AnyFloat) -> tuple[Float32, float]:
 
 
 def locate_spine(maps: AnyFloat, grid: CanonicalGrid) -> SpineLocation:
-    """Segmenter maps [3, 832, 320] → the place of the spine.
+    """Segmenter maps [3, 832, 320] → the position of the spine.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _require_spine(inside: Bool, top_peak: float, bottom_peak: float) -> None:
     for name, peak in (("upper end of T1", top_peak), ("lower end of L5", bottom_peak)):
         if peak < MIN_PEAK:
             raise NoSpineError(
-                found=f"no {name} (best place scores {peak:.2f} of 1)",
+                found=f"no {name} (the best position scores {peak:.2f} of 1)",
                 expected=f"both ends of the spine, each with a score of at least {MIN_PEAK}",
                 do=_LOOK,
             )
