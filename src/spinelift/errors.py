@@ -148,6 +148,6 @@ class OutputError(SpineliftError):
 
 
 class InvalidCurveError(SpineliftError, ValueError):
-    """A centre line that cannot be measured: too few points, heights out of order, values that are not finite."""
+    """A centre line with too few points, heights out of order, or values that are not finite."""
 
     exit_code = 34

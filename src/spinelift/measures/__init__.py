@@ -11,7 +11,6 @@ from spinelift.measures.angles import (
 )
 from spinelift.measures.levels import LEVEL_HEIGHTS, lower_endplate, upper_endplate
 from spinelift.measures.sagittal import kyphosis_deg, lordosis_deg
-from spinelift.measures.smoothing import Smoothing
 
 __all__ = [
     "COBB_PER_FERGUSON",
@@ -21,7 +20,6 @@ __all__ = [
     "Convexity",
     "CoronalAngles",
     "CoronalCurve",
-    "Smoothing",
     "coronal_angles",
     "kyphosis_deg",
     "lordosis_deg",

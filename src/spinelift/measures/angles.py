@@ -1,6 +1,5 @@
 """Curves of a coronal centre line: modified Ferguson and Cobb-equivalent angles, apex, ends and direction."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinelift.geometry import Vertebra
 from spinelift.measures.levels import SpineLine
-from spinelift.measures.smoothing import SmoothLine, Smoothing
+from spinelift.measures.sections import Profile, Section
+from spinelift.measures.smoothing import SmoothLine
 
 Float = NDArray[np.float64]
 
@@ -19,12 +19,11 @@ SCOLIOSIS_LOWER_DEG = 6.0
 """The method's lower cut, degrees."""
 COBB_PER_FERGUSON = 1.35
 """Usual ratio of the Cobb angle on a radiograph to the modified Ferguson angle."""
-SMOOTHING = Smoothing(third_derivative=0.35, curvature=0.25)
-"""Chosen on real spines, noise and closed forms: see docs/measures.md."""
+SMOOTHING = 0.4
+"""Wavelength of the smoothing as a share of the spine's height (``measures/smoothing.py``). Chosen on real
+spines, noise and closed forms: see docs/measures.md."""
 GRID: Float = np.linspace(0, 1, 961)
 """Relative heights at which the smoothed line is read."""
-NUMERICAL_ZERO_DEG = 1e-6
-"""Smaller angles are rounding errors of a straight line."""
 
 
 class Convexity(Enum):
@@ -49,7 +48,9 @@ class CoronalCurve:
     ferguson_deg
         Modified Ferguson angle, degrees: between the lines upper end–apex and apex–lower end.
     cobb_equivalent_deg
-        Angle between the tangents at the ends, degrees. Its levels are ``upper_end`` and ``lower_end``.
+        Angle between the tangents at ``cobb_levels``, degrees.
+    cobb_levels
+        Vertebrae of most opposite tilt above and below the apex: mostly the ends of the curve.
     """
 
     apex: Vertebra
@@ -61,6 +62,7 @@ class CoronalCurve:
     direction: Convexity
     ferguson_deg: float
     cobb_equivalent_deg: float
+    cobb_levels: tuple[Vertebra, Vertebra]
 
     @property
     def ends(self) -> tuple[Vertebra, Vertebra]:
@@ -75,7 +77,7 @@ class CoronalAngles:
     Parameters
     ----------
     curves
-        From head to feet; neighbours share an end and are convex to opposite sides. Empty for a straight line.
+        From head to feet. Neighbours share an end and are convex to opposite sides. Empty if straight.
     """
 
     curves: tuple[CoronalCurve, ...]
@@ -96,24 +98,27 @@ class CoronalAngles:
         return max((c.cobb_equivalent_deg for c in self.curves), default=0.0)
 
 
-def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: Smoothing = SMOOTHING) -> CoronalAngles:
+def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: float = SMOOTHING) -> CoronalAngles:
     """Curves of a coronal centre line: modified Ferguson and Cobb-equivalent angles.
 
-    The line is read at the 17 vertebral bodies and smoothed. A *curve* is a section whose two
-    ends have the largest and the smallest tilt of the section: its ends are inflections, or ends of the spine.
-    The main curve is the one with the largest modified Ferguson angle of all such sections. Above it, the next
-    curve ends where the main one begins, and is again the one with the largest angle; so up to T1, and
-    likewise down to L5. No curve is left out for its size.
+    The line is read at the 17 vertebral bodies and smoothed. A *curve* is a section between two inflections
+    of opposite tilt, or an inflection and an end of the spine. The main curve is the section with the largest
+    modified Ferguson angle. The next curve above it ends where the main curve begins, and is again the section
+    with the largest angle; so up to T1, and likewise down to L5. No curve is left out for its size.
+
+    A section may hold smaller bends. Where their tilt goes beyond that of the ends, the excess in degrees is
+    taken off the section's angle, so that the angle does not jump when a growing bend splits a curve in two.
 
     Parameters
     ----------
     z_mm : array_like of shape (n,)
-        Heights in mm, increasing to the feet. ``n == 17``: the vertebral centres T1 to L5. ``n > 17``: a centre
-        line from T1's upper to L5's lower endplate, on which the bodies are taken at ``LEVEL_HEIGHTS``.
+        Heights in mm, increasing to the feet. ``n == 17``: the vertebral centres T1 to L5. ``n > 17``: a
+        centre line from T1's upper to L5's lower endplate, with the bodies at ``LEVEL_HEIGHTS``.
     x_mm : array_like of shape (n,)
         Lateral positions in mm, growing to the patient's left.
-    smoothing : Smoothing
-        Only for studies of the smoothing: every figure of the project has the default.
+    smoothing : float
+        Wavelength of the smoothing as a share of the height. For studies of the definition only: a reported
+        angle has the default.
 
     Returns
     -------
@@ -128,8 +133,8 @@ def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: Smoothing = S
 
     Notes
     -----
-    The Cobb-equivalent is an angle between tangents of the centre line, not between endplates. On supine scans
-    both angles are smaller than on a standing radiograph.
+    The Cobb-equivalent is an angle between tangents of the centre line, not between endplates. Both angles
+    are smaller on a supine scan than on a standing radiograph.
 
     References
     ----------
@@ -139,7 +144,7 @@ def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: Smoothing = S
 
     Examples
     --------
-    A main curve with its apex in the thorax, convex to the right, above a smaller lumbar one:
+    A thoracic curve, convex to the right, between a smaller upper thoracic and a lumbar one:
 
     >>> import numpy as np
     >>> from spinelift.measures import coronal_angles
@@ -147,84 +152,35 @@ def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: Smoothing = S
     >>> x = -14 * np.exp(-(((z - 170) / 70) ** 2)) + 8 * np.exp(-(((z - 340) / 60) ** 2))
     >>> found = coronal_angles(z, x)
     >>> round(found.ferguson_deg, 1), round(found.cobb_equivalent_deg, 1)
-    (0, 0)
+    (12.3, 18.9)
     >>> main = found.main
     >>> main.apex.name, [end.name for end in main.ends], main.direction.value
-    ('T8', ['T1', 'L1'], 'right')
+    ('T9', ['T6', 'T12'], 'right')
+    >>> [curve.direction.value for curve in found.curves]
+    ['left', 'right', 'left']
     """
     line = SpineLine.of(z_mm, x_mm)
-    smooth = SmoothLine(line.bodies, line.at(line.bodies), line.height_mm, smoothing)
-    profile = _Profile(GRID * line.height_mm, smooth.lateral_mm(GRID), smooth.tilt_deg(GRID))
-    return CoronalAngles(tuple(_described(section, profile, line) for section in profile.curves()))
+    smooth = SmoothLine(line.bodies, line.at(line.bodies), line.height_mm, wavelength=smoothing)
+    profile = Profile(GRID * line.height_mm, smooth.lateral_mm(GRID), smooth.tilt_deg(GRID))
+    curves = profile.curves()
+    return CoronalAngles(tuple(_described(curve, curves, profile, line) for curve in curves))
 
 
-@dataclass(frozen=True)
-class _Section:
-    """A curve on the grid: indices of its upper end, apex and lower end, and its modified Ferguson angle."""
-
-    upper: int
-    apex: int
-    lower: int
-    ferguson_deg: float
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """A smoothed line on the grid: height, lateral position (mm) and tilt (degrees) [grid]."""
-
-    z: Float
-    x: Float
-    tilt: Float
-
-    def curves(self) -> list[_Section]:
-        """Main curve and those above and below it, from head to feet."""
-        ends = self._extremes()
-        main = self._largest((a, b) for k, a in enumerate(ends) for b in ends[k + 1 :])
-        if main is None:
-            return []
-        found, upper, lower = [main], main.upper, main.lower
-        while more := self._largest((a, upper) for a in ends if a < upper):
-            found, upper = [more, *found], more.upper
-        while more := self._largest((lower, b) for b in ends if b > lower):
-            found, lower = [*found, more], more.lower
-        return found
-
-    def _extremes(self) -> list[int]:
-        """Both ends of the line and the local extremes of its tilt, where the curvature changes sign."""
-        step = np.diff(self.tilt)
-        moves = np.flatnonzero(np.abs(step) > NUMERICAL_ZERO_DEG / len(step))
-        turns = moves[1:][step[moves[1:]] * step[moves[:-1]] < 0]
-        return [0, *turns.tolist(), len(self.tilt) - 1]
-
-    def _largest(self, pairs: Iterable[tuple[int, int]]) -> _Section | None:
-        sections = [self._section(a, b) for a, b in pairs if self._is_curve(a, b)]
-        best = max(sections, key=lambda s: s.ferguson_deg, default=None)
-        return best if best and best.ferguson_deg > NUMERICAL_ZERO_DEG else None
-
-    def _is_curve(self, a: int, b: int) -> bool:
-        """Whether no tilt between the ends lies outside the range of the tilts at the ends."""
-        inside = self.tilt[a : b + 1]
-        low, high = sorted((self.tilt[a], self.tilt[b]))
-        return bool(inside.min() >= low and inside.max() <= high)
-
-    def _section(self, a: int, b: int) -> _Section:
-        z, x = self.z[a : b + 1], self.x[a : b + 1]
-        chord = x[0] + (x[-1] - x[0]) * (z - z[0]) / (z[-1] - z[0])
-        apex = int(np.abs(x - chord).argmax())
-        if apex in (0, b - a):
-            return _Section(a, a + apex, b, 0.0)
-        up = np.arctan2(x[apex] - x[0], z[apex] - z[0])
-        down = np.arctan2(x[-1] - x[apex], z[-1] - z[apex])
-        return _Section(a, a + apex, b, float(np.degrees(abs(up - down))))
-
-
-def _described(section: _Section, profile: _Profile, line: SpineLine) -> CoronalCurve:
+def _described(curve: Section, curves: list[Section], profile: Profile, line: SpineLine) -> CoronalCurve:
     """Levels, heights and angles of a curve on the grid."""
-    places = (section.apex, section.upper, section.lower)
-    apex, upper, lower = (line.vertebra_at(float(GRID[k])) for k in places)
-    apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places)
-    turn = float(profile.tilt[section.upper] - profile.tilt[section.lower])
-    side = Convexity.LEFT if turn > 0 else Convexity.RIGHT
+    upper, lower = profile.cobb_levels(curve, curves)
+    places = (curve.apex, curve.upper, curve.lower, upper, lower)
+    levels = [line.vertebra_at(float(GRID[k])) for k in places]
+    apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places[:3])
     return CoronalCurve(
-        apex, upper, lower, apex_mm, upper_mm, lower_mm, side, section.ferguson_deg, abs(turn)
+        apex=levels[0],
+        upper_end=levels[1],
+        lower_end=levels[2],
+        apex_mm=apex_mm,
+        upper_end_mm=upper_mm,
+        lower_end_mm=lower_mm,
+        direction=Convexity.LEFT if profile.tilt[upper] > profile.tilt[lower] else Convexity.RIGHT,
+        ferguson_deg=curve.ferguson_deg,
+        cobb_equivalent_deg=float(abs(profile.tilt[upper] - profile.tilt[lower])),
+        cobb_levels=(levels[3], levels[4]),
     )

@@ -17,7 +17,7 @@ LEVEL_HEIGHTS: Float = np.array(
         *(0.6482, 0.7235, 0.8008, 0.8811, 0.9604),
     ]
 )
-"""Relative height of each vertebral centre [17], T1 to L5: 0 is T1's upper endplate, 1 is L5's lower endplate.
+"""Relative height of each vertebral centre [17], T1 to L5: 0 is T1's upper endplate, 1 is L5's lower one.
 
 Median of 64 complete spines on CT (ImFusion VID dataset, CC BY-SA 4.0: Bürgin, Prevost, Stollenga, "Robust
 vertebra identification using simultaneous node and edge predicting graph neural networks"). The ends lie half
