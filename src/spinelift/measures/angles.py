@@ -101,10 +101,11 @@ class CoronalAngles:
 def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: float = SMOOTHING) -> CoronalAngles:
     """Curves of a coronal centre line: modified Ferguson and Cobb-equivalent angles.
 
-    The line is read at the 17 vertebral bodies and smoothed. A *curve* is a section between two inflections
-    of opposite tilt, or an inflection and an end of the spine. The main curve is the section with the largest
-    modified Ferguson angle. The next curve above it ends where the main curve begins, and is again the section
-    with the largest angle; so up to T1, and likewise down to L5. No curve is left out for its size.
+    The line is read at the 17 vertebral bodies and smoothed. A *curve* is a section between two inflections,
+    one a maximum and one a minimum of the tilt, where an end of the spine counts as an inflection. The main
+    curve is the section with the largest modified Ferguson angle. The next curve above it ends where the main
+    curve begins, and is again the section with the largest angle; so up to T1, and likewise down to L5. No
+    curve is left out for its size.
 
     A section may hold smaller bends. Where their tilt goes beyond that of the ends, the excess in degrees is
     taken off the section's angle, so that the angle does not jump when a growing bend splits a curve in two.
