@@ -10,9 +10,9 @@ import polars as pl
 
 from spinelift.cohort.record import DONE, STAGES, Record, all_parts, read_part
 from spinelift.cohort.splits import Place, deal
-from spinelift.cohort.stages import SCOLIOSIS_DEG
 from spinelift.errors import NoScansError
 from spinelift.inference.outputs import write_atomically
+from spinelift.measures import SCOLIOSIS_DEG
 from spinelift.store.rows import PairStore
 
 PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (

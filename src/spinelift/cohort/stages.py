@@ -21,17 +21,14 @@ from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record
 from spinelift.cohort.visits import Visit
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
-from spinelift.evaluate.angles import coronal_angles
 from spinelift.geometry import RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import UInt8
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.measures import coronal_angles
 from spinelift.segment.mri import MriSegmenter, MriSpine
-
-SCOLIOSIS_DEG = 10.0
-"""Modified Ferguson angle from which a spine counts as scoliotic (DXA scoliosis method)."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +169,7 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
 
 def ferguson(curves: SpineCurves) -> float:
     """Modified Ferguson angle of the coronal centre line, degrees."""
-    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson
+    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson_deg
 
 
 def alignment_values(alignment: Alignment) -> dict[str, float]:
