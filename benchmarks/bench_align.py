@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.align.gradients import Features
 from spinelift.align.masks import located_mask
 from spinelift.align.onnx import choose_encoders
 from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import PlaneMask
 from spinelift.align.projection import project_mask
-from spinelift.align.spine_level import MIN_OVERLAP, overlap
+from spinelift.align.spine_level import overlap
 from spinelift.align.truth import PairTruth, read_pair_truth
 from spinelift.errors import SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts

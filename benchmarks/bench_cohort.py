@@ -45,7 +45,7 @@ def people_an_hour(folder: Path, workers: int) -> float:
     out = Path(tempfile.mkdtemp())
     start = time.perf_counter()
     plan = Plan(folder / "dxa", folder / "mri", out / "store", workers=workers)
-    manifest = build(plan, digest=plan.settings.digest, progress=quiet, tell=lambda _: None)
+    manifest = build(plan, digest=plan.settings.load_and_hash(), progress=quiet, tell=lambda _: None)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return 3600 * len(manifest) / seconds
@@ -55,7 +55,7 @@ def main() -> None:
     folder, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 4
     visits = find_visits(folder / "dxa", folder / "mri").visits[:count]
     settings = Settings()
-    digest = settings.digest
+    digest = settings.load_and_hash()
     records = [process_visit(v, settings, digest) for v in visits]
     print(f"{'stage':12} seconds, mean of {len(records)} people on one core")
     total = 0.0

@@ -224,6 +224,8 @@ def test_where_nothing_can_be_written_the_user_is_told(tmp_path):
         write_whole(tmp_path / "file" / "a", "x")
     with pytest.raises(OutputError, match="no way to write a"):
         write_whole(tmp_path / "absent" / "a", "x")
+    with pytest.raises(OutputError, match="no way to write new"), whole_folder(tmp_path / "file" / "new"):
+        pass
     with pytest.raises(OutputError, match="no way to write below"):
         make_folder(tmp_path / "file" / "below")
     (tmp_path / "folder").mkdir()

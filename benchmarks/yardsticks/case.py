@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError
-from spinelift.geometry import SPINE_ROWS, Spacing, SpineFrame
+from spinelift.geometry import SPINE_ROWS, PixelGrid, Spacing, SpineFrame
 from spinelift.simulate.body.spine import PosedSpine
-from spinelift.simulate.dxa.project import View
 
 Float = NDArray[np.float64]
 MARGIN_MM = 40.0
@@ -55,19 +54,20 @@ class YardstickCase:
 def photograph(
     name: str,
     bone: NDArray[np.uint8],
-    view: View,
+    view: PixelGrid,
     spine: PosedSpine,
     valid: NDArray[np.bool_] | None = None,
     known: NDArray[np.bool_] | None = None,
 ) -> YardstickCase:
     """Crop a bone picture at the true place of a spine given in the view's mm."""
     z, mm = spine.curves_mm()
-    mm[: Curve.ANTERIOR] -= view.u0
+    x0, z0 = view.origin_mm
+    mm[: Curve.ANTERIOR] -= x0
     x = mm[Curve.CENTRE]
     frame = SpineFrame.from_ends(
-        Spacing(view.dz, view.du),
-        top_xz_mm=(float(x[0]), float(z[0] - view.z0)),
-        bottom_xz_mm=(float(x[-1]), float(z[-1] - view.z0)),
+        view.spacing,
+        top_xz_mm=(float(x[0]), float(z[0] - z0)),
+        bottom_xz_mm=(float(x[-1]), float(z[-1] - z0)),
     )
     return YardstickCase(
         name,
@@ -79,14 +79,14 @@ def photograph(
     )
 
 
-def trunk_view(spine: PosedSpine, rng: np.random.Generator) -> View:
+def trunk_view(spine: PosedSpine, rng: np.random.Generator) -> PixelGrid:
     """The part of a total-body scan around a spine, with the person a little off the middle."""
     top, bottom = spine.ends
     row, col, cols = rng.uniform(2.41, 2.44), 2.419, 272
     z0 = float(top[2] - MARGIN_MM - rng.uniform(0, row))
     rows = round((bottom[2] + MARGIN_MM - z0) / row)
     x0 = float(spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * col)
-    return View(rows, cols, x0, z0, col, row)
+    return PixelGrid((x0, z0), Spacing(row, col), (rows, cols))
 
 
 def save_cases(path: Path, cases: Sequence[YardstickCase]) -> None:

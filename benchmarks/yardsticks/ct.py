@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from benchmarks.yardsticks.anatomy import LAST_WHOLE, ct_spine
 from benchmarks.yardsticks.case import YardstickCase, photograph, trunk_view
 from benchmarks.yardsticks.volume import CtVolume, load_ct
+from spinelift.geometry import PixelGrid
 from spinelift.simulate.body.spine import PosedSpine
-from spinelift.simulate.dxa.project import View
 from spinelift.simulate.dxa.xray import acquire, sample_scanner
 
 Float = NDArray[np.float64]
 
 
-def project_volume(volume: CtVolume, view: View) -> Float:
+def project_volume(volume: CtVolume, view: PixelGrid) -> Float:
     """Integrate along y: maps of bone, lean and fat [3, rows, cols] in g/cm², each pixel its area's mean."""
     dz, dy, dx = volume.spacing
     maps = volume.density.sum(2, dtype=np.float64) * dy / 10
     for axis, size, first, count, pixel in (
-        (1, dz, view.z0, view.rows, view.dz),
-        (2, dx, view.u0, view.cols, view.du),
+        (1, dz, view.origin_mm[1], view.shape[0], view.spacing.row_mm),
+        (2, dx, view.origin_mm[0], view.shape[1], view.spacing.col_mm),
     ):
         edges = np.arange(maps.shape[axis] + 1) * size - size / 2
         total = np.concatenate([np.zeros_like(maps.take([0], axis)), np.cumsum(maps, axis) * size], axis)

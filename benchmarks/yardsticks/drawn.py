@@ -13,7 +13,7 @@ from scipy import ndimage
 from benchmarks.yardsticks.case import YardstickCase, photograph, trunk_view
 from benchmarks.yardsticks.drawn_body import draw_ribs, draw_trunk
 from benchmarks.yardsticks.drawn_spine import draw_spine, draw_vertebrae
-from spinelift.simulate.dxa.project import View, add_mesh
+from spinelift.simulate.dxa.project import add_mesh
 
 Float = NDArray[np.float64]
 LARGE_MM = 60.0
@@ -61,8 +61,8 @@ def drawn_case(name: str, seed: tuple[int, ...]) -> YardstickCase:
     solids = (
         draw_trunk(spine, s, rng) + draw_ribs(spine, s, rng) + draw_vertebrae(spine, cortex, trabecular, rng)
     )
-    view: View = trunk_view(spine, rng)
-    maps = np.zeros((3, view.rows, view.cols))
+    view = trunk_view(spine, rng)
+    maps = np.zeros((3, *view.shape))
     for solid in solids:
         large = np.ptp(solid.points[:, [0, 2]], axis=0).min() > LARGE_MM
         add_mesh(maps, solid.points, solid.faces, solid.mass, view, samples=1 if large else 2)

@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from benchmarks.yardsticks.case import YardstickCase, photograph, trunk_view
 from benchmarks.yardsticks.parts import Parts, ct_parts
 from benchmarks.yardsticks.tube import T_FIRST, T_LAST, T_STEP, splat, tube_of, warp_project
+from spinelift.geometry import PixelGrid
 from spinelift.simulate.body.body import sample_composition
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.flesh import place_flesh
@@ -22,7 +23,7 @@ from spinelift.simulate.body.physique import REFERENCE_STATURE_MM, T1_L5_PER_STA
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior, read_centres, usable
 from spinelift.simulate.body.skeleton import place_skeleton
 from spinelift.simulate.body.spine import PosedSpine, frames_along
-from spinelift.simulate.dxa.project import View, add_mesh
+from spinelift.simulate.dxa.project import add_mesh
 from spinelift.simulate.dxa.xray import acquire, sample_scanner
 
 Float = NDArray[np.float64]
@@ -61,7 +62,7 @@ def pose_parts(parts: Parts, centres: Float, rng: np.random.Generator) -> tuple[
     return PosedSpine(centres, frames, parts.size * scale), scale
 
 
-def project_parts(parts: Parts, spine: PosedSpine, scale: Float, view: View) -> Float:
+def project_parts(parts: Parts, spine: PosedSpine, scale: Float, view: PixelGrid) -> Float:
     """Maps of bone, lean and fat [3, rows, cols] in g/cm² of the re-posed CT.
 
     A negative scale mirrors a vertebra in that axis.
@@ -82,7 +83,7 @@ def project_parts(parts: Parts, spine: PosedSpine, scale: Float, view: View) -> 
     return np.maximum(maps, 0.0)
 
 
-def add_borrowed(maps: Float, spine: PosedSpine, view: View, rng: np.random.Generator) -> None:
+def add_borrowed(maps: Float, spine: PosedSpine, view: PixelGrid, rng: np.random.Generator) -> None:
     """Add the simulator's pelvis, sacrum and arms to maps in place; arms stand beside the trunk."""
     length = float(np.linalg.norm(np.diff(spine.centres, axis=0), axis=1).sum())
     height = float(np.clip(length / T1_L5_PER_STATURE, 1450, 2000))
@@ -95,8 +96,7 @@ def add_borrowed(maps: Float, spine: PosedSpine, view: View, rng: np.random.Gene
     arms = [s for s in flesh if s.name in ("arm", "arm muscle")]
     rest = [s for s in skeleton if s.name.startswith(BORROWED)]
     composition = sample_composition(physique, rng)
-    cols = view.u0 + np.arange(view.cols) * view.du
-    trunk = cols[(maps[1] + maps[2])[view.rows // 3 :].max(0) > 2.0]
+    trunk = view.x_mm[(maps[1] + maps[2])[view.shape[0] // 3 :].max(0) > 2.0]
     middle = float(spine.centres[:, 0].mean())
     for solid in (*arms, *rest):
         points = solid.points

@@ -18,7 +18,7 @@ from benchmarks.yardsticks.case import YardstickCase
 from benchmarks.yardsticks.statistics import PictureStatistics, picture_statistics, spacing_frame
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
-from spinelift.geometry import SPINE_CROP_ROWS, SPINE_ROWS, Spacing, SpineFrame, Vertebra
+from spinelift.geometry import SPINE_ROWS, Spacing, SpineFrame, Vertebra
 from spinelift.simulate.body.morphometry import BODY_HEIGHT
 from spinelift.simulate.body.prior import N_STEPS, ShapePrior
 
@@ -81,10 +81,10 @@ def marked_frame(spacing: Spacing) -> SpineFrame:
 def scan_case(png: Path, spacing: Spacing) -> YardstickCase:
     """The real scan as a case: only its coronal centre line is known, at all rows."""
     bone, frame, marks = read_scan(png), marked_frame(spacing), Marks.load()
-    rowcol = frame.crop_to_scan(np.stack([SPINE_CROP_ROWS, np.zeros(SPINE_ROWS)], 1))
-    rowcol[:, 1] = marks.line(rowcol[:, 0])
+    rows = frame.z_mm / spacing.row_mm
+    xz = np.stack([marks.line(rows) * spacing.col_mm, frame.z_mm], 1)
     curves = np.zeros((len(Curve), SPINE_ROWS), np.float32)
-    curves[Curve.CENTRE] = frame.scan_to_crop(rowcol)[:, 1]
+    curves[Curve.CENTRE] = frame.grid.to_pixels(xz)[:, 1]
     known = np.zeros(len(Curve), bool)
     known[Curve.CENTRE] = True
     image = np.clip(np.round(frame.crop(bone)), 0, 255).astype(np.uint8)

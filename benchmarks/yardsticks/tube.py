@@ -13,9 +13,9 @@ from scipy.interpolate import CubicSpline, interp1d
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.yardsticks.tube_kernels import splat_kernel, warp_kernel
+from spinelift.geometry import PixelGrid
 from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.skeleton import smooth_frames
-from spinelift.simulate.dxa.project import View
 
 Float = NDArray[np.float64]
 Float32 = NDArray[np.float32]
@@ -66,7 +66,7 @@ def warp_project(
     source: Tube,
     target: Tube,
     wide: Float,
-    view: View,
+    view: PixelGrid,
     depth: tuple[float, float],
     *,
     last: float,
@@ -79,24 +79,26 @@ def warp_project(
     """
     t = np.arange(T_FIRST, T_LAST + T_STEP / 2, T_STEP)
     mirror = np.ascontiguousarray(back_levels(t, last, first))
-    out = np.zeros((view.rows * SUB, view.cols * SUB, 3))
+    rows, cols = view.shape
+    out = np.zeros((rows * SUB, cols * SUB, 3))
     warp_kernel(
         out, soft, np.array(spacing), origin, source.line, source.axes, mirror, target.line, target.axes,
         target.pitch, wide, fine_grid(view), np.array([*depth, DEPTH_MM]), np.array([T_FIRST, T_STEP, last]),
     )  # fmt: skip
-    maps = out.reshape(view.rows, SUB, view.cols, SUB, 3).mean((1, 3)) * DEPTH_MM / 10
+    maps = out.reshape(rows, SUB, cols, SUB, 3).mean((1, 3)) * DEPTH_MM / 10
     return np.ascontiguousarray(np.moveaxis(maps, -1, 0))
 
 
-def fine_grid(view: View) -> Float:
+def fine_grid(view: PixelGrid) -> Float:
     """First ray's u and z and the steps between rays, mm, with SUB × SUB rays a pixel [4]."""
-    back = (SUB - 1) / (2 * SUB)
-    return np.array([view.u0 - view.du * back, view.z0 - view.dz * back, view.du / SUB, view.dz / SUB])
+    back = (1 - SUB) / (2 * SUB)
+    return np.array([*view.to_mm([back, back]), view.spacing.col_mm / SUB, view.spacing.row_mm / SUB])
 
 
-def splat(maps: Float, points: Float32, mass: Float32, view: View) -> None:
+def splat(maps: Float, points: Float32, mass: Float32, view: PixelGrid) -> None:
     """Add masses in grams [n, 3] at points [n, 3] in mm to maps [3, rows, cols] in g/cm², in place."""
-    fine = np.zeros((view.rows * SUB, view.cols * SUB, 3))
+    rows, cols = view.shape
+    fine = np.zeros((rows * SUB, cols * SUB, 3))
     splat_kernel(fine, points, mass, fine_grid(view))
-    area = view.du * view.dz / 100
-    maps += np.moveaxis(fine.reshape(view.rows, SUB, view.cols, SUB, 3).sum((1, 3)), -1, 0) / area
+    area = view.spacing.col_mm * view.spacing.row_mm / 100
+    maps += np.moveaxis(fine.reshape(rows, SUB, cols, SUB, 3).sum((1, 3)), -1, 0) / area

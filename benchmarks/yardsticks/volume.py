@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import MissingExtraError
-from spinelift.geometry import Vertebra
+from spinelift.geometry import Vertebra, largest_component
 
 Float32 = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
@@ -118,10 +118,7 @@ def to_patient(
 def body_mask(hu: NDArray[np.int16]) -> NDArray[np.bool_]:
     """The person without the table: the largest piece of flesh, its holes filled slice by slice."""
     coarse = ndimage.binary_opening(hu[:, ::2, ::2] > -250, np.ones((1, 5, 5), bool))
-    pieces, _ = ndimage.label(coarse)
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    body = pieces == sizes.argmax()
+    body = largest_component(coarse)
     body = np.stack([ndimage.binary_fill_holes(ndimage.binary_dilation(s, iterations=2)) for s in body])
     return np.asarray(body.repeat(2, 1).repeat(2, 2))
 

@@ -14,11 +14,14 @@ from spinelift.errors import SpineliftError
 from spinelift.version import __version__
 
 if TYPE_CHECKING:
+    from spinelift import measures
     from spinelift.inference import Model, Prediction, load_model, predict
 
-__all__ = ["Model", "Prediction", "SpineliftError", "__version__", "load_model", "predict"]
+__all__ = ["Model", "Prediction", "SpineliftError", "__version__", "load_model", "measures", "predict"]
 
 # ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.
 __getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submod_attrs={"inference": ["Model", "Prediction", "load_model", "predict"]}
+    __name__,
+    submodules=["measures"],
+    submod_attrs={"inference": ["Model", "Prediction", "load_model", "predict"]},
 )

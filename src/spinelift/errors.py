@@ -145,3 +145,9 @@ class OutputError(SpineliftError):
     """Results that cannot be written: no permission, no room."""
 
     exit_code = 33
+
+
+class InvalidCurveError(SpineliftError, ValueError):
+    """A centre line with too few points, heights out of order, or values that are not finite."""
+
+    exit_code = 34

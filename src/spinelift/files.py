@@ -55,7 +55,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     kill between the two renames, of the old folder and of the new one, leaves nothing at ``path``.
     """
     new, old = _temporary(path), _temporary(path)
-    _check_target(path, stat.S_ISDIR, "a folder")
+    with _output_errors(path):
+        _check_target(path, stat.S_ISDIR, "a folder")
     try:
         yield new
         for item in (new, *new.rglob("*")):

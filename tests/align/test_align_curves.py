@@ -3,10 +3,10 @@ import pytest
 from mri_cases import HALF_X, HALF_Y, centre, column, spine, volume
 
 from spinelift.align.curves import curves_of_pair
-from spinelift.align.plane import DXA, MRI, PlaneMask, square_grid
+from spinelift.align.plane import DXA, MRI, PlaneMask
 from spinelift.curves import Curve
 from spinelift.errors import NoSpineError
-from spinelift.geometry import RigidTransform2D, Spacing, SpineFrame
+from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing, SpineFrame
 from spinelift.segment.mri import MriSpine
 
 MOVE = RigidTransform2D(3.0, (210.0, 620.0), MRI, DXA)
@@ -22,10 +22,8 @@ def dxa_truth():
 
 def dxa_mask():
     z, x, _ = dxa_truth()
-    grid = square_grid(np.array([[x.min() - 60, z[0] - 30], [x.max() + 60, z[-1] + 30]]), 2.4)
-    rows, cols = (np.arange(n) for n in grid.shape)
-    zs = grid.to_mm(np.stack([rows, 0 * rows], 1))[:, 1]
-    xs = grid.to_mm(np.stack([0 * cols, cols], 1))[:, 0]
+    grid = PixelGrid.covering(np.array([[x.min() - 60, z[0] - 30], [x.max() + 60, z[-1] + 30]]), 2.4)
+    xs, zs = grid.x_mm, grid.z_mm
     depth = (HALF_X - np.abs(xs[None] - np.interp(zs, z, x)[:, None])) / 2.4 + 0.5
     along = np.clip(np.minimum(zs - z[0], z[-1] - zs) / 2.4 + 0.5, 0, 1)
     return PlaneMask((np.clip(depth, 0, 1) * along[:, None]).astype(np.float32), grid)

@@ -9,7 +9,7 @@ from align_cases import body_pair, column_pair, truth_of
 from spinelift.align.gradients import GradientFeatures
 from spinelift.align.height import weigh_heights
 from spinelift.align.plane import PlaneMask
-from spinelift.align.spine_level import fit_spine
+from spinelift.align.spine_level import SpineMatch, fit_spine, overlap
 
 MIDDLE = np.array([8.0, 48.0])
 TRUTH = truth_of(1.2, 215.0, 350.0, about=(8.0, 48.0))
@@ -59,6 +59,19 @@ def test_images_of_a_bent_spine_are_hardly_heard():
     assert z_error(heard) > 9.0
     bent = replace(wrong_end, bend_mm=8.0)
     assert z_error(weigh_heights(bent, GradientFeatures(), body_pair(low), masks)) < 2.5
+
+
+def test_the_numbers_are_those_of_the_new_transform():
+    """Not those of stage 2: moving the height leaves its own distance between the keypoints."""
+    images, (dxa, mri) = body_pair(TRUTH), column_pair(TRUTH)
+    cut = without_first(mri, 14)
+    alone = fit_spine(dxa, cut, start=TRUTH)
+    both = weigh_heights(alone, GradientFeatures(), images, (dxa, cut))
+    moved = abs(both.transform.shift_mm[1] - alone.transform.shift_mm[1])
+    assert moved > 5.0
+    assert both.residual_mm**2 == pytest.approx(alone.residual_mm**2 + moved**2, rel=0.1)
+    assert both == SpineMatch.of(dxa, cut, both.transform)
+    assert both.iou == overlap(dxa, cut, both.transform)
 
 
 @pytest.mark.parametrize("bend_mm", [0.0, 12.0])

@@ -9,7 +9,7 @@ from align_cases import body_pair, truth_of
 from spinelift.align.gradients import FeatureMap, GradientFeatures
 from spinelift.align.pipeline import ENCODERS_REACH_MM, align_pair
 from spinelift.align.plane import PlaneImage
-from spinelift.align.search import ANGLES_DEG, correlate, peak, search
+from spinelift.align.search import ANGLES_DEG, _FixedMap, peak, search
 from spinelift.geometry import PixelGrid, Spacing
 
 CENTRE = (8.0, 48.0)
@@ -20,14 +20,18 @@ def test_the_angles_are_the_papers():
     assert (ANGLES_DEG[0], ANGLES_DEG[-1]) == (-2.0, 2.0)
 
 
-def test_correlation_is_the_sum_it_says():
+def test_the_response_is_the_normalised_correlation_at_every_shift():
     rng = np.random.default_rng(1)
     fixed = rng.normal(size=(3, 9, 7)).astype(np.float32)
     moving = rng.normal(size=(3, 4, 5)).astype(np.float32)
-    response = correlate(fixed, moving)
+    response = _FixedMap.of(fixed, moving).response(moving)
     assert response.shape == (12, 11)
-    np.testing.assert_allclose(response[3 + 2, 4 + 1], (fixed[:, 2:6, 1:6] * moving).sum(), rtol=1e-4)
-    np.testing.assert_allclose(response[3 - 1, 4 + 2], (fixed[:, 0:3, 2:7] * moving[:, 1:]).sum(), rtol=1e-4)
+    whole, part = fixed[:, 2:6, 1:6], fixed[:, 0:3, 2:7]  # shifts by (2, 1), and by (-1, 2)
+    length = np.linalg.norm(moving)
+    wanted = (whole * moving).sum() / np.linalg.norm(whole) / length
+    assert response[3 + 2, 4 + 1] == pytest.approx(wanted, rel=1e-4)
+    wanted = (part * moving[:, 1:]).sum() / np.linalg.norm(part) / length
+    assert response[3 - 1, 4 + 2] == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_parabola_finds_its_top():

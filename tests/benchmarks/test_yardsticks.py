@@ -16,10 +16,9 @@ from PIL import Image
 
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
-from spinelift.geometry import SPINE_ROWS, Spacing
+from spinelift.geometry import SPINE_ROWS, PixelGrid, Spacing
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.spine import frames_along
-from spinelift.simulate.dxa.project import View
 
 
 def case(name: str, *, valid: int = SPINE_ROWS, known: tuple[int, ...] = tuple(range(6))) -> YardstickCase:
@@ -97,7 +96,7 @@ def test_identity_warp_keeps_a_box_where_it_is():
     soft = np.zeros((130, 30, 40, 3), np.float32)
     soft[40:60, 10:20, 25:35, 1] = 1.0  # left of the spine, 40 mm thick
     tube = tube_of(straight() + np.array([80, 60, 10]), frames_along(straight(), np.zeros(N_LEVELS)))
-    view = View(100, 40, 0.0, 0.0, 4.0, 5.0)
+    view = PixelGrid((0.0, 0.0), Spacing(5.0, 4.0), (100, 40))
     maps = warp_project(
         soft, (4.0, 4.0, 4.0), np.zeros(3), tube, tube, np.ones(len(tube.pitch)), view, (-20.0, 140.0),
         last=16.0, first=15.0,
@@ -109,7 +108,7 @@ def test_identity_warp_keeps_a_box_where_it_is():
 
 
 def test_splat_conserves_mass_and_place():
-    view = View(20, 30, 5.0, 10.0, 2.0, 3.0)
+    view = PixelGrid((5.0, 10.0), Spacing(3.0, 2.0), (20, 30))
     maps = np.zeros((3, 20, 30))
     splat(maps, np.array([[25.0, 0, 40.0]], np.float32), np.array([[1.0, 2.0, 0.0]], np.float32), view)
     assert maps.sum((1, 2)) * 0.06 == pytest.approx([1, 2, 0], abs=1e-6)

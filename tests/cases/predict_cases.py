@@ -11,7 +11,7 @@ from PIL import Image
 from spinelift.bundle import PredictionCard, hash_files, write_card
 from spinelift.bundle.card import Calibration, Shift, Training
 from spinelift.geometry import Spacing
-from spinelift.geometry.canonical import GRID_MM
+from spinelift.geometry.canonical import CANONICAL_MM
 from spinelift.io.dxa.scan import DxaScan
 
 SPACING = Spacing(2.427, 2.419)
@@ -76,7 +76,7 @@ def _model(
 
 def segmenter_onnx() -> bytes:
     """Mask: brighter than 150. Ends: correlation of the mask with a column that begins, or ends, there."""
-    half, reach = round(HALF_WIDTH / GRID_MM), 10
+    half, reach = round(HALF_WIDTH / CANONICAL_MM), 10
     across = np.maximum(1 - np.abs(np.arange(-half, half + 1)) / (half + 1), 0)
     down = np.sign(np.arange(-reach, reach + 1))
     kernel = (down[:, None] * across[None]).astype(np.float32)

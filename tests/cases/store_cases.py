@@ -6,7 +6,7 @@ import numpy as np
 
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.store.rows import PairStore, ScanStore
 
 
@@ -41,8 +41,8 @@ def make_scans(path: Path, n: int, seed: int) -> Path:
     with ScanStore.create(path) as store:
         for k in range(n):
             top, left = int(rng.integers(180, 240)), int(rng.integers(140, 170))
-            image = rng.integers(20, 60, GRID_SHAPE, dtype=np.uint8)
-            mask = np.zeros(GRID_SHAPE, np.uint8)
+            image = rng.integers(20, 60, CANONICAL_SHAPE, dtype=np.uint8)
+            mask = np.zeros(CANONICAL_SHAPE, np.uint8)
             mask[top : top + 200, left : left + 18] = 1
             image[mask > 0] += 150
             ends = np.array([[top, left + 8.5], [top + 199, left + 8.5]], np.float32)

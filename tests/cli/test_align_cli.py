@@ -10,10 +10,12 @@ from io_cases import visit_zip
 from PIL import Image
 from typer.testing import CliRunner
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.align.masks import read_dxa_mask, read_mri_mask
 from spinelift.align.pipeline import PairMasks, align_pair
-from spinelift.align.preview import preview_png
+from spinelift.align.preview import _legend, preview_png
 from spinelift.align.projection import project_mask, project_volume
+from spinelift.align.spine_level import SpineMatch
 from spinelift.align.truth import column_mask, read_pair_truth
 from spinelift.cli.align import app
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
@@ -85,6 +87,13 @@ def test_a_pair_through_both_stages_and_its_picture():
     before, first, second = alignment.iou
     assert before < first < second
     assert alignment.transform.rotation_deg == pytest.approx(1.2, abs=0.1)
+    strict = align_pair(*images, masks, min_iou=0.999)
+    assert not strict.accepted
+    assert (strict.to_json()["min_iou"], alignment.to_json()["min_iou"]) == (0.999, MIN_OVERLAP)
+    assert "less than 1.00" in _legend(strict, masks)
+    assert json.loads(json.dumps(alignment.to_json()))["stage2"]["residual_mm"] == pytest.approx(
+        SpineMatch.of(masks.dxa, masks.mri, alignment.transform).residual_mm, abs=1e-3
+    )
     wide = Image.open(BytesIO(preview_png(alignment, *images, masks, dpi=40))).size[0]
     bare = align_pair(*images)
     assert (bare.accepted, bare.iou, set(bare.to_json()) & {"stage2"}) == (None, (), set())
@@ -105,6 +114,10 @@ def test_the_command(tmp_path, monkeypatch):
     assert result["stage2"]["dx_mm"] == pytest.approx(310.0, abs=0.3)
     assert result["stage2"]["dz_mm"] == pytest.approx(820.0, abs=5)  # these images are not of one body
     assert picture.read_bytes().startswith(b"\x89PNG")
+    strict = [str(scan), "mri.zip", "--truth", str(truth), "--min-iou", "1"]
+    refused = json.loads(CliRunner().invoke(app, strict, catch_exceptions=False).stdout)
+    assert (refused["accepted"], refused["min_iou"]) == (False, 1.0)
+    assert CliRunner().invoke(app, [*strict[:-1], "1.2"]).exit_code == 2
     out = tmp_path / "pair.json"
     CliRunner().invoke(app, [str(scan), "mri.zip", "-o", str(out)], catch_exceptions=False)
     assert json.loads(out.read_text())["accepted"] is None

@@ -82,9 +82,9 @@ def store(tmp_path):
                 "iou_stage1": 0.5,
                 "rotation_deg": 2.0,
                 "dx_mm": 12.0,
-                "dy_mm": 703.0,
+                "dz_mm": 703.0,
             }
-            values |= {"rotation_deg_stage1": 2.5, "dx_mm_stage1": 12.0, "dy_mm_stage1": 700.0}
+            values |= {"rotation_deg_stage1": 2.5, "dx_mm_stage1": 12.0, "dz_mm_stage1": 700.0}
         findings = (
             [{"trap": "duplicate station", "station": 2, "action": "mended", "detail": ""}] if k == 0 else []
         )

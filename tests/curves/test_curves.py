@@ -69,10 +69,10 @@ def test_json_and_back():
     np.testing.assert_allclose(centreline, one.centreline_mm, atol=5.1e-4)
 
 
-def test_at_heights_runs_straight_on_beyond_the_ends():
+def test_resample_rows_runs_straight_on_beyond_the_ends():
     one = curves()
     z = np.array([one.z_mm[0] - 5 * 2.31, one.z_mm[0], one.z_mm[-1], one.z_mm[-1] + 3 * 2.31])
-    mm = one.at_heights(z)
+    mm = resample_rows(one.z_mm, one.mm, z)
     np.testing.assert_allclose(mm[:, 1], one.mm[:, 0])
     np.testing.assert_allclose(mm[:, 2], one.mm[:, -1])
     np.testing.assert_allclose(mm[:, 0], one.mm[:, 0] - 5 * (one.mm[:, 1] - one.mm[:, 0]))
@@ -94,18 +94,3 @@ def test_slices_name_the_right_curves():
     names = [c.name for c in Curve]
     assert names[CORONAL] == ["LEFT", "CENTRE", "RIGHT"]
     assert names[SAGITTAL] == ["ANTERIOR", "SAGITTAL", "POSTERIOR"]
-
-
-def test_mask_lies_between_left_and_right():
-    one = curves()
-    mask = one.coronal_mask()
-    assert not mask[:7].any()
-    assert not mask[217:].any()
-    for row in (20, 110, 200):
-        k = np.interp(row, SPINE_CROP_ROWS, np.arange(209))
-        right, left = (np.interp(k, np.arange(209), one.px[c]) for c in (Curve.RIGHT, Curve.LEFT))
-        cols = np.flatnonzero(mask[row])
-        assert cols[0] - 0.5 == pytest.approx(right, abs=0.51)
-        assert cols[-1] + 0.5 == pytest.approx(left, abs=0.51)
-    area = np.trapezoid(one.px[Curve.LEFT] - one.px[Curve.RIGHT])
-    assert mask.sum() == pytest.approx(area, rel=0.01)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from spinelift.curves import coronal_from_edges, ends_of, largest_component, mask_edges
+from spinelift.curves import coronal_from_edges, ends_of, mask_edges, smooth_rows
+from spinelift.curves.masks import outer_crossings
 from spinelift.geometry import SPINE_ROWS, Spacing
 
 SPACING = Spacing(2.4, 2.1)
@@ -83,14 +84,19 @@ def test_a_mask_at_the_image_border_keeps_its_edge():
     np.testing.assert_allclose(full.z_mm[[0, -1]], [-0.5, 19.5])
 
 
-def test_largest_component_is_filled_and_alone():
-    mask = np.zeros((20, 20), bool)
-    mask[2:12, 2:10] = True
-    mask[5, 5] = False
-    mask[12, 10] = True  # touches by its corner
-    mask[15:18, 15:18] = True
-    out = largest_component(mask)
-    assert out.sum() == 81
-    assert out[5, 5]
-    assert not out[16, 16]
-    assert not largest_component(np.zeros((4, 4), bool)).any()
+def test_outer_crossings_are_linear_and_end_with_the_profile():
+    assert outer_crossings(np.array([0.0, 0.2, 1.0, 0.1, 0.6, 0.4]), 0.5) == pytest.approx((1.375, 4.5))
+    assert outer_crossings(np.array([1.0, 1.0]), 0.5) == pytest.approx((-0.5, 1.5))
+    assert outer_crossings(np.array([0.0, 3.0, 0.0]), 2.0) == pytest.approx((2 / 3, 4 / 3))
+
+
+def test_smooth_rows_keep_straight_lines_and_ignore_the_corners():
+    z = np.linspace(100.0, 540.0, 180)
+    line = np.stack([0.1 * z - 3, -0.02 * z])
+    z_new = np.linspace(90.0, 550.0, 50)
+    wanted = np.stack([0.1 * z_new - 3, -0.02 * z_new])
+    np.testing.assert_allclose(smooth_rows(z, line, z_new), wanted, atol=1e-6)
+    line[:, [0, 1, 2, -3, -2, -1]] += 25.0
+    np.testing.assert_allclose(smooth_rows(z, line, z_new), wanted, atol=1e-6)
+    with pytest.raises(ValueError, match="too short"):
+        smooth_rows(z[:4], line[:, :4], z_new)

@@ -48,17 +48,12 @@ def test_about_keeps_the_centre():
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.01, -2.0])
-def test_pixels_there_and_back(angle):
+def test_a_map_of_pixels_is_the_transform_between_two_grids(angle):
     transform = RigidTransform2D(angle, (45.0, -12.0), "mri", "dxa")
     matrix, offset = transform.to_pixels(MRI_GRID, DXA_GRID)
     rowcol = np.array([[0.0, 0.0], [10.0, 3.5], [63.0, 55.0]])
     wanted = DXA_GRID.to_pixels(transform.apply(MRI_GRID.to_mm(rowcol)))
     np.testing.assert_allclose(rowcol @ matrix.T + offset, wanted, atol=1e-10)
-    again = RigidTransform2D.from_pixels(matrix, offset, source=("mri", MRI_GRID), target=("dxa", DXA_GRID))
-    assert again.rotation_deg == pytest.approx(angle, abs=1e-9)
-    np.testing.assert_allclose(again.shift_mm, transform.shift_mm, atol=1e-9)
-    with pytest.raises(ValueError, match="not rigid"):
-        RigidTransform2D.from_pixels(1.1 * matrix, offset, source=("mri", MRI_GRID), target=("dxa", DXA_GRID))
 
 
 def test_a_spot_lands_where_it_should():
@@ -70,9 +65,3 @@ def test_a_spot_lands_where_it_should():
     place = np.array(ndimage.center_of_mass(moved))
     wanted = DXA_GRID.to_pixels(transform.apply(MRI_GRID.to_mm(np.array([20.0, 41.0]))))
     np.testing.assert_allclose(place, wanted, atol=0.05)
-
-
-def test_grid_corners_and_centre():
-    np.testing.assert_allclose(DXA_GRID.corners_mm[[0, -1]], [[10, -5], [10 + 49 * 1.7, -5 + 59 * 2.2]])
-    np.testing.assert_allclose(DXA_GRID.centre_mm, DXA_GRID.corners_mm.mean(0))
-    np.testing.assert_allclose(DXA_GRID.to_pixels(DXA_GRID.to_mm(POINTS)), POINTS, atol=1e-12)

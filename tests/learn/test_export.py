@@ -66,6 +66,6 @@ def test_the_mri_segmenter_of_a_run_can_be_loaded_and_its_figures_added(tmp_path
     figures = {"people": 2, "not_found": 1, "upper_end_mm": {"value": 2.5, "interval95": [2.0, 3.0]}}
     card = add_metrics(MriSegmenterCard, tmp_path, card_metrics(figures, "others"))
     assert [(m.name, m.value, m.unit, m.spines) for m in card.metrics] == [
-        ("upper_end", 2.5, "mm", 2), ("not_found", 1, "people", 3),
+        ("not_found", 1, "people", 3), ("upper_end", 2.5, "mm", 2),
     ]  # fmt: skip
     assert [m.value for m in card_metrics({"people": 0, "not_found": 0}, "none")] == [0]

@@ -9,7 +9,7 @@ from PIL import Image
 from store_cases import make_scans
 
 from spinelift.errors import ConfigError
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.labels import Labels, Source, examples
 from spinelift.learn.pseudo_labels.proposals import Proposals, dice
@@ -21,7 +21,7 @@ from spinelift.store.rows import Scans, load_scans
 
 def lopsided(*, shift=0):
     """A mask without any symmetry, as a person would paint it."""
-    mask = np.zeros(GRID_SHAPE, np.uint8)
+    mask = np.zeros(CANONICAL_SHAPE, np.uint8)
     for row in range(200, 390):
         left = 150 + (row - 200) // 12 + shift
         mask[row, left : left + 14 + (row - 200) // 40] = 1
@@ -38,7 +38,7 @@ def paint(folder, row, mask, *, suffix="png", mode="L"):
 @pytest.mark.parametrize(("suffix", "mode"), [("png", "L"), ("tif", "L"), ("png", "RGBA")])
 def test_masks_come_back_as_they_were_painted(tmp_path, suffix, mode):
     mask = lopsided()
-    export(tmp_path, 3, 7, np.zeros(GRID_SHAPE, np.uint8), mask)
+    export(tmp_path, 3, 7, np.zeros(CANONICAL_SHAPE, np.uint8), mask)
     shown = np.asarray(Image.open(tmp_path / "to_do" / mask_name(3, 7)))
     np.testing.assert_array_equal(shown > 0, mask > 0)
     assert waiting(tmp_path) == [3]
@@ -61,7 +61,7 @@ def test_ends_of_the_simulated_masks_are_those_of_the_store(tmp_path):
 
 def test_what_cannot_be_a_mask_is_told_and_a_black_one_leaves_the_scan_out(tmp_path):
     for row in range(5):
-        export(tmp_path, row, 7, np.zeros(GRID_SHAPE, np.uint8), lopsided())
+        export(tmp_path, row, 7, np.zeros(CANONICAL_SHAPE, np.uint8), lopsided())
     paint(tmp_path, 0, 0 * lopsided())
     paint(tmp_path, 1, 1 - lopsided())  # saved the other way round
     paint(tmp_path, 2, lopsided()[:-1])

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from report_cases import scene
 
-from spinelift.curves import Curve
+from spinelift.curves import Curve, resample_rows
 from spinelift.report.names import PICTURE_NAMES
 from spinelift.report.overlay import overlay_png
 from spinelift.report.pictures import make_pictures
@@ -45,7 +45,9 @@ def spine_columns(picture, angle, row):
 def test_the_turning_spine_is_where_geometry_says(angle):
     picture = scene()
     stage = _stage(picture)
-    mm = picture.curves.at_heights(np.array([stage.z0 + 100 * stage.mm_per_px]))[:, 0]
+    mm = resample_rows(picture.curves.z_mm, picture.curves.mm, np.array([stage.z0 + 100 * stage.mm_per_px]))[
+        :, 0
+    ]
     _, (right, left, _, _) = picture.region(side_mm=100.0, margin_mm=12.0)
     x = (mm[Curve.LEFT] + mm[Curve.RIGHT]) / 2 - (right + left) / 2
     centres_y = (picture.curves.mm[Curve.ANTERIOR] + picture.curves.mm[Curve.POSTERIOR]) / 2

@@ -3,7 +3,7 @@ import pytest
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
-from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import CANONICAL_SHAPE, CanonicalGrid
 from spinelift.segment.postprocess import connected_mask, locate_spine, soft_peak
 
 GRID = CanonicalGrid(Spacing(2.427, 2.419), (791, 272))
@@ -11,12 +11,12 @@ TOP, BOTTOM = np.array([135.3, 150.7]), np.array([341.6, 163.2])
 
 
 def gaussian(place, peak=1.0):
-    rows, cols = np.mgrid[: GRID_SHAPE[0], : GRID_SHAPE[1]]
+    rows, cols = np.mgrid[: CANONICAL_SHAPE[0], : CANONICAL_SHAPE[1]]
     return peak * np.exp(-((rows - place[0]) ** 2 + (cols - place[1]) ** 2) / 8)
 
 
 def maps(top=TOP, bottom=BOTTOM, peak=1.0, half=8, mask_rows=None):
-    rows, cols = np.mgrid[: GRID_SHAPE[0], : GRID_SHAPE[1]]
+    rows, cols = np.mgrid[: CANONICAL_SHAPE[0], : CANONICAL_SHAPE[1]]
     first, last = mask_rows or (top[0], bottom[0])
     centre = top[1] + (rows - top[0]) / (bottom[0] - top[0]) * (bottom[1] - top[1])
     mask = (rows >= first) & (rows <= last) & (np.abs(cols - centre) <= half)
@@ -25,7 +25,7 @@ def maps(top=TOP, bottom=BOTTOM, peak=1.0, half=8, mask_rows=None):
 
 def test_ends_are_found_to_a_tenth_of_a_pixel_and_not_swapped_or_mirrored():
     place = locate_spine(maps(), GRID)
-    want = GRID.canonical_to_mm(np.stack([TOP, BOTTOM]))
+    want = GRID.canvas.to_mm(np.stack([TOP, BOTTOM]))
     np.testing.assert_allclose([place.top_xz_mm, place.bottom_xz_mm], want, atol=0.24)
     assert place.warnings == ()
     assert place.confidence > 0.9

@@ -3,22 +3,22 @@ import pytest
 import trimesh
 from scipy.spatial.transform import Rotation
 
-from spinelift.simulate.dxa.project import View, add_mesh
+from spinelift.geometry import PixelGrid, Spacing
+from spinelift.simulate.dxa.project import add_mesh
 
-VIEW = View(rows=80, cols=60, u0=-59.1, z0=-79.3, du=2.0, dz=2.1)
+VIEW = PixelGrid((-59.1, -79.3), Spacing(2.1, 2.0), (80, 60))
 ONE = np.array([1.0])
 
 
 def project(mesh, *, view=VIEW, samples=2, mass=ONE):
-    image = np.zeros((len(mass), view.rows, view.cols))
+    image = np.zeros((len(mass), *view.shape))
     add_mesh(image, np.asarray(mesh.vertices), mesh.faces.astype(np.int32), mass, view, samples=samples)
     return image
 
 
 def at(view):
     """u and z of every pixel's centre."""
-    rows, cols = np.indices((view.rows, view.cols))
-    return view.u0 + cols * view.du, view.z0 + rows * view.dz
+    return np.broadcast_arrays(view.x_mm[None], view.z_mm[:, None])
 
 
 def box(size, centre):
@@ -34,7 +34,7 @@ def test_a_box_integrates_to_its_thickness_inside_and_to_nothing_outside():
     outside = (np.abs(u - 3.3137) > 21) | (np.abs(z + 7.7219) > 26)
     np.testing.assert_allclose(image[inside], 17.5, atol=1e-9)
     assert np.abs(image[outside]).max() < 1e-9
-    assert image.sum() * VIEW.du * VIEW.dz == pytest.approx(40 * 17.5 * 50, rel=0.02)
+    assert image.sum() * 2.0 * 2.1 == pytest.approx(40 * 17.5 * 50, rel=0.02)
 
 
 def test_a_sphere_gives_its_chord():
@@ -76,7 +76,7 @@ def test_volume_is_kept_under_rotation(seed):
     volume = mesh.volume
     mesh.apply_transform(matrix)
     image = project(mesh, samples=3)[0]
-    assert image.sum() * VIEW.du * VIEW.dz == pytest.approx(volume, rel=0.01)
+    assert image.sum() * 2.0 * 2.1 == pytest.approx(volume, rel=0.01)
     assert image.min() > -1e-9
 
 

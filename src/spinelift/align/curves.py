@@ -1,49 +1,39 @@
 """The six curves of a pair: coronal ones from the DXA's mask, sagittal ones from the aligned MRI's."""
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.interpolate import make_smoothing_spline
 
 from spinelift.align.plane import PlaneMask
-from spinelift.curves import CORONAL, SpineCurves
-from spinelift.curves.masks import coronal_from_edges, mask_edges
+from spinelift.curves import CORONAL, SAGITTAL, SpineCurves
+from spinelift.curves.masks import coronal_from_edges, mask_edges, outer_crossings, smooth_rows
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import GRID_MM
 from spinelift.segment.mri import MriSpine
 
-Float = NDArray[np.float64]
 MIN_COVERED = 0.85
 """Least share of the DXA's spine, by height, that the MRI's must hold."""
 LEVEL = 0.3
 """Front and back lie where the cross-section is this share of its full width."""
 LEVEL_REACH = float(np.sqrt(1 - LEVEL**2))
 """Where that is on an ellipse, as a share of its half depth."""
-SMOOTHING = 2.0
-"""Penalty on the squared second derivative, z in units of 10 mm; as for coronal curves."""
-TRIM_ROWS = 3
-"""Rows at each end of a mask that are corners, not edges."""
+FULL_WIDTH_ROWS = 3
+"""The full width of a cross-section is the mean of its so many widest rows."""
 
 
 def sagittal_edges(spine: MriSpine) -> Float:
     """Points of the MRI's column, row by row [n, 5]: x, z of its middle, front, centre and back y, mm."""
     rows = np.flatnonzero(spine.mask.any((1, 2)))
     width = spine.mask[rows].sum(2, dtype=np.float64)
-    _, y0, z0 = spine.origin_mm
-    front, back = np.empty(len(rows)), np.empty(len(rows))
-    for k, profile in enumerate(width):
-        level = LEVEL * np.sort(profile)[-3:].mean()
-        inside = np.flatnonzero(profile >= level)
-        low, high = int(inside[0]), int(inside[-1])
-        before = profile[low - 1] if low else 0.0
-        after = profile[high + 1] if high + 1 < len(profile) else 0.0
-        front[k] = low - (profile[low] - level) / max(profile[low] - before, 1e-9)
-        back[k] = high + (profile[high] - level) / max(profile[high] - after, 1e-9)
+    level = LEVEL * np.sort(width, 1)[:, -FULL_WIDTH_ROWS:].mean(1)
+    front, back = np.array([outer_crossings(w, v) for w, v in zip(width, level, strict=True)]).T
     middle, half = (front + back) / 2, (back - front) / 2 / LEVEL_REACH
+    _, y0, z0 = spine.origin_mm
     y = y0 + GRID_MM * np.stack([middle - half, middle, middle + half], 1)
-    x = np.interp(z0 + GRID_MM * rows, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
-    return np.column_stack([x, z0 + GRID_MM * rows, y])
+    z = z0 + GRID_MM * rows
+    x = np.interp(z, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
+    return np.column_stack([x, z, y])
 
 
 def curves_of_pair(
@@ -60,7 +50,7 @@ def curves_of_pair(
     spine
         The MRI's column.
     transform
-        From MRI to DXA (x, z); it turns the 3D spine about the front-back axis, without scaling.
+        From MRI to DXA (x, z); it rotates the 3D spine about the antero-posterior axis, without scaling.
 
     Raises
     ------
@@ -86,9 +76,5 @@ def curves_of_pair(
             expected=f"at least {100 * MIN_COVERED:.0f} %",
             do="Check the alignment, or leave this pair out.",
         )
-    core = slice(TRIM_ROWS, len(height) - TRIM_ROWS)
-    even = np.linspace(height[core][0], height[core][-1], SPINE_ROWS)
-    for k in range(3):
-        smooth = make_smoothing_spline(height[core] / 10, points[core, 2 + k], lam=SMOOTHING)(even / 10)
-        mm[3 + k] = resample_rows(even, smooth, frame.z_mm)
+    mm[SAGITTAL] = smooth_rows(height, points[:, 2:].T, frame.z_mm)
     return SpineCurves.from_mm(mm, frame)

@@ -1,41 +1,41 @@
-"""Features without training: directions of edges, which two modalities share where their greys do not.
+"""Features without training: directions of edges, which two modalities share where their grey values differ.
 
-Normalised gradient fields (Haber and Modersitzki 2006, doi:10.1007/11866763_89): an edge counts whatever
-its sign, so a direction is kept by its doubled angle.
+Normalised gradient fields (Haber and Modersitzki 2006, doi:10.1007/11866763_89). An edge counts whatever
+its sign, so the doubled angle of its direction is kept.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.align.plane import PlaneImage
+from spinelift.geometry.arrays import Bool, Float32
 
 
 @dataclass(frozen=True)
 class FeatureMap:
     """Features [D, h, w] float32 of an image on square pixels.
 
-    ``cell_px`` pixels to a cell, each way; (row, col) of the middle of the first cell is ``first_px``.
+    A cell is ``cell_px`` × ``cell_px`` pixels; row and column of the first cell's centre are ``first_px``.
     """
 
-    values: NDArray[np.float32]
+    values: Float32
     cell_px: int
     first_px: float
 
 
 class Features(Protocol):
-    """How images become maps that can be correlated; the score is their inner product."""
+    """Images to feature maps; the score of two maps is their inner product."""
 
     @property
     def pixel_mm(self) -> float:
-        """Pixel size of the images that are asked for."""
+        """Pixel size of the images that are expected."""
 
     @property
     def shapes(self) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """Canvas of the DXA and of the MRI, rows and columns; None if any will do."""
+        """Canvas of the DXA and of the MRI, rows and columns; None for any."""
 
     def dxa(self, image: PlaneImage) -> FeatureMap:
         """Features of a DXA [1, H, W]."""
@@ -55,7 +55,7 @@ class GradientFeatures:
     sigma_mm
         Width of the Gaussian whose derivative finds edges.
     noise_share
-        Gradients much weaker than this share of the mean gradient do not count.
+        Edge strength is ``g² / (g² + n²)`` of a gradient g, with n this share of the mean gradient.
     """
 
     pixel_mm: float = 4.0
@@ -82,9 +82,7 @@ class GradientFeatures:
         maps = np.mean([self._edges(channel, inside, sigma) for channel in image.pixels], 0)
         return FeatureMap(maps.astype(np.float32), 1, 0.0)
 
-    def _edges(
-        self, pixels: NDArray[np.float32], inside: NDArray[np.bool_], sigma: float
-    ) -> NDArray[np.float32]:
+    def _edges(self, pixels: Float32, inside: Bool, sigma: float) -> Float32:
         root = np.sqrt(np.maximum(pixels, 0.0))
         dz = ndimage.gaussian_filter(root, sigma, order=(1, 0), mode="nearest")
         dx = ndimage.gaussian_filter(root, sigma, order=(0, 1), mode="nearest")

@@ -3,25 +3,26 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.align.plane import PlaneMask
-from spinelift.curves.masks import ends_of, largest_component, mask_edges
+from spinelift.curves.masks import ends_of, mask_edges
 from spinelift.errors import NoSpineError
+from spinelift.geometry import largest_component
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
 PER_SIDE = 96
 """Keypoints on each side; about one every 5 mm of an adult's spine."""
 END_SHARE = 0.02
 """Share of the height at each end where a mask's rows are corners, not sides."""
 MIN_HEIGHT_MM = 150.0
 """Least height of a mask that can be T1 to L5."""
+BLUR_MM = 1.5
 
 
 @dataclass(frozen=True)
 class Keypoints:
-    """Points of a contour, the same order in every mask.
+    """Points of a contour, in the same order for every mask.
 
     Parameters
     ----------
@@ -32,13 +33,13 @@ class Keypoints:
     points_mm: Float
 
 
-def smoothed(mask: PlaneMask, sigma_mm: float = 1.5) -> PlaneMask:
-    """The one piece of a mask, hardly blurred, so that its edges lie between pixels."""
-    piece = largest_component(np.asarray(mask.values >= 0.5))
+def smoothed(mask: PlaneMask) -> PlaneMask:
+    """The largest piece of a mask, holes filled, blurred by ``BLUR_MM`` so that edges lie between pixels."""
+    piece = ndimage.binary_fill_holes(largest_component(mask.inside, diagonal=True))
     values = np.where(ndimage.binary_dilation(piece), mask.values, 0.0).astype(np.float32)
-    values[piece] = np.maximum(values[piece], 0.5)  # holes are filled
+    values[piece] = np.maximum(values[piece], 0.5)
     spacing = mask.grid.spacing
-    sigma = (sigma_mm / spacing.row_mm, sigma_mm / spacing.col_mm)
+    sigma = (BLUR_MM / spacing.row_mm, BLUR_MM / spacing.col_mm)
     return PlaneMask(ndimage.gaussian_filter(values, sigma, mode="constant"), mask.grid)
 
 

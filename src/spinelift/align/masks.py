@@ -1,4 +1,4 @@
-"""Spine masks from files: a picture of the DXA's size, a label map in NIfTI of the MRI's."""
+"""Spine masks of a pair: from the segmenter, from a picture of the DXA's size, from a label map in NIfTI."""
 
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import numpy as np
 from spinelift.align.plane import PlaneMask
 from spinelift.align.projection import project_mask
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
-from spinelift.geometry import PixelGrid, Spacing
-from spinelift.geometry.canonical import GRID_MM
+from spinelift.geometry import PixelGrid
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.scan import DxaScan
@@ -17,14 +16,11 @@ from spinelift.segment.postprocess import SpineLocation
 
 
 def located_mask(location: SpineLocation) -> PlaneMask:
-    """The mask of a spine that the segmenter found, in the scan's mm, cut at its two ends."""
-    grid = location.grid
-    corner = grid.canonical_to_mm(np.zeros(2))
-    shape = (location.mask.shape[0], location.mask.shape[1])
-    plane = PixelGrid((float(corner[0]), float(corner[1])), Spacing(GRID_MM, GRID_MM), shape)
-    z = plane.to_mm(np.stack([np.arange(shape[0]), np.zeros(shape[0])], 1))[:, 1]
-    inside = np.minimum(z - location.top_xz_mm[1], location.bottom_xz_mm[1] - z) / GRID_MM + 0.5
-    return PlaneMask((location.mask * np.clip(inside, 0, 1)[:, None]).astype(np.float32), plane)
+    """The segmenter's spine mask in the scan's mm, cut at the two ends of the spine."""
+    canvas = location.grid.canvas
+    inside = np.minimum(canvas.z_mm - location.top_xz_mm[1], location.bottom_xz_mm[1] - canvas.z_mm)
+    share = np.clip(inside / canvas.spacing.row_mm + 0.5, 0, 1)
+    return PlaneMask((location.mask * share[:, None]).astype(np.float32), canvas)
 
 
 def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
@@ -44,7 +40,7 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
             do="Paint the mask on the scan's own pixels.",
         )
     values = (pixels / max(float(pixels.max()), 1.0)).astype(np.float32)
-    return PlaneMask(values, PixelGrid((0.0, 0.0), scan.spacing, (pixels.shape[0], pixels.shape[1])))
+    return PlaneMask(values, PixelGrid.of_scan(scan.spacing, pixels.shape))
 
 
 def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> PlaneMask:

@@ -58,15 +58,8 @@ def choose_encoders(choice: str | None, *, threads: int = 1) -> EncoderFeatures 
 
 
 def load_encoders(path: Path | None = None, *, threads: int = 1) -> EncoderFeatures:
-    """The shipped encoders, or those of a folder or zip.
-
-    Raises
-    ------
-    BundleError
-        As of :func:`spinelift.bundle.load_bundle`.
-    """
+    """The shipped encoders, or those of a folder or zip, as of :func:`spinelift.bundle.load_bundle`."""
     bundle = load_bundle(EncodersCard, path)
-    canvases = bundle.card.preprocessing
-    dxa, mri = (bundle.network(name, threads) for name in ("dxa", "mri"))
+    canvases, (dxa, mri) = bundle.card.preprocessing, (bundle.network(n, threads) for n in ("dxa", "mri"))
     shapes = (canvases.dxa_shape, canvases.mri_shape)
     return EncoderFeatures(canvases.pixel_mm, shapes, bundle.ref.sha256, dxa, mri)

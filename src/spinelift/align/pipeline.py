@@ -1,15 +1,16 @@
-"""One pair through both stages."""
+"""Registration of one pair: image level, then spine level."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.align.gradients import Features, GradientFeatures
 from spinelift.align.height import weigh_heights
 from spinelift.align.plane import DXA, MRI, PlaneImage, PlaneMask
 from spinelift.align.search import ImageMatch, search
-from spinelift.align.spine_level import MIN_OVERLAP, SpineMatch, fit_spine, overlap
+from spinelift.align.spine_level import SpineMatch, fit_spine, overlap
 from spinelift.geometry import RigidTransform2D
 
 
@@ -23,37 +24,40 @@ class PairMasks:
 
 @dataclass(frozen=True)
 class Alignment:
-    """What became of a pair.
+    """Result of a pair.
 
     Parameters
     ----------
     before
-        The middles of both images on each other: where one starts who knows nothing.
+        Image centres aligned: the start without prior knowledge.
     image
         Stage 1.
     spine
         Stage 2; None without masks.
     iou
         Intersection over union of the masks before, after stage 1 and after stage 2; empty without masks.
+    min_iou
+        Least intersection over union, after stage 2, of a pair that is accepted.
     """
 
     before: RigidTransform2D
     image: ImageMatch
     spine: SpineMatch | None
     iou: tuple[float, ...]
+    min_iou: float = MIN_OVERLAP
 
     @property
     def transform(self) -> RigidTransform2D:
-        """The best that is known, from MRI to DXA."""
+        """Transform of the last stage, from MRI to DXA."""
         return self.spine.transform if self.spine else self.image.transform
 
     @property
     def accepted(self) -> bool | None:
-        """Whether the pair can be used; None where there are no masks to judge by."""
-        return self.spine.accepted if self.spine else None
+        """Whether the pair can be used; None without masks."""
+        return self.spine.iou >= self.min_iou if self.spine else None
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers of all stages, mm and degrees."""
+        """Transforms of all stages (rotation about the MRI's origin, then shift), mm and degrees."""
         stages = {"before": self.before, "stage1": self.image.transform}
         if self.spine:
             stages["stage2"] = self.spine.transform
@@ -69,15 +73,20 @@ class Alignment:
             document[name]["iou"] = round(iou, 4)
         if self.spine:
             document["stage2"]["residual_mm"] = round(self.spine.residual_mm, 3)
-        return {**document, "accepted": self.accepted, "min_overlap": MIN_OVERLAP}
+        return {**document, "accepted": self.accepted, "min_iou": self.min_iou}
 
 
 ENCODERS_REACH_MM = (40.0, 40.0)
-"""How far (x, z) edge directions may lead away from where encoders say: more than a cell of theirs."""
+"""How far (x, z) edge directions may depart from the encoders' result: more than a cell of theirs."""
 
 
 def align_pair(
-    dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None = None, *, features: Features | None = None
+    dxa: PlaneImage,
+    mri: PlaneImage,
+    masks: PairMasks | None = None,
+    *,
+    features: Features | None = None,
+    min_iou: float = MIN_OVERLAP,
 ) -> Alignment:
     """Align a projected MRI with a DXA.
 
@@ -88,27 +97,29 @@ def align_pair(
     mri
         [2, h, w]: water and fat.
     masks
-        Spine masks; without them there is no stage 2, and nothing to reject by.
+        Spine masks; without them there is no stage 2, and no pair is rejected.
     features
-        Trained encoders, to say where about the MRI lies; edge directions, which are finer, take it from
-        there. Without encoders edge directions search everywhere.
+        Trained encoders for a coarse registration, which edge directions refine. Without encoders edge
+        directions search everywhere.
+    min_iou
+        Least intersection over union of the masks of a pair that is accepted.
 
     Raises
     ------
     NoSpineError
         A mask is empty or too short.
     """
-    middle = dxa.grid.centre_mm - mri.grid.centre_mm
-    before = RigidTransform2D.about(np.zeros(2), 0.0, middle, source=MRI, target=DXA)
+    shift = dxa.grid.centre_mm - mri.grid.centre_mm
+    before = RigidTransform2D.about(np.zeros(2), 0.0, shift, source=MRI, target=DXA)
     edges = GradientFeatures()
     if features:
-        about = search(features, dxa, mri).transform
-        image = search(edges, dxa, mri, near=about, reach_mm=ENCODERS_REACH_MM)
+        coarse = search(features, dxa, mri).transform
+        image = search(edges, dxa, mri, near=coarse, reach_mm=ENCODERS_REACH_MM)
     else:
         image = search(edges, dxa, mri)
     if masks is None:
-        return Alignment(before, image, None, ())
+        return Alignment(before, image, None, (), min_iou)
     spine = fit_spine(masks.dxa, masks.mri, start=image.transform)
     spine = weigh_heights(spine, edges, (dxa, mri), (masks.dxa, masks.mri))
     first, second = (overlap(masks.dxa, masks.mri, t) for t in (before, image.transform))
-    return Alignment(before, image, spine, (first, second, spine.iou))
+    return Alignment(before, image, spine, (first, second, spine.iou), min_iou)

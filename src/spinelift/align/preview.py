@@ -1,4 +1,4 @@
-"""The paper's Figure 2 of one pair: DXA, projection before, after stage 1, after stage 2."""
+"""Picture of one registered pair (paper, Figure 2): DXA, MRI before, after stage 1, after stage 2."""
 
 import io
 
@@ -6,13 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from spinelift.align.pipeline import Alignment, PairMasks
-from spinelift.align.plane import DXA, PlaneImage, lay, lay_mask, square_grid
+from spinelift.align.plane import PlaneImage
 from spinelift.geometry import PixelGrid, RigidTransform2D
+from spinelift.geometry.arrays import Float32
 
 STEP_MM = 2.0
+MIN_REGION_MM = 40.0
+"""Where DXA and MRI share less than this, the whole DXA is shown."""
 INK, SOFT, OF_DXA, OF_MRI = "#1d2733", "#5f6b7a", "#ffd43b", "#ff6b6b"
 
 
@@ -24,7 +26,6 @@ def preview_png(
     if alignment.spine:
         steps["After stage 2"] = alignment.spine.transform
     grid = _region(dxa.grid, mri.grid, alignment.transform)
-    still = RigidTransform2D.identity(DXA, DXA)
     count, (rows, cols) = len(steps) + 1, grid.shape
     width, top, bottom = 3.0, 0.7, 0.35
     height = width * rows / cols
@@ -32,7 +33,7 @@ def preview_png(
     FigureCanvasAgg(figure)
     total_w, total_h = figure.get_size_inches()
 
-    def panel(k: int, pixels: NDArray[np.float32], title: str, note: str) -> Axes:
+    def panel(k: int, pixels: Float32, title: str, note: str) -> Axes:
         left = (0.1 + k * (width + 0.1)) / total_w
         axes = figure.add_axes((left, bottom / total_h, width / total_w, height / total_h))
         axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=max(float(np.percentile(pixels, 99.7)), 1e-6))
@@ -40,20 +41,20 @@ def preview_png(
         axes.set_title(f"{title}\n{note}", size=9, color=INK, loc="left")
         return axes
 
-    axes = [panel(0, lay(dxa, grid, still).pixels[0], "DXA", "R on the left")]
+    axes = [panel(0, dxa.resample_to(grid).pixels[0], "DXA", "R on the left")]
     for k, (title, transform) in enumerate(steps.items(), 1):
-        laid = lay(mri, grid, transform)
-        pixels = np.where(laid.valid, laid.pixels.mean(0), 0.0).astype(np.float32)
+        moved = mri.resample_to(grid, transform)
+        pixels = np.where(moved.valid, moved.pixels.mean(0), 0.0).astype(np.float32)
         overlap = f"   IoU {alignment.iou[k - 1]:.3f}" if alignment.iou else ""
         axes.append(panel(k, pixels, title, f"{transform.rotation_deg:+.2f}°{overlap}"))
     if masks is not None:
-        inside = lay_mask(masks.dxa, grid, still).values
+        inside = masks.dxa.resample_to(grid).values
         for one in axes:
             one.contour(inside, levels=[0.5], colors=OF_DXA, linewidths=0.9)
         for one, transform in zip(axes[1:], steps.values(), strict=True):
-            moved = lay_mask(masks.mri, grid, transform).values
-            if moved.max() > 0.5:
-                one.contour(moved, levels=[0.5], colors=OF_MRI, linewidths=0.9)
+            outline = masks.mri.resample_to(grid, transform).values
+            if outline.max() > 0.5:
+                one.contour(outline, levels=[0.5], colors=OF_MRI, linewidths=0.9)
     figure.text(0.1 / total_w, 0.12 / total_h, _legend(alignment, masks), size=8, color=SOFT)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": "spinelift"})
@@ -63,7 +64,8 @@ def preview_png(
 def _legend(alignment: Alignment, masks: PairMasks | None) -> str:
     if masks is None:
         return "No masks were given: stage 1 only."
-    verdict = "kept" if alignment.accepted else "rejected: the masks overlap by less than 0.70"
+    rejected = f"rejected: the masks overlap by less than {alignment.min_iou:.2f}"
+    verdict = "kept" if alignment.accepted else rejected
     return f"Yellow: spine on the DXA. Red: spine on the MRI. This pair is {verdict}."
 
 
@@ -72,6 +74,6 @@ def _region(dxa: PixelGrid, mri: PixelGrid, transform: RigidTransform2D) -> Pixe
     covered = transform.apply(mri.corners_mm)
     low = np.maximum(dxa.corners_mm.min(0), covered.min(0))
     high = np.minimum(dxa.corners_mm.max(0), covered.max(0))
-    if (high - low < 20 * STEP_MM).any():
+    if (high - low < MIN_REGION_MM).any():
         low, high = dxa.corners_mm.min(0), dxa.corners_mm.max(0)
-    return square_grid(np.stack([low, high]), STEP_MM)
+    return PixelGrid.covering(np.stack([low, high]), STEP_MM)

@@ -1,11 +1,11 @@
-"""A Dixon MRI and its spine mask seen from the front."""
+"""A Dixon MRI and its spine mask projected onto the coronal plane."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align.plane import PlaneImage, PlaneMask
 from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import PixelGrid, Spacing
+from spinelift.geometry.arrays import AnyArray
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
 
 
@@ -14,12 +14,12 @@ def project_volume(volume: DixonVolume) -> PlaneImage:
     first, last = volume.rows
     pixels = np.stack([v[first:last].mean(1, dtype=np.float32) for v in (volume.water, volume.fat)])
     grid = _grid(volume, first, (pixels.shape[1], pixels.shape[2]))
-    measured = np.asarray(pixels.any(axis=(0, 2)))[:, None]  # rows of a hole between stations are not
+    measured = np.asarray(pixels.any(axis=(0, 2)))[:, None]  # rows of a gap between stations are empty
     return PlaneImage(pixels, grid, np.broadcast_to(measured, grid.shape).copy())
 
 
-def project_mask(mask: NDArray[np.generic], volume: DixonVolume) -> PlaneMask:
-    """Largest value along y of a mask [z, y, x] on the volume's grid (any, where it is of 0 and 1)."""
+def project_mask(mask: AnyArray, volume: DixonVolume) -> PlaneMask:
+    """Largest value along y of a mask [z, y, x] on the volume's grid."""
     if mask.shape != volume.water.shape:
         raise UnsupportedImageError(
             found=f"a mask of {mask.shape} voxels",

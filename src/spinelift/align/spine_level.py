@@ -1,118 +1,119 @@
-"""Stage 2: the rigid movement that lays the contour of the MRI's spine on that of the DXA's.
+"""Stage 2: the rigid transform that best maps the contour of the MRI's spine onto the DXA's.
 
-Keypoints of equal height along each side are matched, the movement follows in closed form, the mask of the
-MRI is laid by it, its keypoints are read anew, and so on until nothing moves. Points far off weigh less
-(Huber 1964).
+As in iterative closest points, but with fixed correspondences: keypoints of equal height along each side are
+matched, the transform follows in closed form, the MRI's mask is resampled with it and its keypoints are taken
+again, until nothing moves. Distant points weigh less (Huber 1964).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align.keypoints import PER_SIDE, contour_keypoints, smoothed
-from spinelift.align.plane import DXA, MRI, PlaneMask, lay_mask, square_grid
+from spinelift.align.plane import DXA, MRI, PlaneMask
 from spinelift.errors import NoSpineError
-from spinelift.geometry import RigidTransform2D
+from spinelift.geometry import PixelGrid, RigidTransform2D, intersection_over_union
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
-MIN_OVERLAP = 0.70
-"""Pairs of a lower intersection over union are rejected (paper, section 2)."""
 STEP_MM = 1.0
-"""Grid on which masks are laid and compared."""
+"""Pixel on which masks are compared."""
+MARGIN_MM = 8.0
+"""Margin around a mask that is resampled: its contour must not touch the border."""
 MAX_ROUNDS = 12
 STILL_MM = 0.01
-"""Movement of a round, at the spine's ends, below which the search stops."""
+"""Movement of a round, at the spine's ends, below which the iteration stops."""
 ROBUST_ROUNDS = 8
 LEAST_SCALE_MM = 1.0
-_HUBER = 1.345
-_MAD = 1.4826
+"""Least scale of the distances in Huber's weights: finer differences are noise of the masks."""
+HUBER = 1.345
+"""Huber's limit in standard deviations: 95 % efficient for normal errors."""
+MAD_TO_SD = 1.4826
+"""Standard deviation of a normal distribution whose median absolute deviation is 1."""
 
 
 @dataclass(frozen=True)
 class SpineMatch:
-    """Result of stage 2.
+    """Result of stage 2; all numbers are of the masks under ``transform``.
 
     Parameters
     ----------
     transform
         From MRI to DXA.
     iou
-        Intersection over union of the masks under it.
+        Intersection over union of the masks.
     residual_mm
         Root mean square distance of matched keypoints.
-    rounds
-        How often the mask was laid.
     height_gap_mm
-        How much higher the MRI's mask is than the DXA's, once laid: the ends of one of them are wrong, or the
-        spine is bent otherwise.
+        Height of the MRI's mask minus that of the DXA's. Unless it is small, an end of one of them is wrong,
+        or the spine is bent differently in the two images.
     bend_mm
-        How much otherwise: root mean square distance, to the side, of both centre lines from a line.
+        How differently: root mean square lateral distance of both centre lines after a linear fit.
     """
 
     transform: RigidTransform2D
     iou: float
     residual_mm: float
-    rounds: int
     height_gap_mm: float
     bend_mm: float
 
-    @property
-    def accepted(self) -> bool:
-        """Whether the pair can be used."""
-        return self.iou >= MIN_OVERLAP
+    @classmethod
+    def of(cls, dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> "SpineMatch":
+        """Compare two masks under a transform.
+
+        Raises
+        ------
+        NoSpineError
+            A mask is empty or too short.
+        """
+        target, points = _keypoints(smoothed(dxa)), _keypoints(smoothed(mri), transform)
+        residual = float(np.sqrt(((points - target) ** 2).sum(1).mean()))
+        gap = float(np.ptp(points[-2:, 1]) - np.ptp(target[-2:, 1]))
+        return cls(transform, overlap(dxa, mri, transform), residual, gap, bend(points, target))
 
 
-def robust_fit(here: Float, there: Float, *, source: str = MRI, target: str = DXA) -> RigidTransform2D:
+def robust_fit(points: Float, onto: Float, *, source: str = MRI, target: str = DXA) -> RigidTransform2D:
     """``RigidTransform2D.fit`` by iteratively reweighted least squares, Huber's weights on the distances."""
-    transform = RigidTransform2D.fit(here, there, source=source, target=target)
-    for _ in range(ROBUST_ROUNDS):
-        distance = np.linalg.norm(transform.apply(here) - there, axis=1)
-        limit = _HUBER * max(_MAD * float(np.median(distance)), LEAST_SCALE_MM)
+    weight = None
+    for _ in range(ROBUST_ROUNDS + 1):
+        transform = RigidTransform2D.fit(points, onto, weight, source=source, target=target)
+        distance = np.linalg.norm(transform.apply(points) - onto, axis=1)
+        limit = HUBER * max(MAD_TO_SD * float(np.median(distance)), LEAST_SCALE_MM)
         weight = limit / np.maximum(distance, limit)
-        transform = RigidTransform2D.fit(here, there, weight, source=source, target=target)
     return transform
 
 
 def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None = None) -> SpineMatch:
-    """Lay the MRI's projected spine mask on the DXA's.
+    """Register the MRI's projected spine mask with the DXA's.
 
     Parameters
     ----------
     dxa, mri
         Masks of the column T1 to L5, each on its own grid.
     start
-        Where stage 1 put the MRI; without it the masks as they are.
+        Result of stage 1; without it the masks' millimetres are taken as the same.
 
     Raises
     ------
     NoSpineError
         A mask is empty or too short.
     """
-    still = RigidTransform2D.identity(DXA, DXA)
-    soft_dxa, soft_mri = smoothed(dxa), smoothed(mri)
-    target = contour_keypoints(_laid(soft_dxa, still)).points_mm
+    target, soft_mri = _keypoints(smoothed(dxa)), smoothed(mri)
     transform = start or RigidTransform2D.identity(MRI, DXA)
-    rounds = 0
-    while rounds < MAX_ROUNDS:
-        here = contour_keypoints(_laid(soft_mri, transform)).points_mm
-        step = robust_fit(here, target, source=DXA)
+    for _ in range(MAX_ROUNDS):
+        points = _keypoints(soft_mri, transform)
+        step = robust_fit(points, target, source=DXA)
         transform = transform.then(step)
-        rounds += 1
-        if np.abs(step.apply(here[[0, -1]]) - here[[0, -1]]).max() < STILL_MM:
+        if np.abs(step.apply(points[[0, -1]]) - points[[0, -1]]).max() < STILL_MM:
             break
-    left = contour_keypoints(_laid(soft_mri, transform)).points_mm
-    residual = float(np.sqrt(((left - target) ** 2).sum(1).mean()))
-    gap = float(np.ptp(left[-2:, 1]) - np.ptp(target[-2:, 1]))
-    return SpineMatch(transform, overlap(dxa, mri, transform), residual, rounds, gap, bend(left, target))
+    return SpineMatch.of(dxa, mri, transform)
 
 
-def bend(here: Float, there: Float) -> float:
-    """Root mean square distance, to the side, of the centre lines of two contours' keypoints, mm.
+def bend(points: Float, target: Float) -> float:
+    """Root mean square lateral distance of the centre lines of two contours' keypoints, mm.
 
-    At the heights that both have, and without the straight line that is nearest to the distances.
+    At the heights that both have, after a linear fit to the distances.
     """
-    a, b = ((p[:PER_SIDE] + p[PER_SIDE : 2 * PER_SIDE]) / 2 for p in (here, there))
+    a, b = ((p[:PER_SIDE] + p[PER_SIDE : 2 * PER_SIDE]) / 2 for p in (points, target))
     z = a[(a[:, 1] >= b[0, 1]) & (a[:, 1] <= b[-1, 1]), 1]
     if len(z) < 3:
         return 0.0
@@ -122,25 +123,26 @@ def bend(here: Float, there: Float) -> float:
 
 def overlap(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> float:
     """Intersection over union of two masks, the MRI's moved, at 0.5 on a 1 mm grid."""
-    corners = [_corners(dxa), transform.apply(_corners(mri))]
-    grid = square_grid(np.concatenate(corners), STEP_MM, margin_mm=3 * STEP_MM)
-    still = RigidTransform2D.identity(DXA, DXA)
-    a, b = (lay_mask(m, grid, t).values >= 0.5 for m, t in ((dxa, still), (mri, transform)))
-    return float((a & b).sum() / max((a | b).sum(), 1))
+    corners = np.concatenate([_corners(dxa), transform.apply(_corners(mri))])
+    grid = PixelGrid.covering(corners, STEP_MM, margin_mm=3 * STEP_MM)
+    return intersection_over_union(dxa.resample_to(grid).inside, mri.resample_to(grid, transform).inside)
 
 
-def _laid(mask: PlaneMask, transform: RigidTransform2D) -> PlaneMask:
-    """A mask moved, on a fine square grid about it."""
-    points = transform.apply(_corners(mask))
-    return lay_mask(mask, square_grid(points, STEP_MM, margin_mm=8 * STEP_MM), transform)
+def _keypoints(mask: PlaneMask, transform: RigidTransform2D | None = None) -> Float:
+    """Keypoints [2 * PER_SIDE + 2, 2] of a mask that is moved onto a fine square grid."""
+    corners = _corners(mask)
+    grid = PixelGrid.covering(
+        transform.apply(corners) if transform else corners, STEP_MM, margin_mm=MARGIN_MM
+    )
+    return contour_keypoints(mask.resample_to(grid, transform)).points_mm
 
 
 def _corners(mask: PlaneMask) -> Float:
     """Corners of the bounding box of what is inside, (x, z) mm [4, 2]."""
-    rows, cols = np.nonzero(mask.values >= 0.5)
+    rows, cols = np.nonzero(mask.inside)
     if not len(rows):
         raise NoSpineError(
             found="an empty spine mask", expected="a column from T1 to L5", do="Leave this pair out."
         )
     ends = [[r, c] for r in (rows.min() - 1, rows.max() + 1) for c in (cols.min() - 1, cols.max() + 1)]
-    return mask.grid.to_mm(np.array(ends, np.float64))
+    return mask.grid.to_mm(ends)

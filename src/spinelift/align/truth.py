@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.align.plane import DXA, MRI, PlaneMask, square_grid
+from spinelift.align.plane import DXA, MRI, PlaneMask
 from spinelift.errors import ConfigError
-from spinelift.geometry import RigidTransform2D
+from spinelift.geometry import PixelGrid, RigidTransform2D
 
 RASTER_MM = 1.0
 
@@ -55,10 +55,8 @@ def column_mask(z_mm: Any, left_mm: Any, right_mm: Any) -> PlaneMask:
     """The column between a left and a right curve, on a 1 mm raster; edges to a fraction of a pixel."""
     z, left, right = (np.asarray(v, np.float64) for v in (z_mm, left_mm, right_mm))
     low, high = np.array([right.min(), z[0]]), np.array([left.max(), z[-1]])
-    grid = square_grid(np.stack([low, high]), RASTER_MM, margin_mm=4 * RASTER_MM)
-    rows, cols = (np.arange(n, dtype=np.float64) for n in grid.shape)
-    zs = grid.to_mm(np.stack([rows, 0 * rows], -1))[:, 1]
-    xs = grid.to_mm(np.stack([0 * cols, cols], -1))[:, 0]
+    grid = PixelGrid.covering(np.stack([low, high]), RASTER_MM, margin_mm=4 * RASTER_MM)
+    xs, zs = grid.x_mm, grid.z_mm
     across = _share(np.interp(zs, z, right)[:, None], np.interp(zs, z, left)[:, None], xs[None, :])
     along = _share(np.array(z[0]), np.array(z[-1]), zs)
     return PlaneMask((across * along[:, None]).astype(np.float32), grid)

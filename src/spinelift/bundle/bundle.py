@@ -43,13 +43,7 @@ class Bundle(Generic[CardT]):
     networks: Mapping[str, bytes]
 
     def network(self, name: str, threads: int | None = None) -> OnnxNetwork:
-        """One of the networks, ready to run.
-
-        Raises
-        ------
-        BundleError
-            ONNX Runtime cannot load it, or it takes or gives something else than the kind of set asks for.
-        """
+        """One of the networks, ready to run; a :class:`BundleError` if it is not what the kind asks for."""
         return OnnxNetwork(self.networks[name], name, self.card.preprocessing.signatures()[name], threads)
 
 
@@ -84,13 +78,7 @@ def write_card(folder: Path, card: Card) -> None:
 
 
 def add_metrics(kind: type[CardT], folder: Path, metrics: Sequence[Metric]) -> CardT:
-    """Put figures into the card of a folder; earlier ones of the same data sets go.
-
-    Raises
-    ------
-    BundleError
-        It is no folder with a whole set of networks.
-    """
+    """Put figures into the card of a folder (not a zip); earlier ones of the same data sets go."""
     if not folder.is_dir():
         raise BundleError(
             found=f"no folder at {folder}", expected="a bundle's folder, not a zip", do="Unzip it first."

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
 from spinelift.bundle.card import CURVES, Calibration, Card, Preprocessing, Shape, Signature
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE
 
 
 def _as_done_here(part: Preprocessing) -> Preprocessing:
@@ -22,8 +22,8 @@ def _as_done_here(part: Preprocessing) -> Preprocessing:
 class DxaPreprocessing(Preprocessing):
     """What is done to a DXA: resampled to the canonical grid for the segmenter, cropped for the regressor."""
 
-    grid_mm: float = GRID_MM
-    grid_shape: tuple[int, int] = GRID_SHAPE
+    grid_mm: float = CANONICAL_MM
+    grid_shape: tuple[int, int] = CANONICAL_SHAPE
     crop_size: int = CROP_SIZE
     spine_rows: int = SPINE_ROWS
     first_spine_row: float = FIRST_SPINE_ROW

@@ -1,10 +1,12 @@
-"""``spinelift align``: one pair of DXA and MRI, and the picture of how it was brought together."""
+"""``spinelift align``: register one pair of DXA and MRI, with a picture of every stage."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spinelift.align import MIN_OVERLAP
+from spinelift.cli.options import MinIou
 from spinelift.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,15 +26,16 @@ def align(
     dxa_mask: Annotated[
         Path | None, typer.Option(help="Spine on the DXA: grey PNG or TIFF of its size, white inside.")
     ] = None,
-    mri_mask: Annotated[Path | None, typer.Option(help="Spine in the MRI: NIfTI, stored in any way.")] = None,
+    mri_mask: Annotated[Path | None, typer.Option(help="Spine in the MRI: NIfTI, any orientation.")] = None,
     mri_labels: Annotated[
-        str, typer.Option(help="Whose numbers --mri-mask holds, e.g. vibesegmentator.")
+        str, typer.Option(help="Labelling of --mri-mask, e.g. vibesegmentator.")
     ] = "spinelift",
-    truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair in place of masks.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair instead of masks.")] = None,
     encoders: Annotated[
         str | None,
         typer.Option(help="Folder of trained encoders; none: edge directions alone.", show_default="shipped"),
     ] = None,
+    min_iou: MinIou = MIN_OVERLAP,
 ) -> None:
     """Align an MRI with the DXA of the same person: image level, then spine level where masks are given.
 
@@ -55,7 +58,7 @@ def align(
     volume = read_dixon(mri)
     masks = _masks(scan, volume, dxa_mask, mri_mask, mri_labels, truth)
     images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
-    alignment = align_pair(*images, masks, features=features)
+    alignment = align_pair(*images, masks, features=features, min_iou=min_iou)
     document = {
         "dxa": scan.scan_id,
         "mri": volume.spine_id,
@@ -75,7 +78,7 @@ def align(
 def _check_choice(dxa_mask: Path | None, mri_mask: Path | None, truth: Path | None) -> None:
     if (dxa_mask is None) != (mri_mask is None) or (truth and dxa_mask):
         raise ConfigError(
-            found="a choice of masks that is not whole",
+            found="an incomplete choice of masks",
             expected="--dxa-mask and --mri-mask together, or --truth, or none of them",
             do="Give both masks, or the truth of a simulated pair.",
         )

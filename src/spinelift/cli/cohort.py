@@ -1,11 +1,13 @@
-"""``spinelift cohort``: archives of DXA and MRI in, aligned training pairs out."""
+"""``spinelift cohort``: archives of DXA and MRI to aligned training pairs."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.cli.extras import require_extra
+from spinelift.cli.options import MinIou
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 
 app = typer.Typer(help="Pairs of DXA and MRI: build a training store, look at it.", no_args_is_help=True)
@@ -16,7 +18,7 @@ Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 def build(
     dxa: Annotated[Path, typer.Option(help="Folder of <eid>_20158_<instance>_<array>.zip.")],
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store; an earlier one goes on.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
     workers: Annotated[int, typer.Option(help="Local processes, about 1.5 GB each.", min=1)] = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
@@ -28,16 +30,17 @@ def build(
         typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
     ] = None,
     mri_labels: Annotated[
-        Path | None, typer.Option(help="Folder of spine labels in NIfTI, in place of our MRI segmenter.")
+        Path | None, typer.Option(help="Folder of spine labels in NIfTI instead of the MRI segmenter.")
     ] = None,
-    mri_label_scheme: Annotated[str, typer.Option(help="Whose numbers they hold: vibesegmentator, …")] = "",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Work again on what failed.")] = False,
+    mri_label_scheme: Annotated[str, typer.Option(help="Their labelling: vibesegmentator, …")] = "",
+    min_iou: MinIou = MIN_OVERLAP,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
     memory: Annotated[str, typer.Option(help="Memory of a local process.")] = "4GiB",
 ) -> None:
     """Pair, segment, align, filter, and write a training store with its manifest.
 
-    Resumable: kill it whenever you like and give the same command again. With more archives in the folders
-    it adds them. A person's failure is a row of the manifest, never the end of the run.
+    Resumable: after an interruption give the same command again. New archives in the folders are added.
+    A visit that fails is a row of the manifest and does not end the run.
 
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
@@ -48,10 +51,26 @@ def build(
     from spinelift.cohort.stages import Settings
 
     _check_scheme(mri_label_scheme)
-    settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme, encoders=_encoders(encoders))
-    plan = Plan(dxa, mri, out, mri_labels, settings, workers, scheduler, memory, retry_failed)
+    settings = Settings(
+        bundle=_text(bundle),
+        mri_networks=_text(mri_networks),
+        label_scheme=mri_label_scheme,
+        min_iou=min_iou,
+        encoders=_encoders(encoders),
+    )
+    plan = Plan(
+        dxa=dxa,
+        mri=mri,
+        out=out,
+        labels=mri_labels,
+        settings=settings,
+        workers=workers,
+        scheduler=scheduler,
+        memory=memory,
+        retry_failed=retry_failed,
+    )
     manifest = run_build(
-        plan, digest=settings.digest, progress=progress, tell=lambda text: typer.echo(text, err=True)
+        plan, digest=settings.load_and_hash(), progress=progress, tell=lambda text: typer.echo(text, err=True)
     )
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
@@ -91,7 +110,7 @@ def _print_counts(manifest: Any) -> None:
 
 @app.command()
 def status(store: Store) -> None:
-    """Counts by stage, failures by cause, and how far a build that still runs has come."""
+    """Counts by stage, failures by cause, and the progress of a build that still runs."""
     require_extra("cohort")
     from rich.console import Console
     from rich.table import Table
@@ -108,7 +127,7 @@ def status(store: Store) -> None:
     _print_counts(manifest)
     if parts > len(manifest):
         typer.echo(
-            f"{parts - len(manifest)} more are done but not in the manifest: a build runs or was cut short"
+            f"{parts - len(manifest)} more are done but not in the manifest: a build runs or was interrupted"
         )
     c = counts(manifest)
     for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
@@ -124,10 +143,10 @@ def report(
     store: Store,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file; STORE/report.html.")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="truth/ of simulated people: traps and errors are judged by it.")
+        Path | None, typer.Option(help="truth/ of simulated people, to report errors against it.")
     ] = None,
 ) -> None:
-    """One HTML page: what was kept and why, histograms, overlays at random and of the worst, times."""
+    """One HTML page: what was kept and why, histograms, overlays (random and lowest IoU), times."""
     require_extra("cohort")
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
@@ -158,7 +177,7 @@ def export(
     ] = False,
     split: Annotated[str | None, typer.Option(help="Pairs of this split: train, val or test.")] = None,
 ) -> None:
-    """Write what may leave the platform, or the pairs of one split to train on.
+    """Write the aggregates that may leave the platform, or the pairs of one split to train on.
 
     [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
     """
@@ -170,7 +189,7 @@ def export(
 
     if aggregates_only == bool(split) or (split and split not in SHARES):
         raise ConfigError(
-            found="no choice of what to export",
+            found="neither aggregates nor a split to export",
             expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
             do="Give one of them.",
         )

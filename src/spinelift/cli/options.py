@@ -12,6 +12,9 @@ Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")]
 Minutes = Annotated[float | None, typer.Option(help="Time budget instead of the configuration's.")]
 Threads = Annotated[int | None, typer.Option(help="CPU threads instead of the configuration's.")]
+MinIou = Annotated[
+    float, typer.Option(help="Least overlap (IoU) of both spine masks of an accepted pair.", min=0.0, max=1.0)
+]
 InitFrom = Annotated[Path | None, typer.Option(help="Safetensors to start from (a bundle's or a run's).")]
 
 LoopT = TypeVar("LoopT")

@@ -1,4 +1,4 @@
-"""Counts and distributions of a build: what a report shows, and all that may leave a platform."""
+"""Counts and distributions of a build, for its report and for export from a platform."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from spinelift.cohort.manifest import TIMES
 from spinelift.cohort.record import DONE, FAILED, REJECTED, STAGES
 
 SMALLEST_COUNT = 5
-"""Smaller counts are not told outside."""
+"""Smaller counts are not exported."""
 HISTOGRAMS: dict[str, tuple[float, float, int]] = {
     "iou": (0.0, 1.0, 20),
     "rotation_deg": (-6.0, 6.0, 24),
     "ferguson_deg": (0.0, 60.0, 12),
 }
-"""Column, first and last edge, bins; what lies outside counts in the outermost bins."""
+"""Column: first edge, last edge, bins. Values outside count in the outermost bins."""
 
 
 def counts(manifest: pl.DataFrame) -> dict[str, Any]:
@@ -68,10 +68,10 @@ def seconds(store: Path) -> dict[str, float]:
 
 
 def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
-    """What may leave a platform that forbids individual-level data: no person, no small count.
+    """Export for platforms that forbid individual-level data: no person, no small count.
 
-    A count from 1 to 4 is told as "<5"; so is everything from which it could be worked out by subtraction:
-    the next smallest of its group.
+    A count from 1 to 4 is given as "<5", and so is the next smallest of its group, from which it could be
+    recovered by subtraction.
     """
     document = counts(manifest)
     for group in (document["stages"], document["splits"], document["failures"]):
@@ -81,13 +81,13 @@ def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
     for row in document["splits"]:
         if not isinstance(row["pairs"], int) or row["pairs"] * row["scoliosis"] < SMALLEST_COUNT:
             row["scoliosis"] = f"<{SMALLEST_COUNT} people"
-    told = dict(
+    totals = dict(
         zip((DONE, REJECTED, FAILED), suppress([document[s] for s in (DONE, REJECTED, FAILED)]), strict=True)
     )
     histograms = {c: histogram(manifest, c) for c in HISTOGRAMS}
     for h in histograms.values():
         h["count"] = suppress(h["count"])
-    return {**document, **told, "histograms": histograms, "seconds": seconds(store)}
+    return {**document, **totals, "histograms": histograms, "seconds": seconds(store)}
 
 
 def suppress(values: list[int]) -> list[int | str]:

@@ -58,8 +58,8 @@ def build(
 ) -> pl.DataFrame:
     """Build or go on building; returns the manifest.
 
-    ``digest`` is the hash of what records depend on besides the files (``Settings.digest``): a record with
-    another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
+    ``digest`` is the hash of what records depend on besides the files (``Settings.load_and_hash``): a record
+    with another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
 
     Raises
     ------

@@ -9,9 +9,9 @@ import polars as pl
 
 from spinelift.cohort.record import DONE, STAGES, Record, all_parts, read_part
 from spinelift.cohort.splits import Place, deal
-from spinelift.cohort.stages import SCOLIOSIS_DEG
 from spinelift.errors import NoScansError
 from spinelift.files import whole_file, whole_folder, write_whole
+from spinelift.measures import SCOLIOSIS_DEG
 from spinelift.store.rows import PairStore
 
 PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
@@ -22,8 +22,8 @@ PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
     "splits.json",
 )
 VALUES = (
-    "rotation_deg", "dx_mm", "dy_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
-    "dx_mm_stage1", "dy_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
+    "rotation_deg", "dx_mm", "dz_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
+    "dx_mm_stage1", "dz_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
 )  # fmt: skip
 SCHEMA: dict[str, Any] = {
     "eid": pl.Int64, "instance": pl.Int32, "dxa_path": pl.String, "mri_path": pl.String,
@@ -84,7 +84,7 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _write_pairs(store: Path, kept: int) -> None:
-    """Write the kept pairs into a new store and put it in the old one's place."""
+    """Write the kept pairs into a new store and replace the old one by it."""
     about = {"cohort": "built by spinelift cohort build", "pairs": kept}
     with whole_folder(store / PAIRS) as new, PairStore.create(new, about=about) as pairs:
         for path in all_parts(store / PARTS):
@@ -95,7 +95,7 @@ def _write_pairs(store: Path, kept: int) -> None:
 
 
 def read_splits(store: Path) -> dict[int, Place]:
-    """Where people were put by an earlier build."""
+    """Splits of an earlier build, by person."""
     path = store / SPLITS
     if not path.is_file():
         return {}
@@ -115,7 +115,7 @@ def read_manifest(store: Path) -> pl.DataFrame:
         raise NoScansError(
             found=f"no {MANIFEST} in {store}",
             expected="a store made by `spinelift cohort build`",
-            do="Build it, or let a build that was cut short end.",
+            do="Build it, or run an interrupted build again.",
         )
     return pl.read_parquet(store / MANIFEST)
 

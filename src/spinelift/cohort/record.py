@@ -1,7 +1,7 @@
-"""What becomes of one visit, and how it lies on disk until the store is written.
+"""Result of one visit, and its file until the store is written.
 
-A part is one ``.npz`` that appears whole: JSON, and arrays where the visit got so far. Parts are the truth;
-the manifest and the store are made from them and can be made again.
+A part is one ``.npz``, written atomically: JSON, and arrays where the visit got so far. The manifest and the
+store are made from the parts, and can be made again.
 """
 
 import json
@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.files import make_folder, whole_file
+from spinelift.geometry.arrays import Float32, UInt8
 
 STAGES = ("pair", "dxa", "mri", "dxa_mask", "mri_mask", "align", "overlap", "curves")
 """In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed."""
 DONE, FAILED, REJECTED = "done", "failed", "rejected"
-FORMAT = 1
+FORMAT = 2
+"""Of a part; another one is made again."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class Record:
     Parameters
     ----------
     eid, instance, dxa_name, mri_name
-        Who, which visit, and the names of the archives ("" for none).
+        Person, visit, and the names of the archives ("" for none).
     dxa_sha256, mri_sha256
         Hashes of the archives, hex; "" where they were not read.
     fingerprint
-        ``Visit.fingerprint`` when this was made: another one means that it must be made again.
+        ``Visit.fingerprint`` when this was made; with another one it is made again.
     settings
-        Hash of what the result depends on besides the files.
+        ``Settings.load_and_hash``: what the result depends on besides the files.
     status
         ``DONE`` (kept), ``REJECTED`` or ``FAILED``.
     stage
@@ -42,11 +43,11 @@ class Record:
     error, message
         Class and text of the error; "" without one.
     values
-        Numbers of the stages: rotation_deg, dx_mm, dy_mm, iou, ferguson_deg, …
+        Numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
     findings
-        Traps of the MRI that were mended or reported.
+        Defects of the MRI that were repaired or reported.
     warnings
-        What a reader of the result ought to know.
+        Remarks for the reader of the result.
     seconds
         Time of each stage.
     image, curves, outlines
@@ -70,9 +71,9 @@ class Record:
     findings: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-    image: NDArray[np.uint8] | None = field(default=None, repr=False)
-    curves: NDArray[np.float32] | None = field(default=None, repr=False)
-    outlines: NDArray[np.uint8] | None = field(default=None, repr=False)
+    image: UInt8 | None = field(default=None, repr=False)
+    curves: Float32 | None = field(default=None, repr=False)
+    outlines: UInt8 | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -81,22 +82,22 @@ class Record:
 
     def stage_status(self, stage: str) -> str:
         """``done``, ``failed``, ``rejected``, or "" where it was never reached."""
-        here, last = STAGES.index(stage), STAGES.index(self.stage)
-        if here < last:
+        asked, last = STAGES.index(stage), STAGES.index(self.stage)
+        if asked < last:
             return DONE
-        return self.status if here == last else ""
+        return self.status if asked == last else ""
 
 
 ARRAYS = ("image", "curves", "outlines")
 
 
 def part_path(parts: Path, key: str) -> Path:
-    """Place of a part: 256 sub-folders, so that no folder holds more than a few hundred files."""
+    """Path of a part: 256 sub-folders, so that no folder holds more than a few hundred files."""
     return parts / blake2b(key.encode(), digest_size=1).hexdigest() / f"{key}.npz"
 
 
 def write_part(parts: Path, record: Record) -> None:
-    """Write a part so that it is there whole or not at all, whatever is killed when."""
+    """Write a part atomically."""
     path = part_path(parts, record.key)
     make_folder(path.parent)
     document = {k: v for k, v in asdict(record).items() if k not in ARRAYS} | {"format": FORMAT}

@@ -1,4 +1,4 @@
-"""One HTML page about a build: what was kept and why, figures, and pictures to look at."""
+"""One HTML page about a build: what was kept and why, histograms, and overlays."""
 
 import base64
 import io
@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from spinelift.cohort.aggregates import counts, seconds
 from spinelift.cohort.manifest import PARTS
@@ -18,6 +17,7 @@ from spinelift.cohort.truth import Verdict
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.files import write_whole
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS
+from spinelift.geometry.arrays import UInt8
 
 PAPER_PEOPLE, PAPER_CORES = 48_384, 100
 ON_SHEET = 12
@@ -25,10 +25,10 @@ ON_SHEET = 12
 
 def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdict | None = None) -> None:
     """Write the page; the pictures show bodies, so it must stay where the images may be."""
-    laid = manifest.filter(pl.col("iou").is_not_null())
-    kept = laid.filter(pl.col("kept"))
+    aligned = manifest.filter(pl.col("iou").is_not_null())
+    kept = aligned.filter(pl.col("kept"))
     chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
-    worst = laid.sort("iou").head(ON_SHEET)
+    worst = aligned.sort("iou").head(ON_SHEET)
     times = seconds(store)
     total = sum(times.values())
     page = _template().render(
@@ -38,7 +38,7 @@ def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdic
         hours=PAPER_PEOPLE * total / PAPER_CORES / 3600,
         people=PAPER_PEOPLE,
         cores=PAPER_CORES,
-        charts=_png(_charts(laid)) if len(laid) else "",
+        charts=_png(_charts(aligned)) if len(aligned) else "",
         random_sheet=_png(_sheet(store, chosen)) if len(chosen) else "",
         worst_sheet=_png(_sheet(store, worst)) if len(worst) else "",
         verdict=verdict.to_json() if verdict else None,
@@ -55,7 +55,7 @@ def _template() -> Any:
 
 
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
-    """How often each trap was mended or reported, in visits."""
+    """Number of visits in which each defect of an MRI was repaired or reported."""
     import json
     from collections import Counter
 
@@ -65,18 +65,18 @@ def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
     return [{"trap": trap, "action": action, "visits": n} for (trap, action), n in sorted(tally.items())]
 
 
-def _charts(laid: pl.DataFrame) -> Figure:
+def _charts(aligned: pl.DataFrame) -> Figure:
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axes = figure.subplots(1, 4)
-    kept = laid["kept"].to_numpy()
+    kept = aligned["kept"].to_numpy()
     columns = (
         ("iou", "IoU"),
         ("rotation_deg", "rotation, °"),
         ("dx", "shift to the left, mm"),
         ("dz", "shift to the feet, mm"),
     )
-    frame = laid.with_columns(
-        dx=pl.col("dx_mm") - pl.col("dx_mm").median(), dz=pl.col("dy_mm") - pl.col("dy_mm").median()
+    frame = aligned.with_columns(
+        dx=pl.col("dx_mm") - pl.col("dx_mm").median(), dz=pl.col("dz_mm") - pl.col("dz_mm").median()
     )
     for axis, (name, title) in zip(axes, columns, strict=True):
         values = frame[name].to_numpy()
@@ -116,7 +116,7 @@ def _draw(axis: Any, record: Record) -> None:
     axis.set_xlim(30, CROP_SIZE)
 
 
-def _unpacked(outlines: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _unpacked(outlines: UInt8) -> UInt8:
     return np.unpackbits(outlines, axis=2)[:, :, :CROP_SIZE]
 
 

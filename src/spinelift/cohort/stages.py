@@ -1,4 +1,4 @@
-"""One visit through all stages. A pure function of its files and the settings; it never raises."""
+"""All stages of one visit, as a pure function of its files and the settings that never raises."""
 
 import hashlib
 import json
@@ -9,34 +9,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.align.curves import curves_of_pair
 from spinelift.align.masks import located_mask
 from spinelift.align.onnx import EncoderFeatures, choose_encoders
 from spinelift.align.pipeline import Alignment, PairMasks, align_pair
-from spinelift.align.plane import DXA, PlaneMask, dxa_plane, lay_mask
+from spinelift.align.plane import PlaneMask, dxa_plane
 from spinelift.align.projection import project_mask, project_volume
-from spinelift.cohort.record import DONE, FAILED, REJECTED, Record
+from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record
 from spinelift.cohort.visits import Visit
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
-from spinelift.evaluate.angles import coronal_angles
 from spinelift.files import file_sha256
-from spinelift.geometry import CROP_SIZE, PixelGrid, RigidTransform2D, Spacing, SpineFrame
+from spinelift.geometry import RigidTransform2D, SpineFrame
+from spinelift.geometry.arrays import UInt8
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.measures import coronal_angles
 from spinelift.segment.mri import MriSegmenter, MriSpine
-
-SCOLIOSIS_DEG = 10.0
-"""Modified Ferguson angle from which a spine counts as scoliotic (DXA scoliosis method)."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a result depends on besides the archives.
+    """Settings that a result depends on, besides the archives.
 
     Parameters
     ----------
@@ -45,9 +43,9 @@ class Settings:
     mri_networks
         Folder of the MRI segmenter; None for the shipped one.
     label_scheme
-        Whose numbers the segmentations made elsewhere hold (``io.nifti_labels.LabelScheme``); "" for none.
+        Labelling of the segmentations made elsewhere (``io.nifti.labels.LabelScheme``); "" for none.
     min_iou
-        Least overlap of the masks (paper: 0.70).
+        Least intersection over union of the masks of a pair that is kept.
     encoders
         Folder of the encoders of stage 1; None for the shipped ones, "none" for edge directions alone.
     """
@@ -55,17 +53,16 @@ class Settings:
     bundle: str | None = None
     mri_networks: str | None = None
     label_scheme: str = ""
-    min_iou: float = 0.70
+    min_iou: float = MIN_OVERLAP
     encoders: str | None = None
 
-    @property
-    def digest(self) -> str:
-        """Hash of the settings, the networks and this package's version."""
+    def load_and_hash(self) -> str:
+        """Hash of the settings, of the networks, which are loaded for it, and of this package's version."""
         from spinelift.version import __version__
 
         model, mri, encoders = _networks(self.bundle, self.mri_networks, self.encoders)
         digests = [model.bundle.ref.sha256, mri.digest, encoders.digest if encoders else ""]
-        text = json.dumps([asdict(self), digests, __version__])
+        text = json.dumps([asdict(self), digests, __version__, FORMAT])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -79,7 +76,7 @@ def _networks(
 
 
 class Clock:
-    """Which stage runs, and how long each took."""
+    """The stage that runs, and the seconds of each."""
 
     def __init__(self) -> None:
         self.stage, self.seconds = "pair", {}
@@ -88,14 +85,14 @@ class Clock:
     seconds: dict[str, float]
 
     def start(self, stage: str) -> None:
-        """End the stage that runs and begin the next."""
+        """End the current stage and begin the next."""
         now = time.perf_counter()
         self.seconds[self.stage] = round(now - self._since, 3)
         self.stage, self._since = stage, now
 
 
 def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
-    """Run one visit; a failure of any kind comes back as its record."""
+    """Run one visit; a failure of any kind becomes its record."""
     clock = Clock()
     known: dict[str, Any] = {
         "eid": visit.eid,
@@ -126,7 +123,7 @@ def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
 
 
 def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) -> str:
-    """All stages; what is found on the way goes into ``known``."""
+    """Run all stages, collecting results in ``known``; returns the status."""
     if visit.dxa is None or visit.mri is None:
         missing = "DXA" if visit.dxa is None else "MRI"
         raise NoScansError(
@@ -155,11 +152,13 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     mri_mask = project_mask(spine.mask, volume)
     clock.start("align")
     images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
-    alignment = align_pair(*images, PairMasks(dxa_mask, mri_mask), features=encoders)
+    alignment = align_pair(
+        *images, PairMasks(dxa_mask, mri_mask), features=encoders, min_iou=settings.min_iou
+    )
     known["values"] |= alignment_values(alignment)
     known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
     clock.start("overlap")
-    if alignment.iou[-1] < settings.min_iou:
+    if not alignment.accepted:
         return REJECTED
     clock.start("curves")
     curves = curves_of_pair(dxa_mask, frame, spine, alignment.transform)
@@ -170,17 +169,17 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
 
 def ferguson(curves: SpineCurves) -> float:
     """Modified Ferguson angle of the coronal centre line, degrees."""
-    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson
+    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson_deg
 
 
 def alignment_values(alignment: Alignment) -> dict[str, float]:
-    """Numbers of both stages: rotation in degrees, shift of the MRI's middle in mm, overlap."""
+    """Transforms from MRI to DXA of both stages (rotation about the MRI's origin, then shift), overlaps."""
     out = {"iou": alignment.iou[-1], "iou_stage1": alignment.iou[1], "iou_before": alignment.iou[0]}
     for name, t in (("", alignment.transform), ("_stage1", alignment.image.transform)):
         out |= {
             f"rotation_deg{name}": t.rotation_deg,
             f"dx_mm{name}": t.shift_mm[0],
-            f"dy_mm{name}": t.shift_mm[1],
+            f"dz_mm{name}": t.shift_mm[1],
         }
     return {k: round(float(v), 5) for k, v in out.items()}
 
@@ -200,12 +199,7 @@ def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter:
     return MriSpine.from_mask(labels.mask, volume, labels.remarks)
 
 
-def _outlines(
-    dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame
-) -> NDArray[np.uint8]:
+def _outlines(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame) -> UInt8:
     """Both masks on the crop, bits packed [2, 224, 28]: DXA, aligned MRI."""
-    spacing = Spacing(frame.mm_per_px, frame.mm_per_px)
-    grid = PixelGrid((frame.x0_mm, frame.z0_mm), spacing, (CROP_SIZE, CROP_SIZE))
-    still = RigidTransform2D.identity(DXA, DXA)
-    laid = [lay_mask(dxa, grid, still), lay_mask(mri, grid, transform)]
-    return np.packbits(np.stack([m.values >= 0.5 for m in laid]), axis=2)
+    masks = dxa.resample_to(frame.grid), mri.resample_to(frame.grid, transform)
+    return np.packbits(np.stack([m.inside for m in masks]), axis=2)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from spinelift.align import MIN_OVERLAP
 from spinelift.cohort.manifest import PARTS
 from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
 from spinelift.curves import CORONAL, SAGITTAL, mm_from_json, zero_sagittal
@@ -17,8 +18,6 @@ from spinelift.errors import NoScansError
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
 
 Float = NDArray[np.float64]
-GOOD_IOU = 0.70
-"""Overlap under the true transform from which a pair can be used (the filter's own bound)."""
 REFUSALS = ("IncompleteScanError", "NoDixonInArchiveError", "AmbiguousScanError")
 """Errors by which a trap is refused rather than mended."""
 
@@ -48,7 +47,7 @@ class Verdict:
     """What a build did with simulated people.
 
     ``traps``: rows of trap, planted, detected, mended, reported, refused, missed. ``quantities``: errors.
-    ``filtered``: good and bad pairs (by ``GOOD_IOU`` with the true transform), how many of them were kept,
+    ``filtered``: good and bad pairs (by ``MIN_OVERLAP`` with the true transform), how many of them were kept,
     rejected and failed.
     """
 
@@ -84,7 +83,7 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
         seen += 1
         known = json.loads(path.read_text(encoding="utf-8"))
         _count_traps(traps, known.get("traps", []), row)
-        kind = "good" if known["iou_with_truth"] >= GOOD_IOU else "bent too far"
+        kind = "good" if known["iou_with_truth"] >= MIN_OVERLAP else "bent too far"
         filtered[kind][row["status"]] += 1
         if row["iou"] is not None and kind == "good":
             _alignment_errors(errors, known, row)
@@ -105,10 +104,6 @@ _UNITS = {
     "translation, stage 2": "mm", "IoU, stage 2": "", "IoU, true transform": "", "coronal MAE": "mm",
     "sagittal MAE": "mm", "sagittal MAE, tilt taken out": "mm",
 }  # fmt: skip
-
-
-_COLUMNS = {"rotation_deg": "rotation_deg", "dx_mm": "dx_mm", "dz_mm": "dy_mm"}
-"""Columns of the manifest that hold the transform (pixels of a DXA count rows as y)."""
 
 
 def _transform(values: dict[str, float]) -> RigidTransform2D:
@@ -140,7 +135,7 @@ def _alignment_errors(errors: dict[str, list[float]], known: dict[str, Any], row
     centres = np.array(list(known["mri"]["vertebra_centres_mm"].values()))[:, [0, 2]].mean(0)
     place = _transform(true).apply(centres)
     for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
-        values = {k: row[f"{column}{suffix}"] for k, column in _COLUMNS.items()}
+        values = {k: row[f"{k}{suffix}"] for k in ("rotation_deg", "dx_mm", "dz_mm")}
         errors[f"rotation, {stage}"].append(abs(values["rotation_deg"] - true["rotation_deg"]))
         distance = np.linalg.norm(_transform(values).apply(centres) - place)
         errors[f"translation, {stage}"].append(float(distance))

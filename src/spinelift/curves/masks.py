@@ -3,14 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.interpolate import make_smoothing_spline
 
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.geometry import SPINE_ROWS, Spacing
+from spinelift.geometry.arrays import AnyFloat, Float
 
-Float = NDArray[np.float64]
+SMOOTHING = 2.0
+"""Penalty of the smoothing spline on the squared second derivative, z in units of ``SMOOTHING_UNIT_MM``."""
+SMOOTHING_UNIT_MM = 10.0
+TRIM_ROWS = 3
+"""Rows at each end of a mask that are corners, not edges."""
+MIN_SPLINE_ROWS = 5
+"""Fewest rows that a smoothing spline can be fitted to."""
 
 
 @dataclass(frozen=True)
@@ -23,75 +28,69 @@ class MaskEdges:
     right_mm: Float
 
 
-def largest_component(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest connected piece of a mask [H, W] with its holes filled; all False if it is empty."""
-    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.zeros_like(mask, dtype=bool)
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(labels == sizes.argmax())
-    return filled
+def outer_crossings(profile: AnyFloat, level: float) -> tuple[float, float]:
+    """First and last position where a profile [n] crosses ``level``, by linear interpolation.
+
+    Outside its ends the profile is 0. At least one value must reach ``level``.
+    """
+    inside = np.flatnonzero(profile >= level)
+    first, last = int(inside[0]), int(inside[-1])
+    before = profile[first - 1] if first > 0 else 0.0
+    after = profile[last + 1] if last + 1 < len(profile) else 0.0
+    return (
+        first - float((profile[first] - level) / (profile[first] - before)),
+        last + float((profile[last] - level) / (profile[last] - after)),
+    )
 
 
-def mask_edges(probability: NDArray[np.floating], spacing: Spacing) -> MaskEdges | None:
+def mask_edges(probability: AnyFloat, spacing: Spacing) -> MaskEdges | None:
     """Edges of one connected spine mask [H, W] with values 0 to 1, to a fraction of a pixel.
 
-    Each row's edges are where the value crosses 0.5; ends likewise, along the centre line. None if
-    fewer than two rows are inside.
+    Each row's edges are where the value crosses 0.5; the ends are where the greatest value of the rows does.
+    None if fewer than two rows are inside.
     """
     p = np.asarray(probability, np.float64)
-    inside = p >= 0.5
-    rows = np.flatnonzero(inside.any(1))
+    highest = p.max(1)
+    rows = np.flatnonzero(highest >= 0.5)
     if len(rows) < 2:
         return None
-    left = np.empty(len(rows))
-    right = np.empty(len(rows))
-    for k, r in enumerate(rows):
-        cols = np.flatnonzero(inside[r])
-        lo, hi = int(cols[0]), int(cols[-1])
-        before = p[r, lo - 1] if lo > 0 else 0.0
-        after = p[r, hi + 1] if hi + 1 < p.shape[1] else 0.0
-        right[k] = lo - (p[r, lo] - 0.5) / max(p[r, lo] - before, 1e-9)
-        left[k] = hi + (p[r, hi] - 0.5) / max(p[r, hi] - after, 1e-9)
+    right, left = np.array([outer_crossings(p[r], 0.5) for r in rows]).T
     z = rows.astype(np.float64)
-    z[0] -= _overhang(p, rows[0], -1)
-    z[-1] += _overhang(p, rows[-1], 1)
+    z[[0, -1]] = outer_crossings(highest, 0.5)
     return MaskEdges(
         z * spacing.row_mm, left * spacing.col_mm, (left + right) / 2 * spacing.col_mm, right * spacing.col_mm
     )
 
 
-def _overhang(p: Float, row: int, step: int) -> float:
-    """How far beyond the last row the mask reaches, in rows (0 to 1)."""
-    inner = float(p[row].max())
-    outer = float(p[row + step].max()) if 0 <= row + step < p.shape[0] else 0.0
-    return (inner - 0.5) / max(inner - outer, 1e-9)
-
-
 def ends_of(edges: MaskEdges) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Top and bottom of the spine, (x, z) in mm; x is read a few rows inside, where both edges are whole."""
-    inset = min(3, (len(edges.z_mm) - 1) // 2)
+    """Top and bottom of the spine, (x, z) in mm; x is read ``TRIM_ROWS`` further inside."""
+    inset = min(TRIM_ROWS, (len(edges.z_mm) - 1) // 2)
     top = (float(edges.centre_mm[inset]), float(edges.z_mm[0]))
     bottom = (float(edges.centre_mm[-1 - inset]), float(edges.z_mm[-1]))
     return top, bottom
 
 
-def coronal_from_edges(edges: MaskEdges, *, smoothing: float = 2.0) -> tuple[Float, Float]:
-    """209 even heights [209] and smooth left, centre, right curves [3, 209] in mm.
+def smooth_rows(z_mm: Float, values: Float, z_new: Float) -> Float:
+    """Values [k, n] at the heights of a mask's rows, z [n] → smooth values [k, m] at heights z_new [m].
 
-    The first and last few rows of a mask are corners, not edges: curves run straight on there. The
-    smoothing spline has the given penalty on the squared second derivative, with z in units of 10 mm.
+    The first and last ``TRIM_ROWS`` are left out; beyond the rest the curves are extrapolated linearly.
+
+    Raises
+    ------
+    ValueError
+        There are too few rows.
     """
-    z = np.linspace(edges.z_mm[0], edges.z_mm[-1], SPINE_ROWS)
-    trim = min(3, (len(edges.z_mm) - 5) // 2)
+    trim = min(TRIM_ROWS, (len(z_mm) - MIN_SPLINE_ROWS) // 2)
     if trim < 0:
-        raise ValueError(f"a mask of {len(edges.z_mm)} rows is too short for curves")
-    core = slice(trim, len(edges.z_mm) - trim)
-    zc = edges.z_mm[core]
-    even = np.linspace(zc[0], zc[-1], SPINE_ROWS)
-    rows = []
-    for values in (edges.left_mm, edges.centre_mm, edges.right_mm):
-        smooth = make_smoothing_spline(zc / 10.0, values[core], lam=smoothing)(even / 10.0)
-        rows.append(resample_rows(even, smooth, z))
-    return z, np.stack(rows)
+        raise ValueError(f"a mask of {len(z_mm)} rows is too short for curves")
+    core = slice(trim, len(z_mm) - trim)
+    z = z_mm[core] / SMOOTHING_UNIT_MM
+    even = np.linspace(z[0], z[-1], SPINE_ROWS)
+    smooth = np.stack([make_smoothing_spline(z, row[core], lam=SMOOTHING)(even) for row in values])
+    return resample_rows(even * SMOOTHING_UNIT_MM, smooth, z_new)
+
+
+def coronal_from_edges(edges: MaskEdges) -> tuple[Float, Float]:
+    """209 even heights [209] and smooth left, centre, right curves [3, 209] in mm."""
+    z = np.linspace(edges.z_mm[0], edges.z_mm[-1], SPINE_ROWS)
+    return z, smooth_rows(edges.z_mm, np.stack([edges.left_mm, edges.centre_mm, edges.right_mm]), z)

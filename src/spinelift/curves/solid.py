@@ -4,8 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves.spine_curves import Curve, SpineCurves, resample_rows
+from spinelift.geometry import intersection_over_union
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
+MIN_HALF_AXIS_MM = 0.5
+"""A mesh is at least this thick, so that its faces stay proper triangles."""
 
 
 def ellipses_mm(mm: Float) -> tuple[Float, Float]:
@@ -20,7 +23,7 @@ def ellipses_mm(mm: Float) -> tuple[Float, Float]:
 def tube_mesh(curves: SpineCurves, *, segments: int = 32) -> tuple[Float, NDArray[np.int64]]:
     """Closed triangle mesh of the solid: vertices [v, 3] in mm (x, y, z) and faces [f, 3], outward."""
     centres, axes = ellipses_mm(curves.mm)
-    axes = np.maximum(axes, 0.5)
+    axes = np.maximum(axes, MIN_HALF_AXIS_MM)
     n = len(centres)
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -42,7 +45,7 @@ def tube_mesh(curves: SpineCurves, *, segments: int = 32) -> tuple[Float, NDArra
 
 
 def solid_iou(z_a: Float, mm_a: Float, z_b: Float, mm_b: Float, *, step_mm: float = 1.0) -> float:
-    """Intersection over union of two solids, counted on a grid of ``step_mm`` (3D IoU of the method).
+    """Intersection over union of two solids, counted on a grid of ``step_mm``.
 
     ``z`` are heights [n] and ``mm`` curves [6, n] of each. 1.0 for two empty solids.
     """
@@ -62,5 +65,4 @@ def solid_iou(z_a: Float, mm_a: Float, z_b: Float, mm_b: Float, *, step_mm: floa
         dx = ((x[None] - centres[:, :1]) / safe[:, :1]) ** 2
         dy = ((y[None] - centres[:, 1:]) / safe[:, 1:]) ** 2
         inside.append(dx[:, :, None] + dy[:, None, :] <= 1.0)
-    union = np.count_nonzero(inside[0] | inside[1])
-    return np.count_nonzero(inside[0] & inside[1]) / union if union else 1.0
+    return intersection_over_union(*inside)

@@ -1,15 +1,13 @@
-"""The six curves of a spine, in crop pixels or mm, with their place in the scan."""
+"""The six curves of a spine, in crop pixels or mm, with their position in the scan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS, SpineFrame
-
-Float = NDArray[np.float64]
+from spinelift.geometry import SPINE_ROWS, SpineFrame
+from spinelift.geometry.arrays import AnyFloat, Float
 
 
 class Curve(IntEnum):
@@ -31,7 +29,7 @@ CORONAL = slice(0, 3)
 SAGITTAL = slice(3, 6)
 
 
-def zero_sagittal(curves: NDArray[np.floating]) -> NDArray[np.floating]:
+def zero_sagittal(curves: AnyFloat) -> AnyFloat:
     """Shift the sagittal curves [..., 6, n] so that the mean of the centre one is zero."""
     out = np.array(curves, copy=True)
     out[..., SAGITTAL, :] -= out[..., Curve.SAGITTAL, :].mean(-1)[..., None, None]
@@ -48,7 +46,7 @@ class SpineCurves:
         float64 [6, 209] in crop pixels. Coronal curves are crop columns; sagittal ones are measured
         from the mean of the sagittal centre curve.
     frame
-        Place of the crop in the scan.
+        Position of the crop in the scan.
     """
 
     px: Float
@@ -87,26 +85,6 @@ class SpineCurves:
         mm = self.mm
         return np.stack([mm[Curve.CENTRE], mm[Curve.SAGITTAL], self.z_mm], 1)
 
-    def at_heights(self, z_mm: Float) -> Float:
-        """Curves in mm [6, n] at other heights; straight on beyond the ends."""
-        return resample_rows(self.z_mm, self.mm, z_mm)
-
-    def coronal_mask(self, subpixels: int = 4) -> NDArray[np.bool_]:
-        """Crop pixels between the left and right curves: bool [224, 224].
-
-        A pixel belongs to the mask when more than half of it does.
-        """
-        rows = np.arange(CROP_SIZE * subpixels, dtype=np.float64)
-        rows = (rows + 0.5) / subpixels - 0.5
-        inside = (rows >= SPINE_CROP_ROWS[0]) & (rows <= SPINE_CROP_ROWS[-1])
-        left = np.interp(rows, SPINE_CROP_ROWS, self.px[Curve.LEFT])
-        right = np.interp(rows, SPINE_CROP_ROWS, self.px[Curve.RIGHT])
-        cols = np.arange(CROP_SIZE)
-        cover = np.minimum(left[:, None], cols + 0.5) - np.maximum(right[:, None], cols - 0.5)
-        cover = np.clip(cover, 0, 1) * inside[:, None]
-        mask: NDArray[np.bool_] = cover.reshape(CROP_SIZE, subpixels, CROP_SIZE).mean(1) > 0.5
-        return mask
-
     def to_json(self) -> dict[str, object]:
         """Geometry part of ``curves.json``: lists of mm rounded to 0.001."""
         mm = np.round(self.mm, 3) + 0.0
@@ -138,7 +116,7 @@ def mm_from_json(document: Mapping[str, object]) -> tuple[Float, Float]:
 
 
 def resample_rows(z: Float, values: Float, z_new: Float) -> Float:
-    """Linear interpolation of values [..., n] from rows z [n] to z_new [m]; straight on beyond the ends."""
+    """Linear interpolation and extrapolation of values [..., n] from rows z [n] to z_new [m]."""
     z, values, z_new = (np.asarray(a, np.float64) for a in (z, values, z_new))
     k = np.clip(np.searchsorted(z, z_new) - 1, 0, len(z) - 2)
     t = (z_new - z[k]) / (z[k + 1] - z[k])

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve, resample_rows, solid_iou, zero_sagittal
-from spinelift.evaluate.angles import coronal_angles, kyphosis_deg, lordosis_deg
 from spinelift.geometry import CROP_SIZE
+from spinelift.measures import coronal_angles, kyphosis_deg, lordosis_deg
 
 Float = NDArray[np.float64]
 
@@ -111,8 +111,8 @@ def _angle_errors(z: Float, pred: Float, true: Float) -> dict[str, float]:
     kyphosis = [kyphosis_deg(z, mm[Curve.SAGITTAL]) for mm in (pred, true)]
     lordosis = [lordosis_deg(z, mm[Curve.SAGITTAL]) for mm in (pred, true)]
     return {
-        "ferguson_error": abs(bends[0].ferguson - bends[1].ferguson),
-        "cobb_equivalent_error": abs(bends[0].cobb_equivalent - bends[1].cobb_equivalent),
+        "ferguson_error": abs(bends[0].ferguson_deg - bends[1].ferguson_deg),
+        "cobb_equivalent_error": abs(bends[0].cobb_equivalent_deg - bends[1].cobb_equivalent_deg),
         "kyphosis_error": abs(kyphosis[0] - kyphosis[1]),
         "lordosis_error": abs(lordosis[0] - lordosis[1]),
     }

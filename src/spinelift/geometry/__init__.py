@@ -1,14 +1,15 @@
-"""Value types for places: spacing, frames, vertebrae. Imports nothing of the rest of the package."""
+"""Value types for places and images: grids, the crop, transforms, resampling, masks, vertebrae."""
 
 from spinelift.geometry.frame import (
     CROP_SIZE,
     FIRST_SPINE_ROW,
     SPINE_CROP_ROWS,
     SPINE_ROWS,
-    Spacing,
     SpineFrame,
 )
-from spinelift.geometry.transform import PixelGrid, RigidTransform2D
+from spinelift.geometry.grid import PixelGrid, Spacing
+from spinelift.geometry.masks import intersection_over_union, largest_component
+from spinelift.geometry.transform import RigidTransform2D
 from spinelift.geometry.vertebra import Vertebra
 
 __all__ = [
@@ -21,4 +22,6 @@ __all__ = [
     "Spacing",
     "SpineFrame",
     "Vertebra",
+    "intersection_over_union",
+    "largest_component",
 ]

@@ -1,18 +1,13 @@
-"""Where a pixel is: scan pixels ↔ crop pixels ↔ millimetres.
-
-The one rule for pixels: an integer index is the centre of the pixel. The millimetres of a scan have
-their origin at the centre of its first pixel; x grows with the column, to the patient's left, and z
-with the row, to the feet.
-"""
+"""The crop that the regressor sees, and its position in the scan."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import AnyArray, Float, Float32
+from spinelift.geometry.grid import PixelGrid, Spacing
+from spinelift.geometry.resample import resample
 
 CROP_SIZE = 224
 """Rows and columns of the crop that the regressor sees (paper, section 3)."""
@@ -25,20 +20,8 @@ SPINE_CROP_ROWS: Float = FIRST_SPINE_ROW + np.arange(SPINE_ROWS, dtype=np.float6
 
 
 @dataclass(frozen=True)
-class Spacing:
-    """Millimetres from one pixel centre to the next, down the rows and along the columns."""
-
-    row_mm: float
-    col_mm: float
-
-    def __post_init__(self) -> None:
-        if not all(math.isfinite(v) and v > 0 for v in (self.row_mm, self.col_mm)):
-            raise ValueError(f"spacing must be positive and finite, not {self}")
-
-
-@dataclass(frozen=True)
 class SpineFrame:
-    """The place of a 224×224 crop in its scan; crop pixels are square.
+    """Position of a 224×224 crop in its scan; crop pixels are square.
 
     Parameters
     ----------
@@ -75,47 +58,16 @@ class SpineFrame:
         return cls(spacing, (xt + xb) / 2 - half, (zt + zb) / 2 - half, mm_per_px)
 
     @property
+    def grid(self) -> PixelGrid:
+        """The crop's pixels in the scan's millimetres."""
+        pixel = Spacing(self.mm_per_px, self.mm_per_px)
+        return PixelGrid((self.x0_mm, self.z0_mm), pixel, (CROP_SIZE, CROP_SIZE))
+
+    @property
     def z_mm(self) -> Float:
         """Heights of the 209 curve points, mm from the scan's first row [209]."""
         return self.z0_mm + SPINE_CROP_ROWS * self.mm_per_px
 
-    def crop_to_mm(self, rowcol: Float) -> Float:
-        """Crop (row, col) → (x, z) in mm [..., 2]."""
-        rowcol = np.asarray(rowcol, np.float64)
-        return np.stack(
-            [self.x0_mm + rowcol[..., 1] * self.mm_per_px, self.z0_mm + rowcol[..., 0] * self.mm_per_px], -1
-        )
-
-    def mm_to_crop(self, xz_mm: Float) -> Float:
-        """(x, z) in mm → crop (row, col) [..., 2]."""
-        xz_mm = np.asarray(xz_mm, np.float64)
-        return np.stack(
-            [(xz_mm[..., 1] - self.z0_mm) / self.mm_per_px, (xz_mm[..., 0] - self.x0_mm) / self.mm_per_px], -1
-        )
-
-    def crop_to_scan(self, rowcol: Float) -> Float:
-        """Crop (row, col) → scan (row, col) [..., 2]."""
-        xz = self.crop_to_mm(rowcol)
-        return np.stack([xz[..., 1] / self.spacing.row_mm, xz[..., 0] / self.spacing.col_mm], -1)
-
-    def scan_to_crop(self, rowcol: Float) -> Float:
-        """Scan (row, col) → crop (row, col) [..., 2]."""
-        rowcol = np.asarray(rowcol, np.float64)
-        xz = np.stack([rowcol[..., 1] * self.spacing.col_mm, rowcol[..., 0] * self.spacing.row_mm], -1)
-        return self.mm_to_crop(xz)
-
-    def crop(self, image: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Resample a scan image [H, W] onto the crop [224, 224], linearly; 0 outside the scan.
-
-        Where the scan is finer than the crop it is smoothed first, so that nothing aliases.
-        """
-        data = np.asarray(image, np.float32)
-        scale = np.array([self.mm_per_px / self.spacing.row_mm, self.mm_per_px / self.spacing.col_mm])
-        sigma = 0.5 * np.sqrt(np.maximum(scale**2 - 1.0, 0.0))
-        if sigma.max() > 0.3:
-            data = ndimage.gaussian_filter(data, sigma, mode="constant")
-        offset = np.array([self.z0_mm / self.spacing.row_mm, self.x0_mm / self.spacing.col_mm])
-        out: NDArray[np.float32] = ndimage.affine_transform(
-            data, scale, offset, (CROP_SIZE, CROP_SIZE), order=1, mode="constant"
-        )
-        return out
+    def crop(self, image: AnyArray) -> Float32:
+        """Scan image [H, W] → crop [224, 224] float32; 0 outside the scan."""
+        return resample(image, PixelGrid.of_scan(self.spacing, image.shape), self.grid)

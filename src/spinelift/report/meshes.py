@@ -9,12 +9,10 @@ the patient's left, y to the head, z to anterior.
 
 import numpy as np
 import trimesh
-from numpy.typing import NDArray
 
 from spinelift.curves import SpineCurves, tube_mesh
+from spinelift.geometry.arrays import Float
 from spinelift.report.scene import SpineScene
-
-Float = NDArray[np.float64]
 
 
 def patient_to_lps(xyz_mm: Float) -> Float:

@@ -14,7 +14,12 @@ from spinelift.report.scene import SpineScene
 INK, SOFT, PAPER = "#1d2733", "#5f6b7a", "#ffffff"
 LINE, EDGE, BAND, BODY = "#d9480f", "#f59f00", "#f08c4b", "#dfe7ef"
 ON_SCAN, ON_SCAN_EDGE = "#ffa94d", "#ffe066"
-_INCHES_A_MM = 1 / 84.0
+INCHES_PER_MM = 1 / 84.0
+"""Scale of the picture; the fonts suit it."""
+MAX_PLAUSIBLE = 12
+"""Most plausible spines that are drawn."""
+MIN_HALF_DEPTH_MM, DEPTH_MARGIN_MM = 85.0, 18.0
+"""Least half width of the side view, and its margin around the spine."""
 
 
 def overlay_png(scene: SpineScene, *, dpi: int = 130) -> bytes:
@@ -22,7 +27,7 @@ def overlay_png(scene: SpineScene, *, dpi: int = 130) -> bytes:
     image, (right, left, head, feet) = scene.region(side_mm=105.0, margin_mm=30.0)
     y_low, y_high = _sagittal_limits(scene)
     height, width, depth = (feet - head), (left - right), (y_high - y_low)
-    w, d, h = width * _INCHES_A_MM, depth * _INCHES_A_MM, height * _INCHES_A_MM
+    w, d, h = width * INCHES_PER_MM, depth * INCHES_PER_MM, height * INCHES_PER_MM
     notes = _notes(scene)
     pad_left, pad_mid, pad_right, pad_top = 0.75, 0.5, 0.3, 1.0
     pad_bottom = 1.08 + 0.17 * len(notes)
@@ -93,7 +98,7 @@ def _side(axes: Axes, scene: SpineScene) -> None:
         half = scene.half_width_mm[Curve.SAGITTAL]
         low, high = mm[Curve.SAGITTAL] - half, mm[Curve.SAGITTAL] + half
         axes.fill_betweenx(z, low, high, color=BAND, alpha=0.35, lw=0, label="90 % interval")
-    for k, other in enumerate(scene.plausible[:12]):
+    for k, other in enumerate(scene.plausible[:MAX_PLAUSIBLE]):
         label = "plausible spines" if k == 0 else None
         axes.plot(other.mm[Curve.SAGITTAL], z, color="#7a4a2b", lw=0.4, alpha=0.35, label=label)
     axes.plot(mm[Curve.SAGITTAL], z, color=LINE, lw=1.8, label="centre line")
@@ -133,7 +138,7 @@ def _sagittal_limits(scene: SpineScene) -> tuple[float, float]:
         half = scene.half_width_mm[Curve.SAGITTAL]
         low = min(low, (mm[Curve.SAGITTAL] - half).min())
         high = max(high, (mm[Curve.SAGITTAL] + half).max())
-    centre, reach = (low + high) / 2, max((high - low) / 2 + 18.0, 85.0)
+    centre, reach = (low + high) / 2, max((high - low) / 2 + DEPTH_MARGIN_MM, MIN_HALF_DEPTH_MM)
     return float(centre - reach), float(centre + reach)
 
 

@@ -1,14 +1,13 @@
-"""What every picture shows: one spine, its uncertainty, and the scan that it came from."""
+"""Input of every picture: one spine, its uncertainty, and its scan."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from spinelift.curves import SAGITTAL, Curve, SpineCurves
-
-Float = NDArray[np.float64]
+from spinelift.geometry import PixelGrid
+from spinelift.geometry.arrays import Float, Float32
+from spinelift.geometry.resample import resample
 
 PLANE_GAP_MM = 25.0
 """Distance of the scan's plane behind the most posterior point of the spine."""
@@ -33,7 +32,7 @@ class SpineScene:
     image
         The bone image [H, W], 0 to 255.
     curves
-        The spine and its place in the image.
+        The spine and its position in the image.
     half_width_mm
         Half width of the 90 % interval, mm [6, 209], or None.
     plausible
@@ -43,7 +42,7 @@ class SpineScene:
     """
 
     scan_id: str
-    image: NDArray[np.float32]
+    image: Float32
     curves: SpineCurves
     half_width_mm: Float | None = None
     plausible: tuple[SpineCurves, ...] = ()
@@ -64,29 +63,19 @@ class SpineScene:
 
     def region(
         self, *, side_mm: float = 150.0, margin_mm: float = 45.0
-    ) -> tuple[NDArray[np.float32], tuple[float, float, float, float]]:
+    ) -> tuple[Float32, tuple[float, float, float, float]]:
         """The image around the spine, resampled to 1.2 mm squares, and its outer edges in mm.
 
         The edges are (right of the patient, left, head, feet): outer borders of the border pixels, in the
         axes of ``curves.mm``. Beyond the scan the image is 0.
         """
-        mm, z, spacing = self.curves.mm, self.curves.z_mm, self.curves.frame.spacing
-        centre = (float(mm[Curve.RIGHT].min()) + float(mm[Curve.LEFT].max())) / 2
-        cols = round(2 * side_mm / PLANE_PIXEL_MM)
-        rows = round((z[-1] - z[0] + 2 * margin_mm) / PLANE_PIXEL_MM)
-        x0 = centre - (cols - 1) / 2 * PLANE_PIXEL_MM
-        z0 = (z[0] + z[-1]) / 2 - (rows - 1) / 2 * PLANE_PIXEL_MM
-        part = ndimage.affine_transform(
-            np.asarray(self.image, np.float32),
-            np.array([PLANE_PIXEL_MM / spacing.row_mm, PLANE_PIXEL_MM / spacing.col_mm]),
-            np.array([z0 / spacing.row_mm, x0 / spacing.col_mm]),
-            (rows, cols),
-            order=1,
-            mode="constant",
-        )
-        half = PLANE_PIXEL_MM / 2
-        x1, z1 = x0 + (cols - 1) * PLANE_PIXEL_MM, z0 + (rows - 1) * PLANE_PIXEL_MM
-        return part, (x0 - half, x1 + half, z0 - half, z1 + half)
+        mm, z = self.curves.mm, self.curves.z_mm
+        centre = (mm[Curve.RIGHT].min() + mm[Curve.LEFT].max()) / 2, (z[0] + z[-1]) / 2
+        size = z[-1] - z[0] + 2 * margin_mm, 2 * side_mm
+        shape = round(size[0] / PLANE_PIXEL_MM), round(size[1] / PLANE_PIXEL_MM)
+        region = PixelGrid.square(centre, PLANE_PIXEL_MM, shape)
+        scan = PixelGrid.of_scan(self.curves.frame.spacing, self.image.shape)
+        return resample(self.image, scan, region), region.extent_mm
 
 
 def uncertainty_colour(half_width_mm: Float) -> Float:

@@ -1,7 +1,7 @@
-"""``spine.gif``: the spine turning about its long axis, the scan behind it.
+"""``spine.gif``: the spine rotating about its long axis, with the scan behind it.
 
-The spine is a stack of axis-aligned ellipses and the camera looks level and without perspective, so each
-picture row sees exactly one ellipse: rays meet it in closed form and no triangle is drawn.
+The spine is a stack of axis-aligned ellipses and the projection is horizontal and parallel, so each picture
+row shows exactly one ellipse, which rays intersect in closed form.
 """
 
 import io
@@ -11,15 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import get_data_path
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from spinelift.curves import ellipses_mm, resample_rows
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.report.names import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, uncertainty_colour
-
-Float = NDArray[np.float64]
-Pixels = NDArray[np.float32]
 
 FRAMES = 40
 FRAME_MS = 80
@@ -30,6 +27,11 @@ _BACKGROUND = (14, 19, 29)
 _SCAN_TINT = (0.38, 0.44, 0.54)
 _LIGHT = np.array([-0.45, 0.75, 0.48])
 """Direction to the light: picture right, towards the viewer, up."""
+_AMBIENT, _DIFFUSE, _SPECULAR, _SHININESS = 0.28, 0.78, 70.0, 18
+"""Phong shading: factors of the colour, grey levels of the highlight, and its exponent."""
+_LINE_COLOUR, _LINE_OPACITY, _LINE_HALF_PX = np.array([40.0, 26.0, 22.0]), 0.75, 1.3
+_EDGE_ON, _FADE = 0.02, 2.5
+"""The scan is left out where the cosine of the angle is less, and dimmed below the inverse of the second."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class _Stage:
     slope: Float
     growth: Float
     colour: Float
-    scan: Pixels
+    scan: Float32
     scan_x0: float
     scan_step: float
     plane_y: float
@@ -98,7 +100,7 @@ def _stage(scene: SpineScene) -> _Stage:
     )
 
 
-def render(stage: _Stage, angle: float) -> NDArray[np.uint8]:
+def render(stage: _Stage, angle: float) -> UInt8:
     """Picture [rows, cols, 3] from the front (0) turned by ``angle``; at 90° the patient's right side."""
     cols, rows = SIZE
     u: Float = (np.arange(cols, dtype=np.float64) - (cols - 1) / 2) * stage.mm_per_px
@@ -113,9 +115,9 @@ def render(stage: _Stage, angle: float) -> NDArray[np.uint8]:
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def _add_scan(picture: Pixels, stage: _Stage, angle: float, u: Float, strength: float) -> None:
+def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength: float) -> None:
     cos, sin = np.cos(angle), np.sin(angle)
-    if abs(cos) < 0.02:
+    if abs(cos) < _EDGE_ON:
         return
     index = ((u + stage.plane_y * sin) / cos - stage.scan_x0) / stage.scan_step
     columns = np.flatnonzero((index >= 0) & (index <= stage.scan.shape[1] - 1))
@@ -125,12 +127,12 @@ def _add_scan(picture: Pixels, stage: _Stage, angle: float, u: Float, strength: 
     left = np.minimum(index[window].astype(int), stage.scan.shape[1] - 2)
     part = (index[window] - left).astype(np.float32)
     grey = stage.scan[:, left] * (1 - part) + stage.scan[:, left + 1] * part
-    grey *= strength * min(1.0, abs(cos) * 2.5)
+    grey *= strength * min(1.0, abs(cos) * _FADE)
     for channel in range(3):
         picture[:, window, channel] += grey * _SCAN_TINT[channel]
 
 
-def _draw_spine(picture: Pixels, stage: _Stage, angle: float, u: Float) -> None:
+def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None:
     """Draw the ellipses into picture rows [n, cols, 3], shaded, with soft edges, and the centre line."""
     right = np.array([np.cos(angle), -np.sin(angle)])
     toward = np.array([-np.sin(angle), -np.cos(angle)])
@@ -159,15 +161,16 @@ def _draw_spine(picture: Pixels, stage: _Stage, angle: float, u: Float) -> None:
     n_up = -gz / norm
     light = _LIGHT / np.linalg.norm(_LIGHT)
     diffuse = np.maximum(n_right * light[0] + n_toward * light[1] + n_up * light[2], 0)
-    bright = 0.28 + 0.78 * diffuse
-    shine = 70.0 * np.maximum(diffuse * 2 * n_toward - light[1], 0) ** 18
+    bright = _AMBIENT + _DIFFUSE * diffuse
+    shine = _SPECULAR * np.maximum(diffuse * 2 * n_toward - light[1], 0) ** _SHININESS
     surface = stage.colour[:, None] * bright[..., None] + shine[..., None]
-    line = np.clip(1.3 - np.abs(u[None, window] - (stage.centre @ right)[:, None]) / stage.mm_per_px, 0, 1)
-    surface += (np.array([40.0, 26.0, 22.0]) - surface) * (0.75 * line)[..., None]
+    away = np.abs(u[None, window] - (stage.centre @ right)[:, None]) / stage.mm_per_px
+    line = np.clip(_LINE_HALF_PX - away, 0, 1)
+    surface += (_LINE_COLOUR - surface) * (_LINE_OPACITY * line)[..., None]
     picture[:, window] += (surface - picture[:, window]) * cover[..., None]
 
 
-def _annotate(pixels: NDArray[np.uint8], scene: SpineScene, stage: _Stage, angle: float) -> Image.Image:
+def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> Image.Image:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     cols, rows = SIZE
@@ -178,8 +181,8 @@ def _annotate(pixels: NDArray[np.uint8], scene: SpineScene, stage: _Stage, angle
         across = x * np.cos(angle) - y * np.sin(angle)
         depth = -(x * np.sin(angle) + y * np.cos(angle))
         grey = int(150 + 90 * depth) if depth > -0.3 else 70
-        place = (cols / 2 + across * 52, rows - 62 + 9 * depth)
-        draw.text(place, name, (grey, grey, grey + 15), normal, anchor="mm")
+        position = (cols / 2 + across * 52, rows - 62 + 9 * depth)
+        draw.text(position, name, (grey, grey, grey + 15), normal, anchor="mm")
     ring = (cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56)
     draw.ellipse(ring, outline=(70, 82, 100))
     if scene.half_width_mm is not None:
@@ -201,5 +204,5 @@ def _legend(picture: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.Fre
 
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib carries, so that it is there on every machine."""
+    """DejaVu Sans, which is installed with matplotlib."""
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

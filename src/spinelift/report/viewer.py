@@ -1,4 +1,4 @@
-"""``spine.html``: one file, no network, the spine to turn and zoom with the scan behind it."""
+"""``spine.html``: one self-contained file that shows the spine in 3D with the scan behind it."""
 
 import base64
 import io
@@ -8,14 +8,18 @@ from importlib.resources import files
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 from PIL import Image
 
 from spinelift.curves import SAGITTAL, ellipses_mm
+from spinelift.curves.solid import MIN_HALF_AXIS_MM
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.report.names import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, uncertainty_colour
 
-Float = NDArray[np.float64]
+FADE_PX = 18.0
+"""Width of the scan's soft border, pixels."""
+OPAQUE_GREY = 24.0
+"""Grey value from which the scan is opaque."""
 
 
 def viewer_html(scene: SpineScene) -> str:
@@ -61,7 +65,7 @@ def patient_to_page(xyz_mm: Float, origin: Float) -> Float:
 
 
 def scene_data(scene: SpineScene) -> dict[str, object]:
-    """What the page draws, mm in its own axes: x to the patient's left, y to the head, z to anterior.
+    """Data of the page, mm in its own axes: x to the patient's left, y to the head, z to anterior.
 
     ``ellipses`` are rows of (centre x, centre z, half axis x, half axis z, y).
     """
@@ -69,7 +73,7 @@ def scene_data(scene: SpineScene) -> dict[str, object]:
     curves, z = scene.curves, scene.curves.z_mm
     centres, axes = ellipses_mm(curves.mm)
     rings = patient_to_page(np.column_stack([centres, z]), origin)
-    axes = np.maximum(axes, 0.5)
+    axes = np.maximum(axes, MIN_HALF_AXIS_MM)
     image, (right, left, head, feet) = scene.region()
     middle = np.array([(right + left) / 2, scene.plane_y_mm, (head + feet) / 2])
     plausible = [patient_to_page(other.centreline_mm, origin)[::4] for other in scene.plausible]
@@ -89,13 +93,13 @@ def scene_data(scene: SpineScene) -> dict[str, object]:
     }
 
 
-def _scan_png(image: NDArray[np.float32]) -> bytes:
+def _scan_png(image: Float32) -> bytes:
     """The scan as PNG with soft borders: grey and opacity."""
     rows, cols = image.shape
-    edge = 18.0
+    edge = FADE_PX
     fade_r = np.clip(np.minimum(np.arange(rows) + 1, rows - np.arange(rows)) / edge, 0, 1)
     fade_c = np.clip(np.minimum(np.arange(cols) + 1, cols - np.arange(cols)) / edge, 0, 1)
-    alpha = np.outer(fade_r, fade_c) * np.clip(image / 24.0, 0, 1) * 255
+    alpha = np.outer(fade_r, fade_c) * np.clip(image / OPAQUE_GREY, 0, 1) * 255
     pixels = np.stack([np.clip(image, 0, 255), alpha], -1).round().astype(np.uint8)
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")

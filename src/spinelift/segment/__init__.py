@@ -1,1 +1,1 @@
-"""Where the spine lies on a DXA and in an MRI, by networks that are already trained."""
+"""Position of the spine on a DXA and in an MRI, by trained networks."""

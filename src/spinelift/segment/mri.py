@@ -1,35 +1,44 @@
 """The spine in a stitched Dixon MRI: 2.5D slices → column T1 to L5 and its centre line; no torch.
 
 Two networks. The first sees three adjacent axial slices at a time (paper: n - 1, n, n + 1) in a window about
-the middle of the body, and gives the column's cross-section and a few features of the slice. The second
-reads the features of all slices in order and says at which height T1 begins and L5 ends, which no single
-slice shows well.
+the centre of the trunk, and predicts the column's cross-section and a few features of the slice. The second
+reads the features of all slices in order and predicts the heights of T1's upper and L5's lower endplate,
+which no single slice shows well.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.bundle import MriSegmenterCard, OnnxNetwork, load_bundle
 from spinelift.bundle.kinds import MriWindow
 from spinelift.errors import NoSpineError
+from spinelift.geometry import largest_component
+from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32, Integers, UInt8
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
-
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 
 WINDOW = MriWindow().size_px
 """Rows (front to back) and columns (right to left) of the window, voxels of 2 mm."""
 CHANNELS = 2 * MriWindow().slices
 """Water of slices n - 1, n, n + 1, then fat of the same."""
 MIN_HEIGHT_MM, MAX_HEIGHT_MM = 250.0, 700.0
-"""Heights of T1 to L5 that are believed."""
+"""Plausible heights from T1's upper to L5's lower endplate."""
 CONSISTENT = 0.3
-"""Least probability of an end's best height, with its neighbours of 20 mm, without a warning."""
-_BATCH = 64
+"""Least probability of an end within ``END_REACH`` of its best height without a warning."""
+END_REACH, END_SD = 10, 2.0
+"""Slices around the most likely end that are averaged; smoothing of the distribution before, slices."""
+MIN_COVERED = 0.9
+"""Share of the slices between the ends below which there is a warning."""
+LINE_SD = 2.0
+"""Smoothing of the centre line, slices."""
+SHARE_SD = 1.0
+"""Smoothing of the cross-sections over slices."""
+CLOSING_SLICES, FAINT = 5, 0.25
+"""Gaps of fewer slices are closed, where the probability is at least the second."""
+BATCH = 64
+"""Slices of one run of the network."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,10 @@ class MriSpine:
     origin_mm
         (x, y, z) of the centre of voxel (0, 0, 0) of the mask.
     warnings
-        What a reader of the result ought to know.
+        Remarks for the reader of the result.
     """
 
-    mask: NDArray[np.uint8]
+    mask: UInt8
     centre_line_mm: Float
     top_mm: float
     bottom_mm: float
@@ -59,17 +68,15 @@ class MriSpine:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def from_mask(
-        cls, mask: NDArray[np.generic], volume: DixonVolume, warnings: tuple[str, ...] = ()
-    ) -> "MriSpine":
-        """A column made elsewhere, such as ``io.nifti_labels.SpineLabels.mask``, on the volume's grid.
+    def from_mask(cls, mask: AnyArray, volume: DixonVolume, warnings: tuple[str, ...] = ()) -> "MriSpine":
+        """A column from another segmentation, such as ``io.nifti.labels``, on the volume's grid.
 
         Raises
         ------
         NoSpineError
             It is empty, or too short.
         """
-        column = _largest(np.asarray(mask) > 0)
+        column = largest_component(np.asarray(mask))
         rows = np.flatnonzero(column.any((1, 2)))
         height = GRID_MM * len(rows)
         if not MIN_HEIGHT_MM <= height <= MAX_HEIGHT_MM:
@@ -84,68 +91,74 @@ class MriSpine:
         y = (weight.sum(2) @ np.arange(column.shape[1])) / area
         x = (weight.sum(1) @ np.arange(column.shape[2])) / area
         line = np.stack([x0 + GRID_MM * x, y0 + GRID_MM * y, z0 + GRID_MM * rows], 1)
-        line[:, :2] = ndimage.gaussian_filter1d(line[:, :2], 2.0, axis=0, mode="nearest")
+        line[:, :2] = ndimage.gaussian_filter1d(line[:, :2], LINE_SD, axis=0, mode="nearest")
         ends = z0 + GRID_MM * (rows[[0, -1]] + np.array([-0.5, 0.5]))
         return cls(column.astype(np.uint8), line, float(ends[0]), float(ends[1]), volume.origin_mm, warnings)
 
 
 BACK_PERCENTILE = 90.0
-"""Of the slices' hindmost places; legs and the nape lie further in front than the back."""
+"""Percentile of the slices' most posterior pixels taken as the back; legs and neck lie further anterior."""
 BACK_PX = 10
-"""What of the back may be cut, pixels: bodies lie more than twice as deep under it."""
+"""Pixels of the back that may be cut off: vertebral bodies lie more than twice as deep."""
+BEHIND_PX = 8
+"""The spine lies behind the centre of the trunk: shift of the window, pixels."""
+BODY_SHARE, BODY_PERCENTILE = 0.15, 98.0
+"""Pixels of at least this share of this percentile are body."""
+BRIGHT_PERCENTILE, BRIGHT = 90.0, 100.0
+"""This percentile of the body's brightness becomes this pixel value."""
 
 
 @dataclass(frozen=True)
 class Window:
     """The part of a volume that the network sees: first row and column, and both contrasts.
 
-    ``pixels`` is uint8 [2, z, WINDOW, WINDOW]: water and fat, 100 being the brightness of the bright tenth.
+    ``pixels`` is uint8 [2, z, WINDOW, WINDOW]: water and fat; ``BRIGHT`` is the body's ``BRIGHT_PERCENTILE``.
     """
 
     y0: int
     x0: int
-    pixels: NDArray[np.uint8]
+    pixels: UInt8
 
 
 def window_of(volume: DixonVolume) -> Window:
-    """Cut the window about the middle of the trunk, further back for the sake of the back; padded outside.
+    """Cut the window about the centre of the trunk, further posterior where the back demands it; zero-padded.
 
-    The middle of a large belly lies far from the spine, the back never does.
+    The centre of a large abdomen lies far from the spine; the back never does.
     """
     first, last = volume.rows
     total = volume.water[first:last:4] + volume.fat[first:last:4]
-    inside = total > 0.15 * max(float(np.percentile(total, 98)), 1e-6)
+    inside = total > BODY_SHARE * max(float(np.percentile(total, BODY_PERCENTILE)), 1e-6)
     y0, x0 = (
         round(float(inside.sum(axes) @ np.arange(n) / max(inside.sum(), 1))) - WINDOW // 2
         for axes, n in (((0, 2), total.shape[1]), ((0, 1), total.shape[2]))
     )
-    y0 += 8  # the spine lies behind the middle
+    y0 += BEHIND_PX
     behind = np.asarray(inside[:, ::-1, max(x0, 0) : x0 + WINDOW].max(2))
     back = total.shape[1] - behind.argmax(1)[behind.any(1)]
     if len(back):
         y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - BACK_PX - WINDOW)
-    bright = max(float(np.percentile(total[inside], 90)), 1e-6) if inside.any() else 1.0
+    bright = max(float(np.percentile(total[inside], BRIGHT_PERCENTILE)), 1e-6) if inside.any() else 1.0
     pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
     target, source = zip(
         *(_overlap(o, n) for o, n in ((y0, total.shape[1]), (x0, total.shape[2]))), strict=True
     )
     for k, contrast in enumerate((volume.water, volume.fat)):
-        grey = contrast[:, source[0], source[1]] * (100.0 / bright)
+        grey = contrast[:, source[0], source[1]] * (BRIGHT / bright)
         pixels[k][:, target[0], target[1]] = np.clip(np.rint(grey), 0, 255)
     return Window(y0, x0, pixels)
 
 
 def _overlap(start: int, size: int) -> tuple[slice, slice]:
-    """Where a window from ``start`` on meets 0..size: places in the window, and in the whole."""
+    """Overlap of a window from ``start`` on with 0..size: slices of the window, and of the whole."""
     low, high = max(start, 0), min(start + WINDOW, size)
     return slice(low - start, high - start), slice(low, high)
 
 
-def triples(pixels: NDArray[np.uint8], rows: NDArray[np.integer]) -> Float32:
+def triples(pixels: UInt8, rows: Integers) -> Float32:
     """Window pixels [2, z, h, w] → network input [n, 6, h, w] of the slices ``rows``."""
     near = np.clip(rows[:, None] + np.array([-1, 0, 1]), 0, pixels.shape[1] - 1)
     stack = np.concatenate([pixels[0][near], pixels[1][near]], 1)
-    return np.asarray(stack, np.float32) / 100.0
+    return np.asarray(stack, np.float32) / BRIGHT
 
 
 @dataclass(frozen=True)
@@ -158,13 +171,7 @@ class MriSegmenter:
 
     @classmethod
     def load(cls, path: Path | None = None, *, threads: int = 1) -> "MriSegmenter":
-        """The shipped networks, or those of a folder or zip.
-
-        Raises
-        ------
-        BundleError
-            As of :func:`spinelift.bundle.load_bundle`.
-        """
+        """The shipped networks, or those of a folder or zip, as of :func:`spinelift.bundle.load_bundle`."""
         bundle = load_bundle(MriSegmenterCard, path)
         slices, ends = (bundle.network(name, threads) for name in ("slices", "ends"))
         return cls(bundle.ref.sha256, slices, ends)
@@ -180,17 +187,15 @@ class MriSegmenter:
         window = window_of(volume)
         rows = np.arange(*volume.rows)
         shares, features = [], []
-        for k in range(0, len(rows), _BATCH):
-            share, feature = self._slices(triples(window.pixels, rows[k : k + _BATCH]))
+        for k in range(0, len(rows), BATCH):
+            share, feature = self._slices(triples(window.pixels, rows[k : k + BATCH]))
             shares.append(share)
             features.append(feature)
         (heat,) = self._ends(np.concatenate(features).T[None])
         return assemble(np.concatenate(shares), heat[0], rows, window, volume)
 
 
-def assemble(
-    shares: Float32, heat: Float32, rows: NDArray[np.integer], window: Window, volume: DixonVolume
-) -> MriSpine:
+def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, volume: DixonVolume) -> MriSpine:
     """Cross-sections [n, h, w] and probabilities of the ends [2, n] of slices ``rows`` → the spine."""
     ends, sure = zip(*(_peak(h) for h in heat), strict=True)
     if ends[1] - ends[0] < MIN_HEIGHT_MM / GRID_MM:
@@ -202,7 +207,7 @@ def assemble(
     inside = np.zeros(volume.water.shape, np.float32)
     _, depth, width = volume.water.shape
     (ty, sy), (tx, sx) = _overlap(window.y0, depth), _overlap(window.x0, width)
-    smooth = ndimage.gaussian_filter1d(shares, 1.0, axis=0, mode="nearest")
+    smooth = ndimage.gaussian_filter1d(shares, SHARE_SD, axis=0, mode="nearest")
     inside[rows[0] : rows[-1] + 1, sy, sx] = smooth[:, ty, tx]
     index = np.arange(len(inside)) - rows[0]
     inside[(index < ends[0] - 0.5) | (index > ends[1] + 0.5)] = 0.0
@@ -210,33 +215,23 @@ def assemble(
     warnings = [f"the {name} is uncertain in the MRI" for name, share in named if share < CONSISTENT]
     column = _whole(inside)
     covered = np.asarray(column.any((1, 2)))[int(np.ceil(ends[0])) + rows[0] : int(ends[1]) + rows[0] + 1]
-    if covered.mean() < 0.9:
+    if covered.mean() < MIN_COVERED:
         warnings.append(f"the spine was found in {100 * covered.mean():.0f} % of its slices only")
     return MriSpine.from_mask(column, volume, tuple(warnings))
 
 
-def _whole(inside: Float32) -> NDArray[np.bool_]:
+def _whole(inside: Float32) -> Bool:
     """One column: the largest piece, closed over faint slices, holes filled."""
-    closed: NDArray[np.bool_] = ndimage.binary_closing(inside >= 0.5, np.ones((5, 1, 1)))
-    column: NDArray[np.bool_] = _largest(np.asarray(np.logical_and(closed, inside >= 0.25)))
+    closed = ndimage.binary_closing(inside >= 0.5, np.ones((CLOSING_SLICES, 1, 1)))
+    column = largest_component(np.logical_and(closed, inside >= FAINT))
     for z in np.flatnonzero(column.any((1, 2))):
         column[z] = ndimage.binary_fill_holes(column[z])
     return column
 
 
-def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    labels, count = ndimage.label(mask)
-    if count <= 1:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    return np.asarray(labels == sizes.argmax())
-
-
 def _peak(heat: Float32) -> tuple[float, float]:
-    """Most likely place of a distribution [n], to a fraction, and its share within 10 places of it."""
-    smooth = ndimage.gaussian_filter1d(heat.astype(np.float64), 2.0)
-    k = int(smooth.argmax())
-    near = np.arange(max(k - 10, 0), min(k + 11, len(heat)))
+    """Most likely slice of a distribution [n], to a fraction, and the probability of those near it."""
+    k = int(ndimage.gaussian_filter1d(heat.astype(np.float64), END_SD).argmax())
+    near = np.arange(max(k - END_REACH, 0), min(k + END_REACH + 1, len(heat)))
     share = float(heat[near].sum())
     return float((heat[near] @ near) / max(share, 1e-9)), share

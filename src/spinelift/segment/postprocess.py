@@ -1,16 +1,13 @@
-"""From the segmenter's maps to the place of the spine: numpy and scipy only, shared by training and use."""
+"""From the segmenter's maps to the position of the spine, in training and in use; no torch."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
 from spinelift.errors import NoSpineError
-from spinelift.geometry import SpineFrame
-from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
-
-Float = NDArray[np.float64]
+from spinelift.geometry import SpineFrame, largest_component
+from spinelift.geometry.arrays import AnyFloat, Bool, Float, Float32
+from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE, CanonicalGrid
 
 MASK, TOP, BOTTOM = 0, 1, 2
 """Channels of the segmenter's maps."""
@@ -25,7 +22,16 @@ MIN_ROWS_COVERED = 0.7
 """Least share of the rows between the two ends that the mask must hold."""
 END_DISAGREEMENT_MM = (15.0, 60.0)
 """Distance between an end and the mask's own end that gives a warning, and that gives an error."""
-_SOFT_RADIUS = 5
+FAINT = 0.25
+"""Probability from which pixels connect the spine."""
+MIN_SHARE = 0.8
+"""Share of all likely spine in the kept piece below which there is a warning."""
+MIN_CONFIDENCE = 0.5
+"""Confidence below which there is a warning."""
+PEAK_RADIUS = 5
+"""Pixels around the highest one over which a peak's position is averaged."""
+PEAK_FLOOR = 0.1
+"""Share of a peak that is subtracted from its surroundings before averaging."""
 
 _LOOK = "Look at the image: a whole-body DXA that shows the spine from T1 to L5 is needed."
 
@@ -45,11 +51,11 @@ class SpineLocation:
     confidence
         0 to 1: the lowest of the two peaks and the mean probability inside the mask.
     warnings
-        What a reader of the result ought to know.
+        Remarks for the reader of the result.
     """
 
     grid: CanonicalGrid
-    mask: NDArray[np.float32]
+    mask: Float32
     top_xz_mm: tuple[float, float]
     bottom_xz_mm: tuple[float, float]
     confidence: float
@@ -63,20 +69,20 @@ class SpineLocation:
         )
 
 
-def soft_peak(heat: NDArray[np.floating]) -> tuple[Float, float]:
+def soft_peak(heat: AnyFloat) -> tuple[Float, float]:
     """Peak of a heat map [H, W]: (row, col) to a fraction of a pixel [2], and its height.
 
-    The mean position, weighted by the heat above a tenth of the peak, within 5 pixels of the highest
-    pixel (soft-argmax in a window: Luvizon et al. 2019, section 3.1, without the exponential since the
-    map is already a density).
+    The mean position, weighted by the heat above ``PEAK_FLOOR`` of the peak, within ``PEAK_RADIUS`` of the
+    highest pixel (soft-argmax in a window: Luvizon et al. 2019, section 3.1, without the exponential, since
+    the map is already a density).
     """
     r, c = np.unravel_index(int(np.argmax(heat)), heat.shape)
     peak = float(heat[r, c])
     # One radius for both sides, so that a window cut by the border does not pull the mean inwards.
-    reach_r = min(_SOFT_RADIUS, int(r), heat.shape[0] - 1 - int(r))
-    reach_c = min(_SOFT_RADIUS, int(c), heat.shape[1] - 1 - int(c))
+    reach_r = min(PEAK_RADIUS, int(r), heat.shape[0] - 1 - int(r))
+    reach_c = min(PEAK_RADIUS, int(c), heat.shape[1] - 1 - int(c))
     window = heat[r - reach_r : r + reach_r + 1, c - reach_c : c + reach_c + 1].astype(np.float64)
-    weight = np.maximum(window - 0.1 * peak, 0.0)
+    weight = np.maximum(window - PEAK_FLOOR * peak, 0.0)
     total = weight.sum()
     if total <= 0:
         return np.array([r, c], np.float64), peak
@@ -84,32 +90,30 @@ def soft_peak(heat: NDArray[np.floating]) -> tuple[Float, float]:
     return np.array([r + (weight * rows).sum() / total, c + (weight * cols).sum() / total]), peak
 
 
-def connected_mask(probability: NDArray[np.floating]) -> tuple[NDArray[np.float32], float]:
+def connected_mask(probability: AnyFloat) -> tuple[Float32, float]:
     """The spine's own piece of a mask [H, W], and its share of all that is likely spine.
 
-    Pieces are connected where the probability is at least 0.25, so that a faint vertebra does not cut
+    Pieces are connected where the probability is at least ``FAINT``, so that a faint vertebra does not cut
     the spine; the piece with most pixels of at least 0.5 is kept and all else is set to 0.
     """
-    labels, count = ndimage.label(probability >= 0.25, structure=np.ones((3, 3)))
-    if count == 0:
-        return np.zeros(probability.shape, np.float32), 0.0
-    sizes = np.bincount(labels.ravel(), weights=(probability >= 0.5).ravel())
-    sizes[0] = 0
-    keep = int(sizes.argmax())
-    share = float(sizes[keep] / sizes.sum()) if sizes.sum() else 0.0
-    return np.where(labels == keep, probability, 0).astype(np.float32), share
+    likely = probability >= 0.5
+    piece = largest_component(probability >= FAINT, diagonal=True, weights=likely)
+    share = int((piece & likely).sum()) / max(int(likely.sum()), 1)
+    return np.where(piece, probability, 0).astype(np.float32), share
 
 
-def locate_spine(maps: NDArray[np.floating], grid: CanonicalGrid) -> SpineLocation:
-    """Segmenter maps [3, 832, 320] → the place of the spine.
+def locate_spine(maps: AnyFloat, grid: CanonicalGrid) -> SpineLocation:
+    """Segmenter maps [3, 832, 320] → the position of the spine.
 
     Raises
     ------
     NoSpineError
         When there is no spine, only a part of one, or one that cannot be human.
     """
-    if maps.shape != (3, *GRID_SHAPE):
-        raise ValueError(f"maps must be [3, {GRID_SHAPE[0]}, {GRID_SHAPE[1]}], not {list(maps.shape)}")
+    if maps.shape != (3, *CANONICAL_SHAPE):
+        raise ValueError(
+            f"maps must be [3, {CANONICAL_SHAPE[0]}, {CANONICAL_SHAPE[1]}], not {list(maps.shape)}"
+        )
     top, top_peak = soft_peak(maps[TOP])
     bottom, bottom_peak = soft_peak(maps[BOTTOM])
     mask, share = connected_mask(maps[MASK])
@@ -119,11 +123,11 @@ def locate_spine(maps: NDArray[np.floating], grid: CanonicalGrid) -> SpineLocati
     warnings = [
         *_check_ends(inside, top, bottom),
         *_check_sides(inside, grid),
-        *(["the spine mask has other pieces elsewhere in the image"] if share < 0.8 else []),
+        *(["the spine mask has other pieces elsewhere in the image"] if share < MIN_SHARE else []),
     ]
-    xz = grid.canonical_to_mm(np.stack([top, bottom]))
+    xz = grid.canvas.to_mm(np.stack([top, bottom]))
     confidence = min(top_peak, bottom_peak, float(mask[inside].mean()))
-    if confidence < 0.5:
+    if confidence < MIN_CONFIDENCE:
         warnings.append(f"the spine was found with low confidence ({confidence:.2f} of 1)")
     return SpineLocation(
         grid,
@@ -135,8 +139,8 @@ def locate_spine(maps: NDArray[np.floating], grid: CanonicalGrid) -> SpineLocati
     )
 
 
-def _require_spine(inside: NDArray[np.bool_], top_peak: float, bottom_peak: float) -> None:
-    area = float(np.count_nonzero(inside)) * GRID_MM**2
+def _require_spine(inside: Bool, top_peak: float, bottom_peak: float) -> None:
+    area = float(np.count_nonzero(inside)) * CANONICAL_MM**2
     if area < MIN_AREA_MM2:
         raise NoSpineError(
             found=f"no spine: only {area / 100:.0f} cm² of the image look like vertebrae",
@@ -146,13 +150,13 @@ def _require_spine(inside: NDArray[np.bool_], top_peak: float, bottom_peak: floa
     for name, peak in (("upper end of T1", top_peak), ("lower end of L5", bottom_peak)):
         if peak < MIN_PEAK:
             raise NoSpineError(
-                found=f"no {name} (best place scores {peak:.2f} of 1)",
+                found=f"no {name} (the best position scores {peak:.2f} of 1)",
                 expected=f"both ends of the spine, each with a score of at least {MIN_PEAK}",
                 do=_LOOK,
             )
 
 
-def _require_whole(inside: NDArray[np.bool_], grid: CanonicalGrid) -> None:
+def _require_whole(inside: Bool, grid: CanonicalGrid) -> None:
     rows = np.flatnonzero(inside.any(1))
     covered = grid.covered[0]
     for edge, cut in (("upper", rows[0] <= covered.start), ("lower", rows[-1] >= covered.stop - 1)):
@@ -164,8 +168,8 @@ def _require_whole(inside: NDArray[np.bool_], grid: CanonicalGrid) -> None:
             )
 
 
-def _check_ends(inside: NDArray[np.bool_], top: Float, bottom: Float) -> list[str]:
-    height = (bottom[0] - top[0]) * GRID_MM
+def _check_ends(inside: Bool, top: Float, bottom: Float) -> list[str]:
+    height = (bottom[0] - top[0]) * CANONICAL_MM
     low, high = HEIGHT_RANGE_MM
     if not low <= height <= high:
         what = f"{height:.0f} mm" if height > 0 else "upside down"
@@ -177,7 +181,7 @@ def _check_ends(inside: NDArray[np.bool_], top: Float, bottom: Float) -> list[st
     rows = np.flatnonzero(inside.any(1))
     first, last = int(np.ceil(top[0])), int(np.floor(bottom[0]))
     share = float(inside[first : last + 1].any(1).mean())
-    gaps = {"upper": abs(rows[0] - top[0]) * GRID_MM, "lower": abs(rows[-1] - bottom[0]) * GRID_MM}
+    gaps = {"upper": abs(rows[0] - top[0]) * CANONICAL_MM, "lower": abs(rows[-1] - bottom[0]) * CANONICAL_MM}
     warn_at, fail_at = END_DISAGREEMENT_MM
     if share < MIN_ROWS_COVERED or max(gaps.values()) > fail_at:
         raise NoSpineError(
@@ -193,7 +197,7 @@ def _check_ends(inside: NDArray[np.bool_], top: Float, bottom: Float) -> list[st
     ]
 
 
-def _check_sides(inside: NDArray[np.bool_], grid: CanonicalGrid) -> list[str]:
+def _check_sides(inside: Bool, grid: CanonicalGrid) -> list[str]:
     cols = np.flatnonzero(inside.any(0))
     covered = grid.covered[1]
     if cols[0] <= covered.start or cols[-1] >= covered.stop - 1:

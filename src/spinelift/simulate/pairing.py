@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves import Curve
-from spinelift.geometry import RigidTransform2D, Vertebra
+from spinelift.geometry import RigidTransform2D, Vertebra, intersection_over_union
 from spinelift.simulate.body.spine import PosedSpine
 
 Float = NDArray[np.float64]
@@ -37,7 +37,7 @@ def overlap(dxa: PosedSpine, mri: PosedSpine, rigid: RigidTransform2D) -> float:
     high = np.array([mm[Curve.LEFT].max(), z[-1]]) + 40
     points = np.stack(np.meshgrid(*(np.arange(a, b, RASTER_MM) for a, b in zip(low, high, strict=True))), -1)
     a, b = inside(z, mm, points), inside(z2, mm2, rigid.inverse().apply(points))
-    return float((a & b).sum() / (a | b).sum())
+    return intersection_over_union(a, b)
 
 
 def pair_truth(dxa: PosedSpine, mri: PosedSpine) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 
 Field = tuple[str, tuple[int, ...]]
 
@@ -216,8 +216,8 @@ class ScanStore(RowStore):
     KIND = "scans"
     CHUNK, SHARD = 16, 128
     FIELDS: ClassVar[Mapping[str, Field]] = {
-        "image": ("uint8", GRID_SHAPE),
-        "mask": ("uint8", GRID_SHAPE),
+        "image": ("uint8", CANONICAL_SHAPE),
+        "mask": ("uint8", CANONICAL_SHAPE),
         "ends": ("float32", (2, 2)),
         "eid": ("int64", ()),
     }

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError
-from spinelift.geometry import Vertebra
+from spinelift.geometry import Vertebra, largest_component
 from spinelift.io.dixon.volume import GRID_MM
 
 ARCH_MM = 5.5
@@ -31,7 +31,7 @@ def bodies_of(levels: Levels) -> Mask:
     for number, box in enumerate(boxes, start=1):
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
-            out[box] |= largest_piece(_open(inside, ARCH_MM))[1:-1, 1:-1, 1:-1]
+            out[box] |= largest_component(_open(inside, ARCH_MM))[1:-1, 1:-1, 1:-1]
     return out
 
 
@@ -98,7 +98,7 @@ def join_bodies(bodies: Mask, discs: Mask | None) -> Mask:
     closed = _close_along(inside, 2 * DISC_MM)
     trimmed = tuple(slice(reach, -reach) for _ in range(3))
     out = np.zeros(column.shape, bool)
-    out[box] = largest_piece(closed)[trimmed]
+    out[box] = largest_component(closed)[trimmed]
     return out
 
 
@@ -123,17 +123,6 @@ def _open(mask: Mask, radius_mm: float) -> Mask:
         return core
     opened: Mask = mask & (ndimage.distance_transform_edt(~core) * GRID_MM <= radius_mm)
     return opened
-
-
-def largest_piece(mask: Mask) -> Mask:
-    """The largest connected piece of a mask."""
-    labels, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    largest: Mask = labels == int(sizes.argmax())
-    return largest
 
 
 def _uncounted(found: str) -> AmbiguousScanError:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import NoSpineError
-from spinelift.geometry import Vertebra
+from spinelift.geometry import Vertebra, largest_component
 from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
-from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies, largest_piece
+from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies
 from spinelift.io.nifti.volume import read_nifti_on
 
 
@@ -241,4 +241,4 @@ def _column(mask: NDArray[np.bool_]) -> SpineLabels:
             expected="the column T1–L5 with label 1",
             do="Check the tool's name.",
         )
-    return SpineLabels(largest_piece(mask), {})
+    return SpineLabels(largest_component(mask), {})

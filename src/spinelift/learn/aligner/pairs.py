@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.align.onnx import canvas_pixels
-from spinelift.align.plane import DXA, PlaneImage, lay
+from spinelift.align.plane import PlaneImage
 from spinelift.align.search import canvas_grid
 from spinelift.errors import ConfigError
 from spinelift.files import whole_file
-from spinelift.geometry import RigidTransform2D
 from spinelift.learn.aligner.config import CanvasConfig
 
 
@@ -39,8 +38,7 @@ class ImagePairs:
 def to_canvas(image: PlaneImage, pixel_mm: float, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """An image as an encoder sees it, in bytes [C, H, W]."""
     onto = canvas_grid(image.grid, pixel_mm, shape)
-    laid = lay(image, onto, RigidTransform2D.identity(DXA, DXA))
-    return np.rint(canvas_pixels(laid) * 255).astype(np.uint8)
+    return np.rint(canvas_pixels(image.resample_to(onto)) * 255).astype(np.uint8)
 
 
 def save_pairs(path: Path, pairs: Sequence[tuple[PlaneImage, PlaneImage]], canvas: CanvasConfig) -> Path:

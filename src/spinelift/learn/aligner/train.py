@@ -132,12 +132,7 @@ def export_aligner(run: Path, out: Path) -> None:
         example = torch.rand(2, *shapes[name], generator=torch.Generator().manual_seed(0))
         export_onnx(encoders[name], out / f"{name}.onnx", example, signature)
     write_new_card(
-        EncodersCard,
-        out,
-        [f"{name}.onnx" for name in encoders],
-        name="encoders",
-        version=__version__,
-        preprocessing=canvases,
+        EncodersCard, out, [f"{name}.onnx" for name in encoders], name="encoders", version=__version__,
+        preprocessing=canvases, training=training_of(read_record(run)),
         networks={name: network_of(encoder, config.encoder) for name, encoder in encoders.items()},
-        training=training_of(read_record(run)),
-    )
+    )  # fmt: skip

@@ -13,9 +13,9 @@ from spinelift.evaluate.pairs import evaluate_pairs
 from spinelift.evaluate.table import Row
 from spinelift.files import whole_folder
 from spinelift.geometry import CROP_SIZE
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.inference.calibrate import Calibrator
-from spinelift.learn.export.card import LICENCE, LIMITS, network_of, read_record, training_of, write_new_card
+from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx, smooth_images
 from spinelift.learn.loop.checkpoint import WEIGHTS
 from spinelift.learn.regressor.calibrate import calibrate, shrunk
@@ -37,8 +37,6 @@ class BundlePlan:
     calibration: Path
     test: Path
     baselines: Sequence[Path] = ()
-    licence: str = LICENCE
-    limits: Sequence[str] = LIMITS["prediction"]
     limit: int | None = None
     iou_step_mm: float | None = 1.0
 
@@ -55,34 +53,24 @@ def make_bundle(plan: BundlePlan, out: Path) -> PredictionCard:
     runs = read_record(plan.regressor), read_record(plan.segmenter)
     with whole_folder(out) as part:
         part.mkdir(parents=True)
-        crop, grid = smooth_images(2, (CROP_SIZE, CROP_SIZE)), smooth_images(2, GRID_SHAPE)
+        crop, grid = smooth_images(2, (CROP_SIZE, CROP_SIZE)), smooth_images(2, CANONICAL_SHAPE)
         export_onnx(network, part / "regressor.onnx", crop, _SIGNATURES["regressor"])
         export_onnx(segmenter, part / "segmenter.onnx", grid, _SIGNATURES["segmenter"])
         shutil.copyfile(plan.regressor / WEIGHTS, part / "regressor.safetensors")
         shutil.copyfile(plan.segmenter / WEIGHTS, part / "segmenter.safetensors")
         calibration = calibrate(network, calibration_pairs, source=source)
+        networks = {
+            "regressor": network_of(regressor, config.network),
+            "segmenter": network_of(segmenter, segmenter_config.network),
+        }
+        details = {"regressor_examples": runs[0]["examples"]}
+        details |= {f"segmenter_{name}": runs[1][name] for name in ("people", "steps", "seconds")}
+        details |= {"gain_lean": round(network.gains[0], 4), "gain_shape": round(network.gains[1], 4)}
         return write_new_card(
-            PredictionCard,
-            part,
-            [item.name for item in part.iterdir()],
-            name=plan.name,
-            version=plan.version,
-            networks={
-                "regressor": network_of(regressor, config.network),
-                "segmenter": network_of(segmenter, segmenter_config.network),
-            },
-            training=training_of(
-                runs[0],
-                regressor_examples=runs[0]["examples"],
-                **{f"segmenter_{name}": runs[1][name] for name in ("people", "steps", "seconds")},
-                gain_lean=round(network.gains[0], 4),
-                gain_shape=round(network.gains[1], 4),
-            ),
-            metrics=measure(part, plan, test, calibration),
-            calibration=calibration,
-            limits=plan.limits,
-            licence=plan.licence,
-        )
+            PredictionCard, part, [item.name for item in part.iterdir()], name=plan.name,
+            version=plan.version, networks=networks, training=training_of(runs[0], **details),
+            metrics=measure(part, plan, test, calibration), calibration=calibration,
+        )  # fmt: skip
 
 
 def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibration) -> list[Metric]:

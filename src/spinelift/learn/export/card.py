@@ -16,14 +16,14 @@ from spinelift.version import __version__
 
 LICENCE = "Apache-2.0"
 LIMITS = {
-    "prediction": (
+    "prediction": [
         "Trained on simulated people only; for research, not for diagnosis.",
         "Supine total-body DXA of adults in antero-posterior view, T1 to L5; nothing of standing posture.",
         "Depth is measured from the spine's own mean; axial rotation of vertebrae is not estimated.",
         "Metal, fused or missing vertebrae and transitional levels were simulated crudely or not at all.",
-    ),
-    "mri_segmenter": ("Trained on simulated people alone; never tested on a real MRI. Research use.",),
-    "encoders": ("For research, not for diagnosis.",),
+    ],
+    "mri_segmenter": ["Trained on simulated people alone; never tested on a real MRI. Research use."],
+    "encoders": ["For research, not for diagnosis."],
 }
 """What the sets of each kind that we train must not be used for."""
 
@@ -31,11 +31,10 @@ LIMITS = {
 def write_new_card(kind: type[CardT], folder: Path, files: Iterable[str], **parts: Any) -> CardT:
     """Write the card of ``files`` in a folder, dated now; ``parts`` are the rest of its fields."""
     card = kind(
-        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        spinelift_version=__version__,
-        files=hash_files(folder, files),
-        **{"licence": LICENCE, "limits": LIMITS[kind.model_fields["kind"].default], **parts},
-    )
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), spinelift_version=__version__,
+        licence=LICENCE, limits=LIMITS[kind.model_fields["kind"].default], files=hash_files(folder, files),
+        **parts,
+    )  # fmt: skip
     write_card(folder, card)
     return card
 

@@ -25,29 +25,22 @@ def export_mri_segmenter(
     export_onnx(slices, run / "slices.onnx", windows, signatures["slices"])
     export_onnx(ends, run / "ends.onnx", features, signatures["ends"], free=2)
     return write_new_card(
-        MriSegmenterCard,
-        run,
-        [f"{name}.onnx" for name in signatures],
-        name="mri_segmenter",
-        version=__version__,
+        MriSegmenterCard, run, [f"{name}.onnx" for name in signatures], name="mri_segmenter",
+        version=__version__, training=training_of(read_record(run)),
         networks={"slices": network_of(slices, config), "ends": network_of(ends, config)},
-        training=training_of(read_record(run)),
-    )
+    )  # fmt: skip
 
 
 def card_metrics(figures: dict[str, Any], dataset: str) -> list[Metric]:
     """What ``evaluate_cohort`` measured, as a card holds it."""
     people, lost = figures["people"], figures["not_found"]
-    found = [
-        Metric(
-            name=name.removesuffix("_mm"),
-            dataset=dataset,
-            unit="mm" if name.endswith("_mm") else "",
-            spines=people,
-            **figure,
-        )
-        for name, figure in figures.items()
-        if isinstance(figure, dict)
-    ]
-    count = Metric(name="not_found", dataset=dataset, value=lost, unit="people", spines=max(people + lost, 1))
-    return [*found, count]
+    return [
+        Metric(name="not_found", dataset=dataset, value=lost, unit="people", spines=max(people + lost, 1)),
+        *(
+            Metric(
+                name=name.removesuffix("_mm"), dataset=dataset, unit="mm" if name.endswith("_mm") else "",
+                spines=people, **figure,
+            )
+            for name, figure in figures.items() if isinstance(figure, dict)
+        ),
+    ]  # fmt: skip

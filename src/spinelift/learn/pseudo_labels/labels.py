@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.files import whole_file
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.proposals import Proposals
 from spinelift.learn.pseudo_labels.review import Correction
@@ -40,7 +40,7 @@ class Labels:
     def none(cls, n: int) -> "Labels":
         """All doubtful and empty."""
         return cls(
-            np.zeros(n, np.uint8), np.zeros((n, *GRID_SHAPE), np.uint8), np.zeros((n, 2, 2), np.float32)
+            np.zeros(n, np.uint8), np.zeros((n, *CANONICAL_SHAPE), np.uint8), np.zeros((n, 2, 2), np.float32)
         )
 
     def rows(self, source: Source) -> NDArray[np.intp]:
@@ -82,7 +82,7 @@ class Labels:
                 expected="labels of a finished round",
                 do="Start in a new folder.",
             ) from error
-        return cls(source, np.unpackbits(bits, axis=1).reshape(-1, *GRID_SHAPE), ends)
+        return cls(source, np.unpackbits(bits, axis=1).reshape(-1, *CANONICAL_SHAPE), ends)
 
 
 def joined(known: Scans | None, images: Mask, eid: NDArray[np.int64], labels: Labels) -> Scans:

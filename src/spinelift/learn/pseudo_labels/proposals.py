@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
-from spinelift.geometry.canonical import GRID_MM, GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE, CanonicalGrid
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, locate_spine, soft_peak
 
-CANVAS = CanonicalGrid(Spacing(GRID_MM, GRID_MM), GRID_SHAPE)
+CANVAS = CanonicalGrid(Spacing(CANONICAL_MM, CANONICAL_MM), CANONICAL_SHAPE)
 """A scan that is the canvas itself."""
 Mask = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
@@ -76,7 +76,7 @@ def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | Non
             tick(1)
     mask, ends, found, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
     return Proposals(
-        np.array(mask, np.uint8).reshape(-1, *GRID_SHAPE),
+        np.array(mask, np.uint8).reshape(-1, *CANONICAL_SHAPE),
         np.array(ends, np.float32).reshape(-1, 2, 2),
         np.array(found, bool),
         *(np.array(v, np.float32) for v in (confidence, agreement, apart)),
@@ -95,12 +95,12 @@ def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, 
     except NoSpineError:
         mask = np.asarray(connected_mask(mean[MASK])[0] >= 0.5, np.uint8)
         ends = np.stack([soft_peak(mean[c])[0] for c in (TOP, BOTTOM)])
-        return mask, ends.astype(np.float32), False, 0.0, agreement, apart * GRID_MM
-    ends = CANVAS.mm_to_canonical(np.array([place.top_xz_mm, place.bottom_xz_mm]))
+        return mask, ends.astype(np.float32), False, 0.0, agreement, apart * CANONICAL_MM
+    ends = CANVAS.canvas.to_pixels(np.array([place.top_xz_mm, place.bottom_xz_mm]))
     mask = np.asarray(place.mask >= 0.5, np.uint8)
     rows = np.flatnonzero(mask.any(1))
     apart = max(apart, abs(rows[0] - 0.5 - ends[0, 0]), abs(rows[-1] + 0.5 - ends[1, 0]))
-    return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * GRID_MM
+    return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * CANONICAL_MM
 
 
 def dice(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
-from spinelift.curves.masks import ends_of, largest_component, mask_edges
+from spinelift.curves.masks import ends_of, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
 from spinelift.files import make_folder, whole_file, write_whole
-from spinelift.geometry import Spacing
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry import Spacing, largest_component
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.io.dxa.picture import read_picture
 
 TO_DO, DONE = "to_do", "done"
@@ -102,15 +103,15 @@ def ends_of_mask(mask: NDArray[np.generic]) -> NDArray[np.float32]:
 
 def _correction(row: int, path: Path) -> Correction:
     pixels = read_picture(path.read_bytes())
-    if pixels.shape != GRID_SHAPE:
+    if pixels.shape != CANONICAL_SHAPE:
         raise UnsupportedImageError(
             found=f"a mask of {pixels.shape[0]} × {pixels.shape[1]} pixels",
-            expected=f"{GRID_SHAPE[0]} × {GRID_SHAPE[1]}, as the scan has",
+            expected=f"{CANONICAL_SHAPE[0]} × {CANONICAL_SHAPE[1]}, as the scan has",
             do="Paint on the scan's own pixels, and save without scaling.",
         )
     if pixels.max() == 0:
         return Correction(row, None, np.zeros((2, 2), np.float32))
-    mask = largest_component(pixels >= pixels.max() / 2)
+    mask = ndimage.binary_fill_holes(largest_component(pixels >= pixels.max() / 2, diagonal=True))
     height = int(np.ptp(np.flatnonzero(mask.any(1)))) + 1
     if height < MIN_ROWS or mask.mean() > MAX_SHARE:
         raise UnsupportedImageError(

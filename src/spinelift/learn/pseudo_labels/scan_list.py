@@ -9,7 +9,7 @@ import numpy as np
 
 from spinelift.errors import SpineliftError
 from spinelift.files import make_folder, write_csv
-from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry.canonical import CANONICAL_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import find_scans
 from spinelift.store.rows import ScanStore
@@ -44,7 +44,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int],
     failed = _read(folder / FAILED)
     _write(folder / NAMES, names)  # without those that were named but not stored
     known = {row["file"] for row in (*names, *failed)}
-    empty = np.zeros(GRID_SHAPE, np.uint8)
+    empty = np.zeros(CANONICAL_SHAPE, np.uint8)
     with store:
         for path in find_scans(paths):
             if str(path) in known:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from spinelift.geometry.canonical import GRID_SHAPE
+from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.learn.loop.config import Config, LoopConfig, OptimConfig, Share
 
 
@@ -47,8 +47,8 @@ class WindowConfig(Config):
 
     @model_validator(mode="after")
     def _whole_cells(self) -> Self:
-        if any(n % 16 or n > limit for n, limit in zip(self.shape, GRID_SHAPE, strict=True)):
-            raise ValueError(f"rows and columns must be multiples of 16 and fit {GRID_SHAPE}")
+        if any(n % 16 or n > limit for n, limit in zip(self.shape, CANONICAL_SHAPE, strict=True)):
+            raise ValueError(f"rows and columns must be multiples of 16 and fit {CANONICAL_SHAPE}")
         return self
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.errors import ConfigError
-from spinelift.geometry.canonical import GRID_MM
+from spinelift.geometry.canonical import CANONICAL_MM
 from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
 from spinelift.learn.loop.loop import Outcome, fit
 from spinelift.learn.loop.run import finish_run, read_run_config, start_run
@@ -73,7 +73,7 @@ class SegmenterTask:
             dice.append(2 * np.count_nonzero(inside & true) / max(inside.sum() + true.sum(), 1))
             for channel in (1, 2):
                 place, peak = soft_peak(maps[channel])
-                distance.append(np.linalg.norm(place - self.validation.ends[k, channel - 1]) * GRID_MM)
+                distance.append(np.linalg.norm(place - self.validation.ends[k, channel - 1]) * CANONICAL_MM)
                 peaks.append(peak)
         return {
             "dice": float(np.mean(dice)),

@@ -62,13 +62,13 @@ def _trunk(
     deep *= s * rng.normal(1, 0.05) * rng.normal(1, 0.02, len(deep))
     z = np.linspace(chin, crotch, 30)
     half = np.stack([np.interp(z, marks, wide), np.interp(z, marks, deep)], 1)
-    x = np.interp(z, spine.centres[:, 2], gaussian_filter1d(spine.centres[:, 0], 4))
+    x = spine.line_at(z, 0, sd_levels=4)
     ring = np.clip(np.round((cage[:, 2] - z[0]) / (z[1] - z[0])).astype(int), 0, len(z) - 1)
     bones = np.zeros(len(z))
     np.maximum.at(bones, ring, np.abs(cage[:, 0] - x[ring]) + 7 * s)
     half[:, 0] = np.maximum(half[:, 0], bones)
     half = gaussian_filter1d(half, 1.0, axis=0, mode="nearest")
-    spine_y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1])
+    spine_y = spine.line_at(z, 1)
     back = gaussian_filter1d(spine_y, 6, mode="nearest") + 78 * s
     fat = (11 + 14 * max(build + 0.4, 0) + 5 * female) * rng.uniform(0.8, 1.2) * np.array([0.35, 1.0])
     rim = np.interp(z, [shoulder, spine.centres[Vertebra.T9, 2], bottom[2]], fat[[0, 1, 1]])
@@ -147,7 +147,7 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
         z = apex + t * (low - apex)
         profile = np.sqrt(np.clip(np.sin(np.pi * np.clip(t * 0.80 + 0.06, 0, 1)), 0, 1)) * (1 - 0.35 * t**6)
         half = np.stack([46 * profile, 72 * profile], 1) * size
-        y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) - 40 * size
+        y = spine.line_at(z, 1) - 40 * size
         x = x0 + sign * (70 - 10 * (1 - t)) * size
         lung = loft(np.stack([x, y, z], 1), half, segments=20)
         out.append(Solid("lung", *lung, Tissue.LUNG, Tissue.MUSCLE, rng.uniform(0.8, 1.3)))
@@ -177,8 +177,8 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
     )
     z = np.linspace(spine.centres[Vertebra.T4, 2], spine.centres[Vertebra.L4, 2], 14)
     side = np.interp(z, [z[0], z[-1]], [rng.normal(20, 5), rng.normal(8, 6)])
-    x = np.interp(z, spine.centres[:, 2], spine.centres[:, 0]) + side * s
-    y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) - 26 * s
+    x = spine.line_at(z, 0) + side * s
+    y = spine.line_at(z, 1) - 26 * s
     r = np.full((14, 2), rng.uniform(9, 15) * s)
     out.append(
         Solid(
@@ -203,8 +203,8 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
                 )
             )
     z = np.linspace(spine.ends[0][2] - 95 * s, spine.centres[Vertebra.T5, 2] + rng.normal(0, 8), 10)
-    x = np.interp(z, spine.centres[:, 2], spine.centres[:, 0]) + rng.normal(0, 3)
-    y = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) - 32 * s
+    x = spine.line_at(z, 0) + rng.normal(0, 3)
+    y = spine.line_at(z, 1) - 32 * s
     r = np.full((10, 2), rng.uniform(6.5, 10) * s)
     out.append(Solid("trachea", *loft(np.stack([x, y, z], 1), r, segments=12), Tissue.AIR, Tissue.MUSCLE))
     return out
@@ -220,8 +220,8 @@ def _belly(
     low = joints.hip[:, 2].mean()
     t = np.linspace(0, 1, 14)
     z = top + t * (low - top)
-    x = np.interp(z, spine.centres[:, 2], gaussian_filter1d(spine.centres[:, 0], 3))
-    y = np.interp(z, spine.centres[:, 2], gaussian_filter1d(spine.centres[:, 1], 3)) - (72 + 18 * build) * s
+    x = spine.line_at(z, 0, sd_levels=3)
+    y = spine.line_at(z, 1, sd_levels=3) - (72 + 18 * build) * s
     shape = np.clip(np.sin(np.pi * np.clip(0.12 + 0.76 * t, 0, 1)), 0.3, 1) ** 0.5
     half = np.stack([(108 + 16 * build) * shape, (62 + 22 * build) * shape], 1) * s * rng.normal(1, 0.04)
     out.append(
@@ -244,11 +244,8 @@ def _belly(
     for sign in (1, -1):
         zz = np.linspace(spine.centres[Vertebra.L1, 2], joints.hip[0, 2], 9)
         lateral = np.interp(zz, [zz[0], zz[-1]], [30, 72]) * s
-        px = np.interp(zz, spine.centres[:, 2], spine.centres[:, 0]) + sign * lateral
-        py = (
-            np.interp(zz, spine.centres[:, 2], spine.centres[:, 1])
-            - np.interp(zz, [zz[0], zz[-1]], [0, 30]) * s
-        )
+        px = spine.line_at(zz, 0) + sign * lateral
+        py = spine.line_at(zz, 1) - np.interp(zz, [zz[0], zz[-1]], [0, 30]) * s
         r = np.array([8, 14, 19, 23, 26, 26, 24, 20, 14]) * s * rng.normal(1, 0.1)
         psoas = loft(np.stack([px, py, zz], 1), np.stack([r, r * 1.1], 1), segments=14)
         out.append(Solid("psoas", *psoas, Tissue.MUSCLE, Tissue.VISCERA))
@@ -269,7 +266,7 @@ def _gas(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
             x, z = x + radius * 1.3 * np.cos(heading), z + radius * 1.3 * np.sin(heading)
             if rng.random() < 0.25:
                 continue
-            y = float(np.interp(z, spine.centres[:, 2], spine.centres[:, 1])) - rng.uniform(50, 110) * s
+            y = float(spine.line_at(z, 1)) - rng.uniform(50, 110) * s
             radii = radius * rng.uniform(0.6, 1.2, 3)
             gas = rng.random() < 0.75
             tissue = Tissue.AIR if gas else Tissue.ORGAN

@@ -44,6 +44,15 @@ class PosedSpine:
         half = self.size[:, 2, None] / 2 * self.frames[:, :, 2]
         return self.centres[0] - half[0], self.centres[-1] + half[-1]
 
+    def line_at(self, z_mm: Float | float, axis: int, *, sd_levels: float = 0.0) -> Float:
+        """x (``axis`` 0) or y (1) of the line through the bodies' centres at heights z, mm.
+
+        ``sd_levels`` smooths the centres over levels before (standard deviation).
+        """
+        values = self.centres[:, axis]
+        values = gaussian_filter1d(values, sd_levels) if sd_levels else values
+        return np.asarray(np.interp(z_mm, self.centres[:, 2], values))
+
     def moved(self, shift: Float) -> "PosedSpine":
         """The same spine shifted by [3] mm."""
         return replace(self, centres=self.centres + shift)

@@ -5,26 +5,13 @@ the depth of the crossing, positive where the ray leaves and negative where it e
 averages S × S rays. Nested and overlapping solids simply add up, each with its own density difference.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.geometry import PixelGrid
 from spinelift.simulate.kernels import numba
 
 Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class View:
-    """The image that is projected on: pixel centres at ``u0 + col * du`` and ``z0 + row * dz`` mm."""
-
-    rows: int
-    cols: int
-    u0: float
-    z0: float
-    du: float
-    dz: float
 
 
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -67,14 +54,22 @@ def _accumulate(image, points, faces, mass, u0, z0, du, dz, samples):  # type: i
 
 
 def add_mesh(
-    image: Float, points: Float, faces: NDArray[np.int32], mass: Float, view: View, *, samples: int = 2
+    image: Float, points: Float, faces: NDArray[np.int32], mass: Float, view: PixelGrid, *, samples: int = 2
 ) -> None:
-    """Add a closed mesh to ``image`` [channels, rows, cols] in place.
+    """Add a closed mesh to ``image`` [channels, rows, cols], whose pixels are those of ``view``, in place.
 
     ``points`` [v, 3] are (u, depth, z) in mm, ``mass`` [channels] is what a millimetre of the solid adds.
     """
     centred = np.array(points, np.float64)
     centred[:, 1] -= centred[:, 1].mean()
+    pixel = view.spacing
     _accumulate(
-        image, centred, faces, np.asarray(mass, np.float64), view.u0, view.z0, view.du, view.dz, samples
+        image,
+        centred,
+        faces,
+        np.asarray(mass, np.float64),
+        *view.origin_mm,
+        pixel.col_mm,
+        pixel.row_mm,
+        samples,
     )

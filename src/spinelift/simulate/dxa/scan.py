@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
-from spinelift.geometry import Spacing, SpineFrame
-from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
+from spinelift.geometry import PixelGrid, Spacing, SpineFrame
+from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Solid
-from spinelift.simulate.dxa.project import View
 from spinelift.simulate.dxa.views import ARMS, project_front, project_side
 from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
 
@@ -80,14 +79,14 @@ def take_scan(
         rows = round(height / 2.427)
     spacing = Spacing(height / rows, width / cols)
     x0 = body.spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * spacing.col_mm
-    view = View(rows, cols, float(x0), float(z0), spacing.col_mm, spacing.row_mm)
-    trunk = slice(*(int((end[2] - view.z0) / view.dz) for end in (top, bottom)))
+    view = PixelGrid((float(x0), float(z0)), spacing, (rows, cols))
+    trunk = slice(*(int(row) for row in view.to_pixels([top[[0, 2]], bottom[[0, 2]]])[:, 0]))
     bone, tissue = acquire(project_front(body, view), scanner, rng, trunk=trunk)
     z, mm = body.spine.curves_mm()
-    centres = body.spine.centres - np.array([view.u0, 0.0, view.z0])
+    centres = body.spine.centres - np.array([x0, 0.0, z0])
     centres[:, 1] += np.interp(body.spine.centres[8, 2], z, mm[Curve.SAGITTAL]) - centres[8, 1]
-    mm[: Curve.ANTERIOR] -= view.u0
-    return SimulatedScan(bone, tissue, spacing, z - view.z0, mm, centres)
+    mm[: Curve.ANTERIOR] -= x0
+    return SimulatedScan(bone, tissue, spacing, z - z0, mm, centres)
 
 
 def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -97,16 +96,7 @@ def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     """
     rows, cols = LVA_SHAPE
     centre = body.spine.centres[4:].mean(0)
-    half = np.array([(cols - 1) / 2, (rows - 1) / 2]) * LVA_MM
-    edge = (LVA_COARSE - 1) / 2 * LVA_MM  # from the first fine pixel's centre to the first coarse one's
-    view = View(
-        rows // LVA_COARSE,
-        cols // LVA_COARSE,
-        float(centre[1] - half[0] + edge),
-        float(centre[2] - half[1] + edge),
-        LVA_MM * LVA_COARSE,
-        LVA_MM * LVA_COARSE,
-    )
+    view = PixelGrid.square(centre[1:], LVA_MM * LVA_COARSE, (rows // LVA_COARSE, cols // LVA_COARSE))
     solids = tuple(s for s in body.solids if s.name not in ARMS and _in_view(s, view))
     usual = sample_scanner(rng)  # its own mode: motion and gas disturb a single breath-hold less
     scanner = replace(usual, texture=0.4 * usual.texture, mottle=0.3 * usual.mottle, pits=0.3 * usual.pits)
@@ -114,21 +104,20 @@ def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     return enlarge(picture, LVA_COARSE)
 
 
-def _in_view(solid: Solid, view: View) -> bool:
+def _in_view(solid: Solid, view: PixelGrid) -> bool:
     """Whether any of a solid may lie in a lateral view."""
-    y, z = solid.points[:, 1], solid.points[:, 2]
-    u1, z1 = view.u0 + view.cols * view.du, view.z0 + view.rows * view.dz
-    return bool(y.max() > view.u0 - view.du and y.min() < u1 and z.max() > view.z0 - view.dz and z.min() < z1)
+    low, high = solid.points[:, 1:].min(0), solid.points[:, 1:].max(0)
+    y0, y1, z0, z1 = view.extent_mm
+    return bool(high[0] > y0 and low[0] < y1 and high[1] > z0 and low[1] < z1)
 
 
 def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """Image and spine mask, uint8 [832, 320], and ends [2, 2] (row, col), on the canonical grid."""
     grid = CanonicalGrid(scan.spacing, (scan.bone.shape[0], scan.bone.shape[1]))
     image = np.clip(np.round(grid.resample(scan.bone)), 0, 255).astype(np.uint8)
-    z = grid.canonical_to_mm(np.stack([np.arange(GRID_SHAPE[0]), np.zeros(GRID_SHAPE[0])], 1))[:, 1]
-    x = grid.canonical_to_mm(np.stack([np.zeros(GRID_SHAPE[1]), np.arange(GRID_SHAPE[1])], 1))[:, 0]
+    z, x = grid.canvas.z_mm, grid.canvas.x_mm
     left, right = (np.interp(z, scan.z_mm, scan.mm[c]) for c in (Curve.LEFT, Curve.RIGHT))
     inside = (z >= scan.z_mm[0]) & (z <= scan.z_mm[-1])
     mask = (x[None] <= left[:, None]) & (x[None] >= right[:, None]) & inside[:, None]
-    ends = grid.mm_to_canonical(np.array(scan.ends))
+    ends = grid.canvas.to_pixels(np.array(scan.ends))
     return image, mask.astype(np.uint8), ends.astype(np.float32)

@@ -67,7 +67,7 @@ def chest(body: Body, rng: np.random.Generator) -> list[Part]:
     walls = np.empty((4, len(z)))
     for k, h in enumerate(z):
         near = ribs[np.abs(ribs[:, 2] - h) < 1.2 * step]
-        middle = np.interp(h, spine.centres[:, 2], spine.centres[:, 0])
+        middle = spine.line_at(h, 0)
         front = near[np.abs(near[:, 0] - middle) < 60 * s]
         front = front if len(front) > 0 else near
         walls[:, k] = near[:, 0].max(), near[:, 0].min(), front[:, 1].min(), near[:, 1].max()
@@ -117,7 +117,7 @@ def belly(body: Body, rng: np.random.Generator) -> list[Part]:
     into = np.clip((z - pelvis + 30 * s) / (hip - pelvis), 0, 1)
     half = (left - right) / 2 - thick * 1.15
     half = half * (1 - into) + np.minimum(half, 58 * s) * into
-    back = np.interp(z, spine.centres[:, 2], spine.centres[:, 1]) + (14 + 14 * into) * s
+    back = spine.line_at(z, 1) + (14 + 14 * into) * s
     round_off = np.sqrt(np.clip((z[-1] - z + 3) / (60 * s), 0.05, 1))
     depth = (back - front - thick) * round_off
     return [_box(z, middle + half, middle - half, back - depth, back, MrTissue.VISCERA, 3.0)]
