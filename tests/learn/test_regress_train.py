@@ -15,6 +15,7 @@ from spinelift.evaluate.pairs import run_regressor
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, make_bundle
+from spinelift.learn.export.trained import Trained
 from spinelift.learn.loop.checkpoint import read_log
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
@@ -23,7 +24,7 @@ from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, re
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.network import make_network
-from spinelift.learn.regressor.shrink import LEAN_CEILING, Shrunk, fit_gains
+from spinelift.learn.regressor.shrink import Gains, Shrunk, fit_gains
 from spinelift.learn.regressor.train import load_regressor, predict_pairs, train_regressor
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter
@@ -215,16 +216,22 @@ def test_shift_sees_what_is_far():
 def test_gains_are_those_of_what_was_read():
     rng = np.random.default_rng(0)
     z = np.linspace(-1, 1, 209)
-    lean, shape = rng.normal(size=(2, 400, 1))
+    inclination, shape = rng.normal(size=(2, 400, 1))
     mean = np.tile(np.sin(z), (6, 1)) * np.arange(6)[:, None]
     true = np.tile(mean, (400, 1, 1))
-    true[:, 4] += 9 * lean * z + 5 * shape * np.cos(3 * z)
-    given = np.tile(mean, (400, 1, 1))  # lean unseen, shape twice too large
-    given[:, 4] += 9 * rng.normal(size=(400, 1)) * z + 10 * shape * np.cos(3 * z)
-    lean_gain, shape_gain = fit_gains(true, given, mean)
-    assert lean_gain == pytest.approx(0, abs=0.1)
-    assert shape_gain == pytest.approx(0.5, abs=0.02)
-    assert fit_gains(true, true, mean) == pytest.approx((LEAN_CEILING, 1.0))
+    true[:, 4] += 9 * inclination * z + 5 * shape * np.cos(3 * z)
+    given = np.tile(mean, (400, 1, 1))  # half of the inclination is noise, the shape is twice too large
+    given[:, 4] += 9 * (inclination + rng.normal(size=(400, 1))) * z + 10 * shape * np.cos(3 * z)
+    found = fit_gains(true[None], given[None], mean)
+    assert [gain.value for gain in found] == pytest.approx([0.5, 0.5], abs=0.06)
+    assert found[0].low < 0.5 < found[0].high
+    assert found[0].high - found[0].low == pytest.approx(4 * np.sqrt(0.5 / (400 * 2)), rel=0.4)
+    assert found[1].high - found[1].low < 0.02
+    both = fit_gains(np.tile(true, (2, 1, 1, 1)), np.tile(given, (2, 1, 1, 1)), mean)
+    assert both == pytest.approx(found)  # two images of a person are one person
+    halved = fit_gains(true[None], mean + 0.5 * (true[None] - mean), mean)
+    assert [gain.value for gain in halved] == pytest.approx([2.0, 2.0])  # no ceiling
+    assert fit_gains(true[None], 2 * mean - true[None], mean)[0].value == 0
 
 
 def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
@@ -239,7 +246,7 @@ def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
         def forward(self, image):
             return Prediction(curves, curves, curves)
 
-    out = Shrunk(Fixed(), mean, (0.25, 0.5))(torch.zeros(1)).curves
+    out = Shrunk(Fixed(), mean, Gains(0.25, 0.5))(torch.zeros(1)).curves
     torch.testing.assert_close(out[0], curves[0])
     torch.testing.assert_close(out[:, :3], curves[:, :3])
     torch.testing.assert_close(out[1, 3:], curves[0, 3:] + z, atol=1e-4, rtol=0)
@@ -262,14 +269,12 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     plan = BundlePlan(
         "painted",
         "1",
-        regressor=out,
-        segmenter=tmp_path / "segmenter",
         calibration=stores / "calibration.zarr",
         test=stores / "test.zarr",
         baselines=(stores / "train.zarr",),
         iou_step_mm=None,
     )
-    card = make_bundle(plan, tmp_path / "bundle")
+    card = make_bundle(Trained.from_runs(out, tmp_path / "segmenter"), plan, tmp_path / "bundle")
     bundle = load_bundle(PredictionCard, tmp_path / "bundle")
     assert bundle.card == card
     assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
@@ -283,8 +288,8 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     test = PairStore.open(stores / "test.zarr").load()
     predicted = run_regressor(bundle.network("regressor"), test.image)
     network = load_regressor(out)[0]
-    gains = tuple(float(card.training.details[f"gain_{part}"]) for part in ("lean", "shape"))
-    assert all(0 <= g <= 1 for g in gains)  # this network of seconds reads no side view
+    gains = Gains(*(float(card.training.details[f"gain_{part}"]) for part in Gains._fields))
+    assert all(g >= 0 for g in gains)
     shrunk = Shrunk(network, network.get_buffer("mean_curves").numpy(), gains)
     curves, _, _ = predict_pairs(shrunk, test.image)
     np.testing.assert_allclose(predicted.curves, curves, atol=5e-3)
@@ -297,8 +302,20 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     table = {row["name"]: row["model"]["value"] for row in json.loads((tmp_path / "table.json").read_text())}
     assert table["sagittal_mae"] == pytest.approx(metrics["sagittal_mae"].value, abs=1e-3)
 
-    with pytest.raises(BundleError, match="both the calibration and the test"):
-        make_bundle(
-            BundlePlan("x", "1", out, tmp_path / "segmenter", stores / "test.zarr", stores / "test.zarr"),
-            tmp_path / "other",
-        )
+    shared = BundlePlan("x", "1", stores / "test.zarr", stores / "test.zarr")
+    with pytest.raises(BundleError, match="both the calibration"):
+        make_bundle(Trained.from_bundle(tmp_path / "bundle"), shared, tmp_path / "other")
+
+    again = ["--bundle", str(tmp_path / "bundle"), "--version", "2", "--out", str(tmp_path / "again")]
+    people = ["--calibration", str(stores / "calibration.zarr"), "--test", str(stores / "test.zarr")]
+    done = CliRunner().invoke(train_app, ["recalibrate", *again, *people])
+    assert done.exit_code == 0, done.output
+    second = load_bundle(PredictionCard, tmp_path / "again")
+    assert (second.card.name, second.card.version) == ("painted", "2")
+    assert second.card.training == card.training  # the same people: the same gains
+    assert second.card.calibration == card.calibration
+    for kind in ("regressor", "segmenter"):
+        assert second.card.files[f"{kind}.safetensors"] == card.files[f"{kind}.safetensors"]
+    (tmp_path / "again" / "segmenter.safetensors").unlink()
+    with pytest.raises(BundleError):
+        Trained.from_bundle(tmp_path / "again")

@@ -3,9 +3,12 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve
+from spinelift.curves.masks import coronal_from_edges, mask_edges
+from spinelift.geometry import Spacing
+from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.physique import Physique, sample_physique
-from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, sample_shape
+from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, sample_spine, with_sagittal_curve
 
 ADULT = Physique(female=False, age=60, height_mm=1678, bmi=25, density_z=0)
 
@@ -42,7 +45,7 @@ def test_curves_of_an_upright_spine_are_in_closed_form():
 def test_curves_pass_through_centres_and_ends(prior, seed):
     rng = np.random.default_rng(seed)
     physique = sample_physique(rng)
-    spine = pose(sample_shape(prior, physique, rng), physique, rng)
+    spine = sample_spine(prior, physique, rng)
     z, mm = spine.curves_mm()
     top, bottom = spine.ends
     assert (z[0], z[-1]) == pytest.approx((top[2], bottom[2]))
@@ -98,7 +101,7 @@ def test_bodies_turn_towards_the_convexity(side):
 
 def test_sizes_grow_to_the_feet_and_fit_between_their_neighbours(prior):
     rng = np.random.default_rng(2)
-    spines = [pose(sample_shape(prior, ADULT, rng), ADULT, rng) for _ in range(40)]
+    spines = [sample_spine(prior, ADULT, rng) for _ in range(40)]
     size = np.mean([s.size for s in spines], 0)
     np.testing.assert_allclose(size[:, 0] / morphometry.BODY_WIDTH, 1.04, atol=0.06)
     np.testing.assert_allclose(size[:, 1] / morphometry.BODY_DEPTH, 1.04, atol=0.06)
@@ -106,3 +109,61 @@ def test_sizes_grow_to_the_feet_and_fit_between_their_neighbours(prior):
     for spine in spines:
         step = np.linalg.norm(np.diff(spine.centres, axis=0), axis=1)
         assert ((spine.size[1:, 2] + spine.size[:-1, 2]) / 2 < step).all()
+
+
+MASK_MM = 2.4
+"""Pixels of the segmenter's grid."""
+
+
+def angle_on_mask(spine):
+    """Modified Ferguson angle of the curve that a perfect mask of the spine gives."""
+    z, mm = spine.curves_mm()
+    rows = z[0] - 30 + MASK_MM * np.arange((z[-1] - z[0] + 60) / MASK_MM)
+    cols = mm[:3].min() - 30 + MASK_MM * np.arange((np.ptp(mm[:3]) + 60) / MASK_MM)
+    left, right = (np.interp(rows, z, mm[c])[:, None] for c in (Curve.LEFT, Curve.RIGHT))
+    inside = ((rows >= z[0]) & (rows <= z[-1]))[:, None] & (cols >= right) & (cols <= left)
+    heights, curves = coronal_from_edges(mask_edges(inside.astype(float), Spacing(MASK_MM, MASK_MM)))
+    return coronal_angles(heights, curves[1]).ferguson_deg
+
+
+def test_one_in_five_is_scoliotic_on_the_curves_that_are_learnt(prior):
+    spines = []
+    for n in range(200):
+        rng = np.random.default_rng([5, n])
+        spines.append(sample_spine(prior, sample_physique(rng), rng))
+    true = np.array([spine.ferguson_deg for spine in spines])
+    measured = np.array([angle_on_mask(spine) for spine in spines])
+    scoliotic = true >= SCOLIOSIS_DEG
+    assert scoliotic.mean() == pytest.approx(0.2, abs=0.06)
+    assert (measured >= SCOLIOSIS_DEG).mean() == pytest.approx(scoliotic.mean(), abs=0.02)
+    assert np.abs(measured - true).mean() < 0.5
+    assert np.abs(measured - true).max() < 2
+    assert true.max() < 75
+    assert np.median(true) < 9
+
+
+def test_an_extreme_curve_is_still_a_spine(prior):
+    """Seed 7, person 413 drew a step of 67°, at which the end of the spine turned upwards."""
+    rng = np.random.default_rng([7, 413])
+    z, _ = sample_spine(prior, sample_physique(rng), rng).curves_mm()
+    assert (np.diff(z) > 0).all()
+
+
+def test_a_foreign_sagittal_curve_leaves_the_coronal_view(prior):
+    rng = np.random.default_rng(3)
+    own, other = (sample_spine(prior, ADULT, rng) for _ in range(2))
+    mixed = with_sagittal_curve(own, other, rng)
+    np.testing.assert_array_equal(mixed.centres[:, [0, 2]], own.centres[:, [0, 2]])
+    np.testing.assert_array_equal(mixed.size, own.size)
+
+    def inclination(spine):
+        return np.polyfit(spine.centres[:, 2], spine.centres[:, 1], 1)[0]
+
+    assert inclination(mixed) == pytest.approx(inclination(other), abs=0.005)
+    assert abs(inclination(mixed) - inclination(own)) > 0.02
+    np.testing.assert_allclose(
+        mixed.frames.transpose(0, 2, 1) @ mixed.frames, np.tile(np.eye(3), (17, 1, 1)), atol=1e-12
+    )
+    fronts = [-s.frames[:, :, 1] for s in (own, mixed)]
+    turns = [np.degrees(np.arctan2(f[:, 0], -f[:, 1])) for f in fronts]
+    np.testing.assert_allclose(turns[0], turns[1], atol=3)

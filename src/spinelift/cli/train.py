@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from spinelift.bundle import Card
 from spinelift.cli.extras import require_extra
 from spinelift.cli.options import ConfigPath, Data, InitFrom, Minutes, Out, Resume, Threads, Val, override
 from spinelift.cli.train_cohort import aligner, pseudo_labels
@@ -104,24 +105,58 @@ def mri_segmenter(
         typer.echo(f"{name:28} {value}")
 
 
+Calibration = Annotated[
+    Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
+]
+Test = Annotated[Path, typer.Option(help="Pair store to test on.")]
+Baselines = Annotated[list[Path] | None, typer.Option(help="Store that the baselines are fitted to.")]
+Limit = Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")]
+BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; replaced when it exists.")]
+
+
 @app.command()
 def bundle(
     regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],
     segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
-    calibration: Annotated[Path, typer.Option(help="Pair store to calibrate on: people of a third kind.")],
-    test: Annotated[Path, typer.Option(help="Pair store to test on.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; replaced when it exists.")],
+    calibration: Calibration,
+    test: Test,
+    out: BundleOut,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "default",
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    train: Annotated[list[Path] | None, typer.Option(help="Store that the baselines are fitted to.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")] = None,
+    train: Baselines = None,
+    limit: Limit = None,
 ) -> None:
     """Export both networks, calibrate, measure, and write the card."""
     require_extra("train")
     from spinelift.learn.export.bundle import BundlePlan, make_bundle
+    from spinelift.learn.export.trained import Trained
 
-    plan = BundlePlan(name, version, regressor, segmenter, calibration, test, tuple(train or ()), limit=limit)
-    card = make_bundle(plan, out)
+    plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
+    _print_metrics(make_bundle(Trained.from_runs(regressor, segmenter), plan, out))
+
+
+@app.command()
+def recalibrate(
+    bundle: Annotated[Path, typer.Option(help="Folder of the bundle whose weights are kept.")],
+    calibration: Calibration,
+    test: Test,
+    out: BundleOut,
+    version: Annotated[str, typer.Option(help="Version of the new bundle.")],
+    train: Baselines = None,
+    limit: Limit = None,
+) -> None:
+    """Make a bundle of the weights of another one: new gains, intervals and figures, no training."""
+    require_extra("train")
+    from spinelift.bundle import PredictionCard, load_bundle
+    from spinelift.learn.export.bundle import BundlePlan, make_bundle
+    from spinelift.learn.export.trained import Trained
+
+    name = load_bundle(PredictionCard, bundle).ref.name
+    plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
+    _print_metrics(make_bundle(Trained.from_bundle(bundle), plan, out))
+
+
+def _print_metrics(card: Card) -> None:
     for metric in card.metrics:
         typer.echo(
             f"{metric.name:24} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"

@@ -17,7 +17,6 @@ from spinelift.geometry import Vertebra
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.prior import ShapePrior
-from spinelift.simulate.body.spine import ferguson_deg
 from spinelift.simulate.dxa.scan import LVA_MM, SimulatedScan, take_lateral, take_scan
 from spinelift.simulate.stores import person_rng
 
@@ -58,7 +57,7 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
         "person": person,
         **scan.curves.to_json(),
         "vertebra_centres_mm": {v.name: centres[v].tolist() for v in Vertebra},
-        "ferguson_deg": round(ferguson_deg(scan.z_mm, scan.mm[1]), 2),
+        "ferguson_deg": round(body.spine.ferguson_deg, 2),
         "female": body.physique.female,
         "age": round(body.physique.age, 1),
         "height_mm": round(body.physique.height_mm),

@@ -1,4 +1,4 @@
-"""From two training runs to a bundle: ONNX, weights, calibration, figures, card."""
+"""From trained networks to a bundle: ONNX, weights, calibration, figures, card."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spinelift.bundle import OnnxNetwork, PredictionCard
-from spinelift.bundle.card import Calibration, Metric
+from spinelift.bundle.card import Calibration, Metric, Training
 from spinelift.bundle.kinds import DxaPreprocessing
 from spinelift.errors import BundleError
+from spinelift.evaluate.bootstrap import Estimate
 from spinelift.evaluate.pairs import evaluate_pairs
 from spinelift.evaluate.table import Row
 from spinelift.files import whole_folder
 from spinelift.geometry import CROP_SIZE
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.inference.calibrate import Calibrator
-from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
+from spinelift.learn.export.card import write_new_card
 from spinelift.learn.export.onnx import export_onnx, smooth_images
-from spinelift.learn.loop.checkpoint import WEIGHTS
-from spinelift.learn.regressor.calibrate import calibrate, shrunk
-from spinelift.learn.regressor.train import load_regressor
-from spinelift.learn.segmenter.train import load_segmenter
+from spinelift.learn.export.trained import Trained
+from spinelift.learn.regressor.calibrate import calibrate, measure_gains
+from spinelift.learn.regressor.shrink import Gains, Shrunk
 from spinelift.store.rows import Pairs, PairStore, load_pairs
 
 _SIGNATURES = DxaPreprocessing().signatures()
@@ -28,12 +28,10 @@ _SIGNATURES = DxaPreprocessing().signatures()
 
 @dataclass(frozen=True)
 class BundlePlan:
-    """What goes into a bundle. ``baselines`` are the stores that baselines are fitted to."""
+    """What makes a bundle of networks; ``baselines`` are the stores that baselines are fitted to."""
 
     name: str
     version: str
-    regressor: Path
-    segmenter: Path
     calibration: Path
     test: Path
     baselines: Sequence[Path] = ()
@@ -41,35 +39,26 @@ class BundlePlan:
     iou_step_mm: float | None = 1.0
 
 
-def make_bundle(plan: BundlePlan, out: Path) -> PredictionCard:
+def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard:
     """Write the bundle's folder; an existing one is replaced once the new one is whole."""
-    regressor, config = load_regressor(plan.regressor)
-    segmenter, segmenter_config = load_segmenter(plan.segmenter)
     calibration_pairs, test = load_pairs([plan.calibration], limit=plan.limit), load_pairs([plan.test])
     _must_be_apart(calibration_pairs, test)
-    mean = regressor.get_buffer("mean_curves").double().numpy()
-    network = shrunk(regressor, mean, calibration_pairs)
+    mean = trained.regressor.get_buffer("mean_curves").double().numpy()
+    gains = measure_gains(trained.regressor, mean, calibration_pairs)
+    network = Shrunk(trained.regressor, mean, Gains(*(gain.value for gain in gains)))
     source = f"{len(calibration_pairs)} people of {_about(plan.calibration)}"
-    runs = read_record(plan.regressor), read_record(plan.segmenter)
     with whole_folder(out) as part:
         part.mkdir(parents=True)
         crop, grid = smooth_images(2, (CROP_SIZE, CROP_SIZE)), smooth_images(2, CANONICAL_SHAPE)
         export_onnx(network, part / "regressor.onnx", crop, _SIGNATURES["regressor"])
-        export_onnx(segmenter, part / "segmenter.onnx", grid, _SIGNATURES["segmenter"])
-        shutil.copyfile(plan.regressor / WEIGHTS, part / "regressor.safetensors")
-        shutil.copyfile(plan.segmenter / WEIGHTS, part / "segmenter.safetensors")
+        export_onnx(trained.segmenter, part / "segmenter.onnx", grid, _SIGNATURES["segmenter"])
+        for name, path in trained.weights.items():
+            shutil.copyfile(path, part / f"{name}.safetensors")
         calibration = calibrate(network, calibration_pairs, source=source)
-        networks = {
-            "regressor": network_of(regressor, config.network),
-            "segmenter": network_of(segmenter, segmenter_config.network),
-        }
-        details = {"regressor_examples": runs[0]["examples"]}
-        details |= {f"segmenter_{name}": runs[1][name] for name in ("people", "steps", "seconds")}
-        details |= {"gain_lean": round(network.gains[0], 4), "gain_shape": round(network.gains[1], 4)}
         return write_new_card(
             PredictionCard, part, [item.name for item in part.iterdir()], name=plan.name,
-            version=plan.version, networks=networks, training=training_of(runs[0], **details),
-            metrics=measure(part, plan, test, calibration), calibration=calibration,
+            version=plan.version, networks=trained.networks, training=_with_gains(trained.training, gains),
+            metrics=measure(part, plan, test, calibration), calibration=calibration, **trained.terms,
         )  # fmt: skip
 
 
@@ -110,3 +99,12 @@ def _must_be_apart(calibration: Pairs, test: Pairs) -> None:
 def _about(store: Path) -> str:
     about = PairStore.open(store).about
     return f"{store.name} ({', '.join(f'{k} {v}' for k, v in about.items())})" if about else store.name
+
+
+def _with_gains(training: Training, gains: tuple[Estimate, Estimate]) -> Training:
+    """The record of the training with the gains among its details, and their 95 % intervals."""
+    details = {k: v for k, v in training.details.items() if not k.startswith("gain_")}
+    for name, gain in zip(Gains._fields, gains, strict=True):
+        details[f"gain_{name}"] = round(gain.value, 4)
+        details[f"gain_{name}_interval95"] = f"{gain.low:.2f} to {gain.high:.2f}"
+    return training.model_copy(update={"details": details})

@@ -30,10 +30,10 @@ LIMITS = {
 
 def write_new_card(kind: type[CardT], folder: Path, files: Iterable[str], **parts: Any) -> CardT:
     """Write the card of ``files`` in a folder, dated now; ``parts`` are the rest of its fields."""
+    usual = {"licence": LICENCE, "limits": LIMITS[kind.model_fields["kind"].default]}
     card = kind(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), spinelift_version=__version__,
-        licence=LICENCE, limits=LIMITS[kind.model_fields["kind"].default], files=hash_files(folder, files),
-        **parts,
+        files=hash_files(folder, files), **{**usual, **parts},
     )  # fmt: skip
     write_card(folder, card)
     return card

@@ -1,4 +1,4 @@
-"""Calibration of a trained regressor on people of a third kind, neither trained on nor tested on."""
+"""Calibration of a trained regressor on people used neither for training nor for testing."""
 
 import math
 from collections.abc import Iterator
@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from spinelift.bundle.card import Calibration, Shift
+from spinelift.evaluate.bootstrap import Estimate
 from spinelift.geometry import SPINE_ROWS
 from spinelift.learn.regressor.augment import Batch, draw_placement, place
 from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
-from spinelift.learn.regressor.shrink import Shrunk, fit_gains
+from spinelift.learn.regressor.shrink import fit_gains
 from spinelift.learn.regressor.tone import change_tone
 from spinelift.store.rows import Pairs
 
 Float = NDArray[np.float64]
 
 JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
-"""How far a segmenter puts the crop beside its true place."""
+"""Errors of the crop's place, as a segmenter makes them."""
 POOL = 8
 """Rows to either side whose residuals share a quantile: a vertebra and a half in all."""
 MODES, DIRECTIONS = 6, 24
@@ -31,9 +32,9 @@ def calibrate(
 ) -> Calibration:
     """All parts of the card's calibration.
 
-    Intervals and modes come from every person twice: as it is, and with the tones, noise and damage of
-    training, so that they hold for worse images too; each with a jittered crop. The shift's reference is
-    the images as they are.
+    Intervals and modes come from two images of every person: as simulated, and with the augmentation of tone,
+    noise and damage of training, so that they hold for worse images too; each with a jittered crop. The
+    reference of the shift is the images as simulated.
     """
     if len(pairs) < 2 * DIRECTIONS:
         raise ValueError(
@@ -56,20 +57,22 @@ def calibrate(
     )
 
 
-def shrunk(model: nn.Module, mean: Float, pairs: Pairs, *, seed: int = 0, batch: int = 64) -> Shrunk:
-    """The regressor with the gains that the calibration people show, on the images of `calibrate`."""
+def measure_gains(
+    model: nn.Module, mean: Float, pairs: Pairs, *, seed: int = 0, batch: int = 64
+) -> tuple[Estimate, Estimate]:
+    """Gains of inclination and shape on the images that `calibrate` uses."""
     seen = list(_predictions(model, pairs, seed=seed, batch=batch))
     true, given = (
-        np.concatenate([c.double().numpy() for c in curves])
+        np.concatenate([c.double().numpy() for c in curves]).reshape(2, len(pairs), *mean.shape)
         for curves in ([placed.curves for placed, _ in seen], [out.curves for _, out in seen])
     )
-    return Shrunk(model, mean, fit_gains(true, given, mean))
+    return fit_gains(true, given, mean)
 
 
 def _predictions(
     model: nn.Module, pairs: Pairs, *, seed: int, batch: int
 ) -> Iterator[tuple[Batch, Prediction]]:
-    """All people as they are, then all with other tones; each with a jittered crop."""
+    """All people as simulated, then all with augmented tones; each with a jittered crop."""
     generator = torch.Generator().manual_seed(seed)
     for tone in (None, ToneAugment()):
         for part in _batches(pairs, batch):

@@ -12,14 +12,14 @@ from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.body.skeleton import Joints, place_skeleton
 from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue
-from spinelift.simulate.body.spine import PosedSpine, pose, sample_shape
+from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import place_vertebrae
 
 Float = NDArray[np.float64]
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
-OTHER_SPREAD = 2.5
-"""How much more the arches of people to calibrate on vary than those of training."""
+OTHER_SPREAD = 1.5
+"""Standard deviations of the vertebral arches of people to calibrate on, relative to those of training."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +62,28 @@ def sample_composition(physique: Physique, rng: np.random.Generator) -> Float:
 
 
 def build_body(
-    centres: Float,
+    spine: PosedSpine,
     physique: Physique,
     rng: np.random.Generator,
     *,
     whole: bool = True,
+    around: PosedSpine | None = None,
     clutter_share: float = CLUTTER_SHARE,
     arch_spread: float = 1.0,
 ) -> Body:
-    """A person around given vertebral-body centres [17, 3] mm; ``whole=False`` leaves out the legs."""
-    spine = pose(centres, physique, rng)
+    """A person with a given posed spine; ``whole=False`` leaves out the legs.
+
+    All but the vertebrae is built about the spine ``around``, by default the person's own.
+    """
+    around = around or spine
     bones = template()
-    skeleton, joints = place_skeleton(bones, spine, physique, rng, whole=whole)
+    skeleton, joints = place_skeleton(bones, around, physique, rng, whole=whole)
     cage = np.concatenate(
         [s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))]
     )
-    flesh = place_flesh(spine, joints, cage, physique, rng, whole=whole)
+    flesh = place_flesh(around, joints, cage, physique, rng, whole=whole)
     vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
-    clutter = place_clutter(spine, physique.scale, clutter_share, rng)
+    clutter = place_clutter(around, physique.scale, clutter_share, rng)
     solids = (*flesh, *skeleton, *vertebrae, *clutter)
     return Body(physique, spine, joints, solids, sample_composition(physique, rng))
 
@@ -87,17 +91,24 @@ def build_body(
 def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
     """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
     physique = sample_physique(rng)
-    return build_body(sample_shape(prior, physique, rng), physique, rng, whole=whole)
+    return build_body(sample_spine(prior, physique, rng), physique, rng, whole=whole)
 
 
 def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A person unlike those of training: other density, arches less alike, twice the foreign bodies.
+    """A person to calibrate on: other bone density, more varied vertebral arches, twice the foreign bodies.
 
-    For calibration.
+    Ribs, shoulders, neck, pelvis and soft parts are built about the sagittal curve of another random spine,
+    so that the vertebrae alone show the person's own.
     """
     physique = sample_physique(rng)
     physique = replace(physique, density_z=1.5 * physique.density_z - 0.4)
-    centres = sample_shape(prior, physique, rng)
+    spine = sample_spine(prior, physique, rng)
     return build_body(
-        centres, physique, rng, whole=whole, clutter_share=2 * CLUTTER_SHARE, arch_spread=OTHER_SPREAD
+        spine,
+        physique,
+        rng,
+        whole=whole,
+        around=with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng),
+        clutter_share=2 * CLUTTER_SHARE,
+        arch_spread=OTHER_SPREAD,
     )

@@ -1,7 +1,6 @@
 """A spine in a pose: where each vertebra is, how it is turned, how large it is, and the true curves."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +9,18 @@ from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import SPINE_ROWS
+from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS, ShapePrior
 
 Float = NDArray[np.float64]
-SCOLIOSIS_DEG = 10.0
-"""Modified Ferguson angle from which a spine counts as scoliotic (DXA scoliosis method)."""
 SCOLIOSIS_SHARE = 0.2
+"""Share of people whose modified Ferguson angle is ``SCOLIOSIS_DEG`` or more."""
+MARGIN_DEG = 3.0
+"""A person's angle is at least a random share of this away from ``SCOLIOSIS_DEG``, degrees."""
+STEEPEST_DEG = 45.0
+"""Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class PosedSpine:
     def moved(self, shift: Float) -> "PosedSpine":
         """The same spine shifted by [3] mm."""
         return replace(self, centres=self.centres + shift)
+
+    @property
+    def ferguson_deg(self) -> float:
+        """Modified Ferguson angle of the true centre line, degrees."""
+        z, mm = self.curves_mm()
+        return coronal_angles(z, mm[Curve.CENTRE]).ferguson_deg
 
     def curves_mm(self) -> tuple[Float, Float]:
         """True heights z [209] and curves [6, 209] in mm, sagittal ones from the mean of the centre one.
@@ -99,70 +108,39 @@ def frames_along(centres: Float, axial_deg: Float, tilt_noise: Float | None = No
     return np.stack([left, np.cross(down, left), down], 2)
 
 
-def ferguson_deg(z: Float, x: Float) -> float:
-    """Largest modified Ferguson angle of a centre line x(z), degrees; 0 for a straight one.
+def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator) -> PosedSpine:
+    """A random supine spine, mean centre at 0: one in five is scoliotic.
 
-    Between inflections (or ends) the apex is the point farthest from the chord, and the angle is the one
-    between the lines from the apex to the two end points (Taylor et al., Skeletal Radiol. 42 (2013),
-    the DXA scoliosis method).
+    The modified Ferguson angle of the true centre line decides: the structural curves of the scoliotic
+    grow, and the coronal shape of the others shrinks, until the angle is on its side of ``SCOLIOSIS_DEG``.
     """
-    even = np.linspace(z[0], z[-1], 121)
-    step = even[1] - even[0]
-    odd = np.pad(
-        np.interp(even, z, x), 20, mode="reflect", reflect_type="odd"
-    )  # keeps the slopes of the ends
-    smooth = gaussian_filter1d(odd, 5.0)[20:-20]
-    bend = np.gradient(np.gradient(smooth, step), step)
-    flips = np.flatnonzero(np.diff(np.sign(bend[6:-6]))) + 7
-    bounds = np.unique(np.concatenate([[0], flips, [len(even) - 1]]))
-    best = 0.0
-    for a, b in pairwise(bounds):
-        if even[b] - even[a] < 40:
-            continue
-        t = (even[a : b + 1] - even[a]) / (even[b] - even[a])
-        off = smooth[a : b + 1] - (smooth[a] * (1 - t) + smooth[b] * t)
-        k = int(np.argmax(np.abs(off))) + a
-        if a < k < b:
-            up = np.arctan2(smooth[k] - smooth[a], even[k] - even[a])
-            down = np.arctan2(smooth[b] - smooth[k], even[b] - even[k])
-            best = max(best, float(np.degrees(abs(up - down))))
-    return best
-
-
-def sample_shape(prior: ShapePrior, physique: Physique, rng: np.random.Generator) -> Float:
-    """Centres [17, 3] of a random supine spine, mean at 0: one in five scoliotic, the rest below 10°."""
     features = prior.sample(rng, spread=rng.choice([0.8, 1.0, 1.2]))
     coronal, sagittal, length = np.split(features, 3)
-    coronal = coronal - prior.mean[:N_STEPS]  # the mean of patients leans; a cohort's does not
+    coronal = coronal - prior.mean[:N_STEPS]  # patients lean to one side on average; a cohort does not
     coronal *= rng.choice([-1.0, 1.0])
     scoliotic = rng.random() < SCOLIOSIS_SHARE
-    if scoliotic:
-        coronal = coronal + _scoliotic_tilt(rng)
-    # Straighten the lean of the whole, then lay the person down a little askew.
-    coronal = coronal - coronal.mean() + rng.normal(0, 1.5)
+    structural = _scoliotic_tilt(rng) if scoliotic else np.zeros(N_STEPS)
+    coronal, structural = coronal - coronal.mean(), structural - structural.mean()
+    askew = rng.normal(0, 1.5)  # inclination of the whole spine to one side, degrees
     sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(0, 5)  # of lordosis, patients and normals differ
     sagittal = sagittal - sagittal.mean() + rng.normal(prior.mean[N_STEPS : 2 * N_STEPS].mean(), 2.6)
-    length_scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)
+    scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)
+    limit = SCOLIOSIS_DEG + rng.uniform(0, MARGIN_DEG) * (1 if scoliotic else -1)
+    pose_seed = int(rng.integers(2**63))  # the same vertebrae, however large the curves
 
-    def centres(amount: float) -> Float:
-        lean = coronal.mean()
-        return prior.centres(
-            np.concatenate([lean + (coronal - lean) * amount, sagittal, length]), scale=length_scale
-        )
+    def posed() -> PosedSpine:
+        steps = np.clip(askew + coronal + structural, -STEEPEST_DEG, STEEPEST_DEG)
+        shape = np.concatenate([steps, sagittal, length])
+        return pose(prior.centres(shape, scale=scale), physique, np.random.default_rng(pose_seed))
 
-    c = centres(1.0)
-    if scoliotic:
-        target = rng.uniform(SCOLIOSIS_DEG, SCOLIOSIS_DEG + 3)
-        grow = 1.0
-        while ferguson_deg(c[:, 2], c[:, 0]) < target and grow < 4:
-            grow *= 1.15
-            c = centres(grow)
-    else:
-        shrink = 1.0
-        while ferguson_deg(c[:, 2], c[:, 0]) >= SCOLIOSIS_DEG:
-            shrink *= 0.8
-            c = centres(shrink)
-    return c
+    spine = posed()
+    while scoliotic and spine.ferguson_deg < limit:
+        structural *= 1.2
+        spine = posed()
+    while not scoliotic and spine.ferguson_deg >= limit:
+        coronal *= 0.8
+        spine = posed()
+    return spine
 
 
 def _scoliotic_tilt(rng: np.random.Generator) -> Float:
@@ -184,8 +162,8 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
     """Vertebrae of random size and turn along given centres [17, 3].
 
     The axial turn follows the coronal bend: bodies turn towards the convexity, supine by 0.28 of the Cobb
-    angle in the chest and 0.17 in the loin (means of Brink et al., Spine J. 17 (2017), 62 adolescents), with
-    a wide scatter, on top of the normal pattern and a rotation of the whole trunk.
+    angle in the thorax and 0.17 in the lumbar spine (means of Brink et al., Spine J. 17 (2017), 62
+    adolescents), with a wide scatter, on top of the normal pattern and a rotation of the whole trunk.
     """
     lean = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
     bend = gaussian_filter1d(-np.gradient(lean), 1.0)  # degrees a level; positive when convex to the left
@@ -194,12 +172,7 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
         + gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
     )
     axial = np.clip(axial, -35, 35) + rng.normal(0, 2.5)
-    # Bodies do not stand quite square to the line through their centres; least so L5, whose wedge adds to it.
-    tilt = rng.normal(0, 0.022, (N_LEVELS, 3)) + 1.8 * gaussian_filter1d(
-        rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0
-    )
-    tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
-    frames = frames_along(centres, axial, tilt)
+    frames = frames_along(centres, axial, _sample_tilt(rng))
     scale = physique.scale * morphometry.SEX_WIDTH[physique.female]
 
     def vary(size: Float) -> Float:
@@ -213,3 +186,28 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
     height = np.clip(height, 0.62 * spacing, 0.9 * spacing)
     size = np.stack([vary(morphometry.BODY_WIDTH), vary(morphometry.BODY_DEPTH), height], 1)
     return PosedSpine(centres, frames, size)
+
+
+def _sample_tilt(rng: np.random.Generator) -> Float:
+    """Tilt [17, 3] of the bodies against the line through their centres, as tangents; largest at L5."""
+    tilt = rng.normal(0, 0.022, (N_LEVELS, 3))
+    tilt += 1.8 * gaussian_filter1d(rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0)
+    tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
+    return tilt
+
+
+def with_sagittal_curve(spine: PosedSpine, other: PosedSpine, rng: np.random.Generator) -> PosedSpine:
+    """``spine`` with the sagittal curve of ``other``.
+
+    Heights, coronal curve, axial turn and sizes stay. The other curve is stretched to the height of the
+    spine, which keeps its angles, and has the same mean. The bodies' tilt against the curve is drawn anew.
+    """
+    own, new = spine.centres, spine.centres.copy()
+    z = other.centres[:, 2]
+    stretch = (own[-1, 2] - own[0, 2]) / (z[-1] - z[0])
+    y = CubicSpline((z - z[0]) * stretch + own[0, 2], other.centres[:, 1] * stretch)(own[:, 2])
+    new[:, 1] = y - y.mean() + own[:, 1].mean()
+    left, down = spine.frames[:, :, 0], spine.frames[:, :, 2]
+    lateral = left - down * (left[:, 2:] / down[:, 2:])  # horizontal, as in `frames_along`
+    axial = np.degrees(np.arctan2(lateral[:, 1], lateral[:, 0]))
+    return PosedSpine(new, frames_along(new, axial, _sample_tilt(rng)), spine.size)
