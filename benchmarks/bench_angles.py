@@ -21,7 +21,7 @@ from spinelift.measures import COBB_PER_FERGUSON, LEVEL_HEIGHTS, CoronalAngles, 
 from spinelift.measures.angles import SMOOTHING
 from spinelift.simulate.body.physique import sample_physique
 from spinelift.simulate.body.prior import ShapePrior, read_centres
-from spinelift.simulate.body.spine import pose, sample_shape
+from spinelift.simulate.body.spine import sample_spine
 
 Float = NDArray[np.float64]
 Line = tuple[Float, Float]
@@ -97,7 +97,7 @@ def spines(centroids: Path | None) -> Iterator[tuple[str, Line]]:
     for n in range(10 if centroids else 20):
         rng = np.random.default_rng([77, n])
         physique = sample_physique(rng)
-        z, mm = pose(sample_shape(prior, physique, rng), physique, rng).curves_mm()
+        z, mm = sample_spine(prior, physique, rng).curves_mm()
         yield "simulated", (z, mm[1])
     if centroids:
         complete = [c for c in read_centres(centroids).values() if np.isfinite(c).all()]

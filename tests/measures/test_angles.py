@@ -24,7 +24,7 @@ from spinelift.measures import (
     upper_endplate,
 )
 from spinelift.simulate.body.physique import sample_physique
-from spinelift.simulate.body.spine import pose, sample_shape
+from spinelift.simulate.body.spine import sample_spine
 
 TOP, HEIGHT = 100.0, 440.0
 Z = np.linspace(TOP, TOP + HEIGHT, 209)
@@ -55,7 +55,7 @@ def spines(prior):
     for n in range(20):
         rng = np.random.default_rng([31, n])
         physique = sample_physique(rng)
-        z, mm = pose(sample_shape(prior, physique, rng), physique, rng).curves_mm()
+        z, mm = sample_spine(prior, physique, rng).curves_mm()
         lines.append((z, mm[1]))
     one_degree = np.tan(np.radians(1.0))
     lines.append((Z, HEIGHT / 2 * one_degree * (1 - (2 * T - 1) ** 2)))

@@ -1,14 +1,16 @@
 """``spinelift train``: regressor, segmenter, and the bundle made of both."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spinelift.bundle import Card
 from spinelift.cli.extras import require_extra
 from spinelift.cli.options import ConfigPath, Data, InitFrom, Minutes, Out, Resume, Threads, Val, override
 from spinelift.cli.train_cohort import aligner, pseudo_labels
+
+if TYPE_CHECKING:
+    from spinelift.bundle.card import Card
 
 app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
 
@@ -156,7 +158,7 @@ def recalibrate(
     _print_metrics(make_bundle(Trained.from_bundle(bundle), plan, out))
 
 
-def _print_metrics(card: Card) -> None:
+def _print_metrics(card: "Card") -> None:
     for metric in card.metrics:
         typer.echo(
             f"{metric.name:24} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
