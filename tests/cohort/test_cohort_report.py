@@ -9,10 +9,10 @@ from spinelift.cohort.manifest import PARTS, compact, read_manifest
 from spinelift.cohort.record import DONE, write_part
 from spinelift.cohort.report import write_report
 from spinelift.cohort.truth import Quantity, judge
-from spinelift.cohort.visits import find_visits
 from spinelift.curves import Curve
 from spinelift.errors import NoScansError
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.io.visits import find_visits
 
 MOVE = {"rotation_deg": 2.0, "dx_mm": 12.0, "dz_mm": 700.0}
 SIZE, X0, Z0 = 2.0, 150.0, 200.0

@@ -11,8 +11,8 @@ from spinelift.geometry import Vertebra
 from spinelift.io import read_dxa
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.dxa.scan import LVA_SHAPE, take_lateral, take_scan
+from spinelift.simulate.identity import person_rng
 from spinelift.simulate.people import truth_path, write_people, write_person
-from spinelift.simulate.stores import person_rng
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from spinelift.simulate.body.posture import (
     sample_posture,
 )
 from spinelift.simulate.body.prior import N_STEPS, ShapePrior
+from spinelift.simulate.identity import person_rng
 from spinelift.simulate.pairing import corners, overlap, pair_truth
-from spinelift.simulate.stores import person_rng
 
 STILL = Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 0.0, np.zeros(3))
 

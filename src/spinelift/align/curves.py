@@ -10,7 +10,6 @@ from spinelift.curves.masks import coronal_from_edges, mask_edges
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
-from spinelift.io.dixon.volume import GRID_MM
 from spinelift.segment.mri import MriSpine
 
 Float = NDArray[np.float64]
@@ -31,6 +30,7 @@ def sagittal_edges(spine: MriSpine) -> Float:
     rows = np.flatnonzero(spine.mask.any((1, 2)))
     width = spine.mask[rows].sum(2, dtype=np.float64)
     _, y0, z0 = spine.origin_mm
+    mm = spine.voxel_mm
     front, back = np.empty(len(rows)), np.empty(len(rows))
     for k, profile in enumerate(width):
         level = LEVEL * np.sort(profile)[-3:].mean()
@@ -41,9 +41,9 @@ def sagittal_edges(spine: MriSpine) -> Float:
         front[k] = low - (profile[low] - level) / max(profile[low] - before, 1e-9)
         back[k] = high + (profile[high] - level) / max(profile[high] - after, 1e-9)
     middle, half = (front + back) / 2, (back - front) / 2 / LEVEL_REACH
-    y = y0 + GRID_MM * np.stack([middle - half, middle, middle + half], 1)
-    x = np.interp(z0 + GRID_MM * rows, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
-    return np.column_stack([x, z0 + GRID_MM * rows, y])
+    y = y0 + mm * np.stack([middle - half, middle, middle + half], 1)
+    x = np.interp(z0 + mm * rows, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
+    return np.column_stack([x, z0 + mm * rows, y])
 
 
 def curves_of_pair(

@@ -33,10 +33,10 @@ def to_nifti(
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in ("water", "fat"):
-            path = out / f"{volume.spine_id}_{name}.nii.gz"
+            path = out / f"{volume.mri_id}_{name}.nii.gz"
             typer.echo(write_nifti(path, getattr(volume, name), volume.affine))
-        report = out / f"{volume.spine_id}_findings.json"
-        document = {"spine_id": volume.spine_id, "findings": [asdict(f) for f in volume.findings]}
+        report = out / f"{volume.mri_id}_findings.json"
+        document = {"mri_id": volume.mri_id, "findings": [asdict(f) for f in volume.findings]}
         report.write_text(json.dumps(document, indent=1) + "\n")
     except OSError as error:
         raise OutputError(

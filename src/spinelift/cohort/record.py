@@ -44,7 +44,7 @@ class Record:
     values
         Numbers of the stages: rotation_deg, dx_mm, dy_mm, iou, ferguson_deg, …
     findings
-        Traps of the MRI that were mended or reported.
+        Traps of the MRI that were corrected or reported.
     warnings
         What a reader of the result ought to know.
     seconds

@@ -54,7 +54,7 @@ def _template() -> Any:
 
 
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
-    """How often each trap was mended or reported, in visits."""
+    """How often each trap was corrected or reported, in visits."""
     import json
     from collections import Counter
 

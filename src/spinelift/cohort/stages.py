@@ -18,7 +18,6 @@ from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import DXA, PlaneMask, dxa_plane, lay_mask
 from spinelift.align.projection import project_mask, project_volume
 from spinelift.cohort.record import DONE, FAILED, REJECTED, Record
-from spinelift.cohort.visits import Visit
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
 from spinelift.evaluate.angles import coronal_angles
@@ -27,6 +26,7 @@ from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.visits import Visit
 from spinelift.segment.mri import MriSegmenter, MriSpine
 
 SCOLIOSIS_DEG = 10.0
@@ -136,9 +136,8 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     scan = read_dxa(visit.dxa)
     known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
     clock.start("mri")
-    with visit.mri.open("rb") as file:
-        known["mri_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
     volume = read_dixon(visit.mri)
+    known["mri_sha256"] = volume.sha256
     known["findings"] = [asdict(f) for f in volume.findings]
     clock.start("dxa_mask")
     location = model.locate(scan)
