@@ -47,7 +47,7 @@ class Row:
 
     def errors(self, transform: RigidTransform2D) -> tuple[float, float, float, float]:
         """Rotation, degrees; distance of the spine's middle from its true place, its x and z parts, mm."""
-        middle, true = self.truth.centres[:, [0, 2]].mean(0), self.truth.to_dxa.transform
+        middle, true = self.truth.vertebra_centres_mm[:, [0, 2]].mean(0), self.truth.to_dxa.transform
         x, z = transform.apply(middle) - true.apply(middle)
         turn = transform.rotation_deg - true.rotation_deg
         return abs(turn), float(np.hypot(x, z)), abs(float(x)), abs(float(z))

@@ -23,8 +23,8 @@ def pair_masks(truth: SimulatedTruth) -> PairMasks:
 
 def column_mask(column: ColumnTruth) -> PlaneMask:
     """The column between its left and right curve, on a 1 mm raster; edges to a fraction of a pixel."""
-    low = np.array([column.mm[2].min(), column.z_mm[0]])
-    high = np.array([column.mm[0].max(), column.z_mm[-1]])
+    low = np.array([column.curves_mm[2].min(), column.z_mm[0]])
+    high = np.array([column.curves_mm[0].max(), column.z_mm[-1]])
     grid = square_grid(np.stack([low, high]), RASTER_MM, margin_mm=4 * RASTER_MM)
     rows, cols = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in grid.shape), indexing="ij")
     depth = column.depth_mm(grid.to_mm(np.stack([rows, cols], -1)))

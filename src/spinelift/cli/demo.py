@@ -78,7 +78,8 @@ def compare(prediction: "Prediction", truth: "SimulatedTruth", model: "Model") -
     if mean is not None:
         curves["mean curve"] = SpineCurves(as_array(mean), prediction.curves.frame)
     return {
-        name: score(c.z_mm, c.mm, truth.dxa.z, truth.dxa.mm, iou_step_mm=None) for name, c in curves.items()
+        name: score(c.z_mm, c.mm, truth.dxa.z_mm, truth.dxa.curves_mm, iou_step_mm=None)
+        for name, c in curves.items()
     }
 
 

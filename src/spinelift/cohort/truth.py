@@ -139,7 +139,7 @@ def _count_traps(
 
 def _alignment_errors(errors: dict[str, list[float]], mri: MriTruth, row: dict[str, Any]) -> None:
     """Rotation, and distance of the MRI spine's middle from where the true transform puts it."""
-    centres = mri.centres[:, [0, 2]].mean(0)
+    centres = mri.vertebra_centres_mm[:, [0, 2]].mean(0)
     place = mri.to_dxa.transform.apply(centres)
     for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
         values = {k: row[f"{column}{suffix}"] for k, column in _COLUMNS.items()}
@@ -164,11 +164,11 @@ def _curve_errors(
     got = record.curves.astype(np.float64) * size
     got[CORONAL] += values["x0_mm"]
     errors["coronal MAE"].append(
-        float(np.abs(got - resample_rows(known.dxa.z, known.dxa.mm, z))[CORONAL].mean())
+        float(np.abs(got - resample_rows(known.dxa.z_mm, known.dxa.curves_mm, z))[CORONAL].mean())
     )
     mri = known.pair
-    left, _, right, *sagittal = mri.mm
-    height = mri.to_dxa.transform.apply(np.stack([(left + right) / 2, mri.z], 1))[:, 1]
+    left, _, right, *sagittal = mri.curves_mm
+    height = mri.to_dxa.transform.apply(np.stack([(left + right) / 2, mri.z_mm], 1))[:, 1]
     true = np.stack([np.interp(z, height, curve) for curve in sagittal])
     both = np.concatenate([np.zeros((3, SPINE_ROWS)), true])
     error: Float = np.asarray(zero_sagittal(got), np.float64)[SAGITTAL]

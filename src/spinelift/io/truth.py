@@ -5,12 +5,21 @@ to the feet. Coordinates of the DXA start at the centre of the scan's first pixe
 scanner's (z is minus DICOM's z).
 """
 
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import RigidTransform2D, Vertebra
@@ -18,30 +27,48 @@ from spinelift.io.dixon.volume import Trap
 from spinelift.io.ukb_names import DIXON_FIELD, visit_key
 from spinelift.io.visits import find_archives
 
+CURVES = ("left", "centre", "right", "anterior", "sagittal", "posterior")
+"""Names of the rows of ``curves_mm``, in the order of ``curves.Curve``."""
+LEVELS = tuple(level.name for level in Vertebra)
+
 Float = NDArray[np.float64]
-Numbers = tuple[float, ...]
-Pair = tuple[float, float]
-Triple = tuple[float, float, float]
+
+
+def _array(value: Any) -> Float:
+    """Finite numbers, rounded to 0.001."""
+    try:
+        array = np.asarray(value, np.float64).round(3) + 0.0
+    except TypeError:
+        raise ValueError("these are no numbers") from None
+    if not np.isfinite(array).all():
+        raise ValueError("a number is not finite")
+    return array
+
+
+def _rows(names: tuple[str, ...], value: Any) -> Float:
+    """An array whose rows are named in JSON."""
+    if isinstance(value, dict):
+        if tuple(value) != names:
+            raise ValueError(f"the keys must be {', '.join(names)}")
+        value = list(value.values())
+    array = _array(value)
+    if array.ndim != 2 or len(array) != len(names):
+        raise ValueError(f"there must be {len(names)} rows")
+    return array
+
+
+def _named(names: tuple[str, ...], array: Float) -> dict[str, list[float]]:
+    return dict(zip(names, array.tolist(), strict=True))
+
+
+Number = Annotated[float, AfterValidator(lambda value: round(value, 4) + 0.0)]
+Numbers = Annotated[Float, PlainValidator(_array), PlainSerializer(np.ndarray.tolist)]
+Curves = Annotated[Float, PlainValidator(partial(_rows, CURVES)), PlainSerializer(partial(_named, CURVES))]
+Centres = Annotated[Float, PlainValidator(partial(_rows, LEVELS)), PlainSerializer(partial(_named, LEVELS))]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CoronalCurves(_Model):
-    """x of the column's edges and centre line at each height."""
-
-    left: Numbers
-    centre: Numbers
-    right: Numbers
-
-
-class SagittalCurves(_Model):
-    """y of the column's edges and centre line at each height."""
-
-    anterior: Numbers
-    centre: Numbers
-    posterior: Numbers
 
 
 class ColumnTruth(_Model):
@@ -50,80 +77,56 @@ class ColumnTruth(_Model):
     Parameters
     ----------
     z_mm
-        Heights, ascending, from T1's upper to L5's lower endplate.
-    coronal_mm, sagittal_mm
-        Curves at these heights.
+        Heights [n], ascending, from T1's upper to L5's lower endplate.
+    curves_mm
+        At these heights [6, n], x of the left edge, the centre line and the right edge, and y of the anterior
+        edge, the centre line and the posterior edge.
     vertebra_centres_mm
-        (x, y, z) of each body's centre by level, T1 to L5.
+        (x, y, z) of the centres of the bodies T1 to L5 [17, 3].
     """
 
     z_mm: Numbers
-    coronal_mm: CoronalCurves
-    sagittal_mm: SagittalCurves
-    vertebra_centres_mm: dict[str, Triple]
+    curves_mm: Curves
+    vertebra_centres_mm: Centres
 
     @model_validator(mode="after")
-    def _is_whole(self) -> "ColumnTruth":
-        curves = [*vars(self.coronal_mm).values(), *vars(self.sagittal_mm).values()]
-        if len(self.z_mm) < 2 or any(len(curve) != len(self.z_mm) for curve in curves):
-            raise ValueError("every curve must have one value for each of at least two heights")
-        if (np.diff(self.z_mm) <= 0).any():
-            raise ValueError("z_mm must ascend")
-        if list(self.vertebra_centres_mm) != [v.name for v in Vertebra]:
-            raise ValueError("vertebra_centres_mm must name T1 to L5 in order")
+    def _fits(self) -> "ColumnTruth":
+        n = self.curves_mm.shape[1]
+        if self.z_mm.shape != (n,) or n < 2 or (np.diff(self.z_mm) <= 0).any():
+            raise ValueError("z_mm must ascend and have a value for each of the curves'")
+        if self.vertebra_centres_mm.shape[1] != 3:
+            raise ValueError("vertebra_centres_mm must be x, y, z")
         return self
-
-    @property
-    def z(self) -> Float:
-        """Heights [n], mm."""
-        return np.asarray(self.z_mm, np.float64)
-
-    @property
-    def mm(self) -> Float:
-        """Curves [6, n], mm, in the order of ``curves.Curve``."""
-        return np.array([*vars(self.coronal_mm).values(), *vars(self.sagittal_mm).values()], np.float64)
-
-    @property
-    def centres(self) -> Float:
-        """Centres of the bodies T1 to L5 [17, 3], mm."""
-        return np.array(list(self.vertebra_centres_mm.values()), np.float64)
 
     def depth_mm(self, xz: Float) -> Float:
         """Distance of points [..., 2] (x, z) from the nearest of the four edges, mm; negative outside."""
         x, z = xz[..., 0], xz[..., 1]
-        left, _, right = (np.interp(z, self.z_mm, curve) for curve in self.mm[:3])
+        left, right = (np.interp(z, self.z_mm, self.curves_mm[k]) for k in (0, 2))
         depth: Float = np.minimum.reduce([left - x, x - right, z - self.z_mm[0], self.z_mm[-1] - z])
         return depth
 
 
 class DxaTruth(ColumnTruth):
-    """The column in the DXA. ``ferguson_deg`` is its largest modified Ferguson angle."""
+    """The column in the DXA, and its largest modified Ferguson angle."""
 
-    ferguson_deg: float
+    ferguson_deg: Number
 
 
 class RigidMovement(_Model):
     """The coronal rigid movement from MRI to DXA that fits the corners of all bodies best, and what is left.
 
-    Parameters
-    ----------
-    rotation_deg, dx_mm, dz_mm
-        As of ``RigidTransform2D``: rotation about the MRI's origin, then shift.
-    centre_shift_mm
-        (x, z) from the mean of the MRI's body centres to that of the DXA's.
-    residual_mean_mm, residual_max_mm
-        Distance of the body centres after the movement.
-    iou
-        Intersection over union of both columns after the movement.
+    ``rotation_deg``, ``dx_mm``, ``dz_mm``: rotation about the MRI's origin, then shift.
+    ``centre_shift_mm``: (x, z) from the mean of the MRI's body centres to that of the DXA's. ``residual_…``:
+    distances of the body centres after the movement. ``iou``: intersection over union of both columns then.
     """
 
-    rotation_deg: float
-    dx_mm: float
-    dz_mm: float
-    centre_shift_mm: Pair
-    residual_mean_mm: float
-    residual_max_mm: float
-    iou: float
+    rotation_deg: Number
+    dx_mm: Number
+    dz_mm: Number
+    centre_shift_mm: tuple[Number, Number]
+    residual_mean_mm: Number
+    residual_max_mm: Number
+    iou: Number
 
     @property
     def transform(self) -> RigidTransform2D:
@@ -132,9 +135,9 @@ class RigidMovement(_Model):
 
 
 class PostureTruth(_Model):
-    """Change of posture from DXA to MRI: tilt of the body, and angles of the 16 steps T1-T2 to L4-L5."""
+    """Change of posture from DXA to MRI; fields as of ``simulate.body.posture.Posture``."""
 
-    tilt_deg: float
+    tilt_deg: Number
     bend_deg: Numbers
     sway_deg: Numbers
 
@@ -142,11 +145,11 @@ class PostureTruth(_Model):
 class StationTruth(_Model):
     """How one station was measured; fields as of ``simulate.mr.stations.Placing``."""
 
-    station: int
-    span_mm: Pair
-    moved_mm: Triple
-    breath_mm: Pair
-    gain: float
+    number: int
+    span_mm: tuple[Number, Number]
+    moved_mm: tuple[Number, Number, Number]
+    breath_mm: tuple[Number, Number]
+    gain: Number
     dark_ends: tuple[int, int]
 
 
@@ -168,20 +171,9 @@ class MriTruth(ColumnTruth):
 
 
 class SimulatedTruth(_Model):
-    """All that is known of one visit of a simulated person.
+    """All that is known of one visit of a simulated person: ``scan_id`` is ``<eid>_<instance>``.
 
-    Parameters
-    ----------
-    format
-        Version of this form.
-    scan_id
-        ``<eid>_<instance>``.
-    seed, person
-        What the person was made from.
-    sex, age_years, height_mm, weight_kg
-        As the headers of both archives say.
-    dxa, mri
-        The column in both examinations; ``mri`` is absent where there is a DXA alone.
+    Sex, age and size are those of the headers of both archives; ``mri`` is None where there is a DXA alone.
     """
 
     format: Literal[1] = 1
@@ -189,35 +181,18 @@ class SimulatedTruth(_Model):
     seed: int
     person: int
     sex: Literal["F", "M"]
-    age_years: float
-    height_mm: float
-    weight_kg: float
+    age_years: Number
+    height_mm: Number
+    weight_kg: Number
     dxa: DxaTruth
     mri: MriTruth | None = None
 
     @property
     def pair(self) -> MriTruth:
-        """The MRI's truth.
-
-        Raises
-        ------
-        ConfigError
-            The truth is that of a DXA alone.
-        """
+        """The MRI's truth; raises ConfigError if there is none."""
         if self.mri is None:
             raise _unusable(f"a truth without an MRI ({self.scan_id})")
         return self.mri
-
-
-def column_fields(z_mm: Float, mm: Float, centres_mm: Float) -> dict[str, Any]:
-    """Fields of a ``ColumnTruth``, rounded to 0.001 mm, from z [n], curves [6, n] and centres [17, 3]."""
-    left, centre, right, anterior, sagittal, posterior = (mm.round(3) + 0.0).tolist()
-    return {
-        "z_mm": z_mm.round(3).tolist(),
-        "coronal_mm": {"left": left, "centre": centre, "right": right},
-        "sagittal_mm": {"anterior": anterior, "centre": sagittal, "posterior": posterior},
-        "vertebra_centres_mm": {v.name: centres_mm[v].round(3).tolist() for v in Vertebra},
-    }
 
 
 def truth_path(folder: Path, key: str) -> Path:
@@ -235,13 +210,7 @@ def write_truth(folder: Path, truth: SimulatedTruth) -> Path:
 
 
 def read_truth(path: Path) -> SimulatedTruth:
-    """Read the truth of a simulated person.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read, or is of another form.
-    """
+    """Read the truth of a simulated person; raises ConfigError if it is missing or of another form."""
     try:
         return SimulatedTruth.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -253,13 +222,7 @@ def read_truth(path: Path) -> SimulatedTruth:
 
 
 def mri_with_truth(cohort: Path) -> list[tuple[str, Path, Path]]:
-    """(visit, archive, truth) of every MRI in ``mri/`` of a simulated cohort with a file in ``truth/``.
-
-    Raises
-    ------
-    NoScansError
-        There is no folder ``mri/``.
-    """
+    """(visit, archive, truth) of every MRI in ``mri/`` with a file in ``truth/``; raises NoScansError."""
     archives, _ = find_archives(cohort / "mri", DIXON_FIELD)
     visits = [(visit_key(*visit), path) for visit, path in sorted(archives.items())]
     found = [(key, path, truth_path(cohort / "truth", key)) for key, path in visits]

@@ -15,10 +15,10 @@ from spinelift.io.dixon.volume import Trap
 from spinelift.io.truth import MriTruth, PlantedTrap, PostureTruth, StationTruth, write_truth
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
-from spinelift.simulate.body.posture import Posture, repose, sample_posture
+from spinelift.simulate.body.posture import repose, sample_posture
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.identity import mri_rng, person_id
-from spinelift.simulate.mr.dixon import SimulatedDixon, simulate_dixon, table_shift
+from spinelift.simulate.mr.dixon import simulate_dixon, table_shift
 from spinelift.simulate.mr.traps import Planted, sample_traps
 from spinelift.simulate.pairing import column_of, fit_movement
 from spinelift.simulate.people import TRUTH, WrittenDxa, write_dxa, write_missing
@@ -52,7 +52,13 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
         traps=broken,
         physique=body.physique,
     )
-    truth = _truth(_in_scan(written), body.spine, posture, dixon, planted)
+    truth = MriTruth(
+        **vars(column_of(body.spine)),
+        to_dxa=fit_movement(_in_scan(written), body.spine),
+        posture=PostureTruth.model_validate(posture, from_attributes=True),
+        stations=tuple(StationTruth.model_validate(p, from_attributes=True) for p in dixon.placings),
+        traps=tuple(PlantedTrap.model_validate(p, from_attributes=True) for p in planted),
+    )
     write_truth(out / TRUTH, written.truth.model_copy(update={"mri": truth}))
 
 
@@ -61,32 +67,6 @@ def _in_scan(written: WrittenDxa) -> PosedSpine:
     spine = written.body.spine
     shift = written.scan.centres_mm - spine.centres
     return spine.moved(np.array([shift[0, 0], 0.0, shift[0, 2]]))
-
-
-def _truth(
-    dxa: PosedSpine, mri: PosedSpine, posture: Posture, dixon: SimulatedDixon, planted: list[Planted]
-) -> MriTruth:
-    return MriTruth(
-        **column_of(mri).model_dump(),
-        to_dxa=fit_movement(dxa, mri),
-        posture=PostureTruth(
-            tilt_deg=round(posture.tilt_deg, 3),
-            bend_deg=posture.bend_deg.round(3).tolist(),
-            sway_deg=posture.sway_deg.round(3).tolist(),
-        ),
-        stations=tuple(
-            StationTruth(
-                station=p.number,
-                span_mm=(round(p.span_mm[0], 3), round(p.span_mm[1], 3)),
-                moved_mm=p.moved_mm,
-                breath_mm=p.breath_mm,
-                gain=p.gain,
-                dark_ends=p.dark_ends,
-            )
-            for p in dixon.placings
-        ),
-        traps=tuple(PlantedTrap(trap=p.trap, station=p.station, detail=dict(p.detail)) for p in planted),
-    )
 
 
 def write_cohort(

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from spinelift.curves import Curve
 from spinelift.geometry import RigidTransform2D, Vertebra
-from spinelift.io.truth import ColumnTruth, RigidMovement, column_fields
+from spinelift.io.truth import ColumnTruth, RigidMovement
 from spinelift.simulate.body.spine import PosedSpine
 
 Float = NDArray[np.float64]
@@ -30,13 +30,13 @@ def column_of(spine: PosedSpine) -> ColumnTruth:
     z, mm = spine.curves_mm()
     middle = spine.centres[Vertebra.T9]
     mm[Curve.ANTERIOR :] += middle[1] - np.interp(middle[2], z, mm[Curve.SAGITTAL])
-    return ColumnTruth(**column_fields(z, mm, spine.centres))
+    return ColumnTruth(z_mm=z, curves_mm=mm, vertebra_centres_mm=spine.centres)
 
 
 def overlap(dxa: ColumnTruth, mri: ColumnTruth, rigid: RigidTransform2D) -> float:
     """Intersection over union of the DXA's column with the MRI's, moved rigidly, on a raster."""
-    low = np.array([dxa.mm[Curve.RIGHT].min(), dxa.z[0]]) - MARGIN_MM
-    high = np.array([dxa.mm[Curve.LEFT].max(), dxa.z[-1]]) + MARGIN_MM
+    low = np.array([dxa.curves_mm[Curve.RIGHT].min(), dxa.z_mm[0]]) - MARGIN_MM
+    high = np.array([dxa.curves_mm[Curve.LEFT].max(), dxa.z_mm[-1]]) + MARGIN_MM
     points = np.stack(np.meshgrid(*(np.arange(a, b, RASTER_MM) for a, b in zip(low, high, strict=True))), -1)
     a, b = dxa.depth_mm(points) >= 0, mri.depth_mm(rigid.inverse().apply(points)) >= 0
     return float((a & b).sum() / (a | b).sum())
@@ -49,11 +49,11 @@ def fit_movement(dxa: PosedSpine, mri: PosedSpine) -> RigidMovement:
     distance = np.linalg.norm(left, axis=1)
     x, z = (dxa.centres.mean(0) - mri.centres.mean(0))[[0, 2]]
     return RigidMovement(
-        rotation_deg=round(rigid.rotation_deg, 4),
-        dx_mm=round(rigid.shift_mm[0], 3),
-        dz_mm=round(rigid.shift_mm[1], 3),
-        centre_shift_mm=(round(float(x), 3), round(float(z), 3)),
-        residual_mean_mm=round(float(distance.mean()), 3),
-        residual_max_mm=round(float(distance.max()), 3),
-        iou=round(overlap(column_of(dxa), column_of(mri), rigid), 4),
+        rotation_deg=rigid.rotation_deg,
+        dx_mm=rigid.shift_mm[0],
+        dz_mm=rigid.shift_mm[1],
+        centre_shift_mm=(float(x), float(z)),
+        residual_mean_mm=float(distance.mean()),
+        residual_max_mm=float(distance.max()),
+        iou=overlap(column_of(dxa), column_of(mri), rigid),
     )

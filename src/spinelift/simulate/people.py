@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spinelift.io.truth import DxaTruth, SimulatedTruth, column_fields, truth_path, write_truth
+from spinelift.io.truth import DxaTruth, SimulatedTruth, truth_path, write_truth
 from spinelift.io.ukb_names import visit_key
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
@@ -56,11 +56,13 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
         seed=seed,
         person=person,
         sex=physique.sex,
-        age_years=round(physique.age, 1),
-        height_mm=round(physique.height_mm),
-        weight_kg=round(physique.weight_kg, 1),
+        age_years=physique.age,
+        height_mm=physique.height_mm,
+        weight_kg=physique.weight_kg,
         dxa=DxaTruth(
-            **column_fields(scan.curves.z_mm, scan.curves.mm, scan.centres_mm),
+            z_mm=scan.curves.z_mm,
+            curves_mm=scan.curves.mm,
+            vertebra_centres_mm=scan.centres_mm,
             ferguson_deg=round(ferguson_deg(scan.z_mm, scan.mm[1]), 2),
         ),
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.io.dixon.compare import correlation, signal_level, vertex
-from spinelift.io.dixon.overlap import Overlap, interpolate, overlap
+from spinelift.io.dixon.overlap import interpolate, overlap
 from spinelift.io.dixon.slab import Slab
 
 STEP_MM = 4.0
@@ -62,7 +62,7 @@ def match(upper: Slab, lower: Slab) -> Match:
     nothing = Match(0.0, np.zeros(shape, np.float32))
     if zs is None:
         return nothing
-    one, other = zs.of(upper.z, upper.coarse), zs.of(lower.z, lower.coarse)
+    one, other = (interpolate(zs, slab.z, slab.coarse) for slab in (upper, lower))
     body = (one > signal_level(one, BODY_LEVEL)) & (other > signal_level(other, BODY_LEVEL))
     if body.sum() < LEAST_BODY_PX:
         return nothing
@@ -72,27 +72,26 @@ def match(upper: Slab, lower: Slab) -> Match:
     rest = np.clip(np.where(body, log_ratio - gain, 0), -MAX_LOG_BIAS, MAX_LOG_BIAS).sum(axis=0)
     weight = ndimage.gaussian_filter(body.sum(axis=0).astype(np.float32), SMOOTH_PX, mode="constant")
     bias = ndimage.gaussian_filter(rest, SMOOTH_PX, mode="constant") / np.maximum(weight, LEAST_WEIGHT)
-    if len(zs.z) * STEP_MM < LEAST_COMMON_MM:
+    if len(zs) * STEP_MM < LEAST_COMMON_MM:
         return Match(gain, bias.astype(np.float32))
     middle = round(float(ndimage.center_of_mass(body)[1]))
     front, back = (_offset(upper, lower, zs, rows) for rows in (slice(0, middle), slice(middle, None)))
     return Match(gain, bias.astype(np.float32), front, back)
 
 
-def _offset(upper: Slab, lower: Slab, zs: Overlap, rows: slice) -> Offset:
+def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> Offset:
     """Offset of the coarse ``rows`` of the body, mm: first along the body, then in plane."""
     z = _along(upper, lower, rows)
-    heights = zs.z[(zs.z + z >= lower.z[0]) & (zs.z + z <= lower.z[-1])]
+    heights = zs[(zs + z >= lower.z[0]) & (zs + z <= lower.z[-1])]
     if not len(heights):
         return 0.0, 0.0, z
     coarse = upper.grid.coarse
     fine = slice(rows.start * coarse, rows.stop and rows.stop * coarse)
     images = []
     for slab, shift in ((upper, 0.0), (lower, z)):
-        at = Overlap(heights + shift)
-        total = at.of(slab.z, slab.fat[:, fine]) + at.of(slab.z, slab.water[:, fine])
+        fat, water = (interpolate(heights + shift, slab.z, v[:, fine]) for v in (slab.fat, slab.water))
         inside = upper.inside[fine] & lower.inside[fine]
-        images.append((total * inside).mean(axis=0))
+        images.append(((fat + water) * inside).mean(axis=0))
     return (*_in_plane(images[0], images[1], upper.grid.voxel_mm), z)
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from spinelift.io.dixon.compare import correlation, signal_level
 from spinelift.io.dixon.match import STEP_MM
-from spinelift.io.dixon.overlap import overlap
+from spinelift.io.dixon.overlap import interpolate, overlap
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -54,9 +54,7 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
         contrast = float(np.median(rim[rim != 0])) if (rim != 0).any() else 0.0
         corrected.append(slab.swapped(wrong) if wrong.any() else slab)
         if wrong.any():
-            sentence = (
-                "undone in {swapped_slices} of {slices} slices: rim minus inside was {contrast:+.2f}"
-            )
+            sentence = "undone in {swapped_slices} of {slices} slices: rim minus inside was {contrast:+.2f}"
             numbers = {"swapped_slices": int(wrong.sum()), "slices": len(wrong), "contrast": contrast}
             findings.append(Finding.of(Trap.SWAP, slab.number, Action.CORRECTED, sentence, **numbers))
     if rims and np.abs(np.concatenate(rims)).sum() < DOUBTFUL:
@@ -127,7 +125,8 @@ def agreement(upper: Slab, lower: Slab) -> float:
     if zs is None:
         return 0.0
     (fat_a, total_a), (fat_b, total_b) = (
-        (zs.of(slab.z, slab.coarse_fat), zs.of(slab.z, slab.coarse)) for slab in (upper, lower)
+        (interpolate(zs, slab.z, slab.coarse_fat), interpolate(zs, slab.z, slab.coarse))
+        for slab in (upper, lower)
     )
     levels = signal_level(total_a, FRACTION_LEVEL), signal_level(total_b, FRACTION_LEVEL)
     return _fraction_correlation(fat_a, total_a, fat_b, total_b, levels)

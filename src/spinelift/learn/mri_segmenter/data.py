@@ -46,13 +46,13 @@ def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> NDArray
     mm = volume.voxel_mm
     x0, y0, z0 = volume.origin_mm
     z = z0 + mm * np.arange(len(volume.water))
-    left, _, right, front, _, back = (np.interp(z, truth.z, c)[:, None, None] for c in truth.mm)
+    left, _, right, front, _, back = (np.interp(z, truth.z_mm, c)[:, None, None] for c in truth.curves_mm)
     x = (x0 + mm * (window.x0 + np.arange(WINDOW)))[None, None, :]
     y = (y0 + mm * (window.y0 + np.arange(WINDOW)))[None, :, None]
     a, b = (left - right) / 2, (back - front) / 2
     radius = np.hypot((x - (left + right) / 2) / a, (y - (back + front) / 2) / b)
     depth = (1 - radius) * np.minimum(a, b)
-    along = np.clip(np.minimum(z - truth.z[0], truth.z[-1] - z) / mm + 0.5, 0, 1)
+    along = np.clip(np.minimum(z - truth.z_mm[0], truth.z_mm[-1] - z) / mm + 0.5, 0, 1)
     return np.asarray(np.clip(depth / mm + 0.5, 0, 1) * along[:, None, None])
 
 
@@ -61,7 +61,7 @@ def read_person(mri: Path, truth: MriTruth) -> MriPerson:
     volume = read_dixon(mri)
     window = window_of(volume)
     rows = slice(*volume.rows)
-    ends = (truth.z[[0, -1]] - volume.origin_mm[2]) / volume.voxel_mm - volume.rows[0]
+    ends = (truth.z_mm[[0, -1]] - volume.origin_mm[2]) / volume.voxel_mm - volume.rows[0]
     mask = np.rint(255 * true_column(truth, volume, window)).astype(np.uint8)
     return MriPerson(window.pixels[:, rows], mask[rows], ends)
 

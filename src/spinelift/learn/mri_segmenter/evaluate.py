@@ -53,7 +53,7 @@ def compare(spine: MriSpine, truth: MriTruth, volume: DixonVolume) -> tuple[floa
 
     The centre line is compared at the heights that both have, in the axial plane.
     """
-    z, (left, _, right, front, _, back) = truth.z, truth.mm
+    z, (left, _, right, front, _, back) = truth.z_mm, truth.curves_mm
     middle = np.stack([(left + right) / 2, (front + back) / 2])
     line = spine.centre_line_mm
     both = (line[:, 2] >= z[0]) & (line[:, 2] <= z[-1])
