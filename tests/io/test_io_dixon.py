@@ -1,5 +1,6 @@
 """Zip → stitched volume: geometry, seams, every trap, broken archives, privacy."""
 
+import hashlib
 import io
 import zipfile
 from dataclasses import replace
@@ -68,6 +69,7 @@ def test_clean_body_lies_where_it_should(volume):
     assert volume.water.shape == volume.fat.shape == (350, 112, 112)
     assert volume.water.dtype == np.float32
     assert volume.mri_id == "1234567_2"
+    assert volume.voxel_mm == GRID.voxel_mm
     assert volume.origin_mm[2] == -TOP_MM
     assert error_of(volume) < 0.02
     assert not volume.water[volume.rows[1] :].any()
@@ -333,6 +335,7 @@ def test_nothing_personal_leaves(clean, tmp_path):
         header = pydicom.dcmread(io.BytesIO(archive.read(name)))
     other = path.rename(tmp_path / "Agnes Ashdown.zip")
     volume = read_dixon(other, grid=GRID)
+    assert volume.sha256 == hashlib.sha256(other.read_bytes()).hexdigest()
     shown = repr((volume.mri_id, volume.findings))
     for value in (str(header.PatientName), header.PatientBirthDate, header.StudyDate, "7654321", "Ashdown"):
         assert value not in shown

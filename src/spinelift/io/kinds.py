@@ -42,7 +42,7 @@ def kind_of_bytes(head: bytes, suffix: str) -> FileKind:
 
 
 def read_head(path: Path) -> bytes:
-    """First bytes of a file, as many as ``kind_of_bytes`` looks at."""
+    """First bytes of a file, as many as ``kind_of_bytes`` reads."""
     with path.open("rb") as file:
         return file.read(_PREAMBLE + 4)
 

@@ -15,7 +15,7 @@ STEP_MM = 4.0
 BODY_LEVEL = 0.15
 """Share of the 99th percentile above which a coarse pixel is body."""
 LEAST_BODY_PX = 30
-"""Fewest coarse pixels of body in the overlap, all heights together, from which a gain can be told."""
+"""Fewest coarse pixels of body in the overlap, all heights together, from which a gain is measured."""
 SMOOTH_PX = 4.0
 """Gaussian width of the bias map, coarse pixels: 32 mm, as coarse as receive coils are."""
 MAX_LOG_BIAS = 0.7
