@@ -1,5 +1,6 @@
 import io
 import zipfile
+from datetime import date
 
 import numpy as np
 import pydicom
@@ -50,6 +51,17 @@ def test_every_image_of_a_visit_is_there(person):
     lateral = next(d for (name, _), d in found.items() if name == "LVA")
     assert (lateral.Rows, lateral.Columns) == LVA_SHAPE
     assert len(np.unique(lateral.pixel_array)) <= 128
+
+
+def test_headers_are_of_the_person_of_the_truth(person):
+    archive, truth = person
+    for header in images(archive).values():
+        assert f"{header.PatientID}_2" == truth.scan_id
+        assert header.PatientSex == truth.sex
+        assert float(header.PatientSize) == pytest.approx(truth.height_mm / 1000, abs=1e-3)
+        assert float(header.PatientWeight) == pytest.approx(truth.weight_kg, abs=0.1)
+        days = date.fromisoformat(header.StudyDate) - date.fromisoformat(header.PatientBirthDate)
+        assert days.days / 365.25 == pytest.approx(truth.age_years, abs=0.01)
 
 
 def test_the_truth_lies_on_itself(person):

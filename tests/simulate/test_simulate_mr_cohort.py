@@ -1,8 +1,11 @@
 """`spinelift simulate cohort`: archives of one person, their truth, and starting again."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from typer.testing import CliRunner
 
@@ -46,6 +49,16 @@ def test_the_dxa_is_that_of_simulate_dxa(cohort: Path, tmp_path: Path) -> None:
     assert both.model_copy(update={"mri": None}).model_dump_json() == alone.model_dump_json()
     with pytest.raises(ConfigError, match="without an MRI"):
         assert alone.pair
+
+
+def test_both_archives_are_of_one_person(cohort: Path) -> None:
+    people = []
+    for path in (cohort / "dxa" / "30000000_20158_2_0.zip", cohort / "mri" / "30000000_20201_2_0.zip"):
+        with zipfile.ZipFile(path) as archive:
+            name = next(n for n in archive.namelist() if n.endswith(".dcm"))
+            header = pydicom.dcmread(io.BytesIO(archive.read(name)), stop_before_pixels=True)
+        people.append([header[f"Patient{k}"].value for k in ("ID", "Name", "BirthDate", "Sex", "Size")])
+    assert people[0] == people[1]
 
 
 def test_the_truth_lies_on_the_spine_that_the_reader_gives(cohort: Path) -> None:
