@@ -6,11 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.errors import (
-    BlankImageError,
-    NoScansError,
-    UnsupportedImageError,
-)
+from spinelift.errors import BlankImageError, NoScansError, UnsupportedImageError
 from spinelift.io.archive import Limits
 from spinelift.io.dixon.coverage import judge_gaps
 from spinelift.io.dixon.ends import drop_bad_ends

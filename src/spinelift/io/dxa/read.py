@@ -7,12 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.errors import (
-    AmbiguousScanError,
-    NoScansError,
-    UnsupportedImageError,
-    WrongBodyPartError,
-)
+from spinelift.errors import AmbiguousScanError, NoScansError, UnsupportedImageError, WrongBodyPartError
 from spinelift.geometry import Spacing
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
