@@ -23,14 +23,16 @@ from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import PlaneMask
 from spinelift.align.projection import project_mask
 from spinelift.align.spine_level import overlap
-from spinelift.align.truth import PairTruth, read_pair_truth
+from spinelift.align.truth import pair_masks
 from spinelift.errors import SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
 from spinelift.inference.model import load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
-from spinelift.learn.aligner.cohort_images import CohortPair, load_cohort_pairs, visit_files
+from spinelift.io.truth import MriTruth, read_truth, truth_path
+from spinelift.io.visits import paired_visits
+from spinelift.learn.aligner.cohort_images import CohortPair, load_cohort_pairs
 from spinelift.segment.mri import MriSegmenter
 
 
@@ -41,32 +43,32 @@ class Row:
     name: str
     iou_true: float
     alignment: Alignment
-    truth: PairTruth
-    middle: np.ndarray
+    truth: MriTruth
     seconds: float
 
     def errors(self, transform: RigidTransform2D) -> tuple[float, float, float, float]:
         """Rotation, degrees; distance of the spine's middle from its true place, its x and z parts, mm."""
-        x, z = transform.apply(self.middle) - self.truth.transform.apply(self.middle)
-        turn = transform.rotation_deg - self.truth.transform.rotation_deg
+        middle, true = self.truth.vertebra_centres_mm[:, [0, 2]].mean(0), self.truth.to_dxa.transform
+        x, z = transform.apply(middle) - true.apply(middle)
+        turn = transform.rotation_deg - true.rotation_deg
         return abs(turn), float(np.hypot(x, z)), abs(float(x)), abs(float(z))
 
 
 def predicted_masks(cohort: Path, cache: Path) -> dict[str, PairMasks]:
     """Masks that the shipped segmenters find; visits of which one finds none are left out, and told."""
     model, segmenter, found = load_model(), MriSegmenter.load(None), {}
-    for visit in visit_files(cohort):
-        path = cache / f"{visit.name}.masks.npz"
+    for visit in paired_visits(cohort):
+        path = cache / f"{visit.key}.masks.npz"
         if not path.exists():
             try:
                 volume = read_dixon(visit.mri)
                 dxa = located_mask(model.locate(read_dxa(visit.dxa)))
                 mri = project_mask(segmenter.segment(volume).mask, volume)
             except SpineliftError as error:
-                print(f"left out: {visit.name}: {error}")
+                print(f"left out: {visit.key}: {error}")
                 continue
             save_masks(path, PairMasks(dxa, mri))
-        found[visit.name] = load_masks(path)
+        found[visit.key] = load_masks(path)
     return found
 
 
@@ -96,14 +98,13 @@ def measure(
     for pair in pairs:
         if pair.name not in masks:
             continue
-        path = truths / f"{pair.name}.json"
-        truth, document = read_pair_truth(path), json.loads(path.read_text())
-        centres = np.array(list(document["mri"]["vertebra_centres_mm"].values()))[:, [0, 2]]
+        truth = read_truth(truth_path(truths, pair.name))
+        true = pair_masks(truth)
         start = time.process_time()
         alignment = align_pair(pair.dxa, pair.mri, masks[pair.name], features=features)
         seconds = time.process_time() - start
-        iou_true = overlap(truth.dxa, truth.mri, truth.transform)
-        rows.append(Row(pair.name, iou_true, alignment, truth, centres.mean(0), seconds))
+        iou_true = overlap(true.dxa, true.mri, truth.pair.to_dxa.transform)
+        rows.append(Row(pair.name, iou_true, alignment, truth.pair, seconds))
     return rows
 
 
@@ -148,8 +149,7 @@ def main() -> None:
     truths = options.cohort / "truth"
     true = {}
     for pair in pairs:
-        known = read_pair_truth(truths / f"{pair.name}.json")
-        true[pair.name] = PairMasks(known.dxa, known.mri)
+        true[pair.name] = pair_masks(read_truth(truth_path(truths, pair.name)))
     kinds = {"true masks": true}
     if options.predicted:
         kinds["predicted masks"] = predicted_masks(options.cohort, options.cache)

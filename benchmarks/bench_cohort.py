@@ -19,7 +19,7 @@ import pydicom
 from spinelift.cohort.build import Plan, build
 from spinelift.cohort.record import STAGES
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.cohort.visits import Visit, find_visits
+from spinelift.io.visits import Visit, find_visits
 
 TARGET_S = 25.0
 

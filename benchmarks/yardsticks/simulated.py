@@ -5,7 +5,7 @@ from spinelift.geometry import SpineFrame
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import take_scan
-from spinelift.simulate.stores import person_rng
+from spinelift.simulate.identity import person_rng
 
 
 def simulated_statistics(people: int = 12, *, seed: int = 44) -> list[PictureStatistics]:

@@ -9,11 +9,12 @@ from spinelift.align.onnx import choose_encoders
 from spinelift.bundle import EncodersCard, load_bundle
 from spinelift.bundle.bundle import SHIPPED
 from spinelift.cli.demo import DATA
-from spinelift.curves import mm_from_json, resample_rows
+from spinelift.curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
 from spinelift.inference.model import load_model
 from spinelift.io import DxaScan, read_dxa
+from spinelift.io.truth import read_truth
 from spinelift.segment.mri import MriSegmenter
 
 
@@ -30,7 +31,8 @@ def scan():
 @pytest.fixture(scope="module")
 def errors(model, scan):
     """Mean absolute error of each curve, mm [6], for the scan as it is and mirrored."""
-    z_true, mm_true = mm_from_json(json.loads((DATA / "truth.json").read_text()))
+    true = read_truth(DATA / "truth.json").dxa
+    z_true, mm_true = true.z_mm, true.curves_mm
 
     def error(prediction, mm):
         return np.abs(resample_rows(prediction.curves.z_mm, prediction.curves.mm, z_true) - mm).mean(1)

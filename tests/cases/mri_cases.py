@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
 from spinelift.segment.mri import MriSpine
 
+VOXEL_MM = STITCH_GRID.voxel_mm
 SHAPE = (260, 64, 72)
 ORIGIN = (-50.0, -70.0, -300.0)
 HALF_X, HALF_Y = 21.0, 15.0
@@ -24,7 +25,7 @@ def volume():
 
 def column(first_mm=-280.0, last_mm=180.0):
     """uint8 [z, y, x]: the ellipse about `centre` between two heights."""
-    z, y, x = (o + GRID_MM * np.arange(n) for o, n in zip(ORIGIN[::-1], SHAPE, strict=True))
+    z, y, x = (o + VOXEL_MM * np.arange(n) for o, n in zip(ORIGIN[::-1], SHAPE, strict=True))
     cx, cy = centre(z)
     inside = ((x[None, None] - cx[:, None, None]) / HALF_X) ** 2
     inside = inside + ((y[None, :, None] - cy[:, None, None]) / HALF_Y) ** 2 <= 1

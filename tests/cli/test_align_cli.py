@@ -8,6 +8,7 @@ import pytest
 from align_cases import body_pair, column_pair, truth_of
 from io_cases import visit_zip
 from PIL import Image
+from truth_cases import column_fields, simulated_truth
 from typer.testing import CliRunner
 
 from spinelift.align import MIN_OVERLAP
@@ -15,13 +16,14 @@ from spinelift.align.masks import read_dxa_mask, read_mri_mask
 from spinelift.align.pipeline import PairMasks, align_pair
 from spinelift.align.preview import _legend, preview_png
 from spinelift.align.projection import project_mask, project_volume
-from spinelift.align.spine_level import SpineMatch
-from spinelift.align.truth import column_mask, read_pair_truth
+from spinelift.align.spine_level import SpineMatch, overlap
+from spinelift.align.truth import pair_masks
 from spinelift.cli.align import app
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.io import read_dxa
-from spinelift.io.dixon.volume import GRID_SHAPE, DixonVolume
+from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
+from spinelift.io.truth import read_truth
 
 
 def small_volume():
@@ -32,19 +34,17 @@ def small_volume():
     return DixonVolume("1234567_2", water, water / 2, (-39.0, -5.0, -500.0), (5, 55))
 
 
-def curves_of(x_mm, z_mm):
-    """A lop-sided column as the simulator writes it."""
-    t = np.linspace(0, 1, 209)
-    centre = x_mm + 9 * np.sin(6 * t)
-    return list(z_mm + 440 * t), {"left": list(centre + 14 + 8 * t), "right": list(centre - 13 - 4 * t)}
+def lopsided(x_mm, z_mm):
+    """A column as the simulator writes it."""
+    s = np.linspace(0, 1, 209)
+    centre = x_mm + 9 * np.sin(6 * s)
+    return column_fields(z_mm + 440 * s, centre, left=14 + 8 * s, right=13 + 4 * s)
 
 
-def write_truth(path, *, x_mm=310.0):
-    z, coronal = curves_of(x_mm, 300.0)
-    mri_z, mri = curves_of(0.0, -520.0)
+def truth_file(path, *, x_mm=310.0):
     moved = {"rotation_deg": 0.0, "dx_mm": x_mm, "dz_mm": 820.0}
-    document = {"z_mm": z, "coronal_mm": coronal, "mri": {"z_mm": mri_z, "curves_mm": mri}}
-    path.write_text(json.dumps({**document, "mri_to_dxa": moved}))
+    truth = simulated_truth(dxa=lopsided(x_mm, 300.0), mri=lopsided(0.0, -520.0), moved=moved)
+    path.write_text(truth.model_dump_json())
     return path
 
 
@@ -65,17 +65,12 @@ def test_projections_lie_where_the_volume_does():
 
 
 def test_the_truth_of_a_pair_fits_itself(tmp_path):
-    truth = read_pair_truth(write_truth(tmp_path / "truth.json"))
-    assert truth.transform.shift_mm == (310.0, 820.0)
-    assert truth.dxa.values.max() == 1.0
-    area = truth.dxa.values.sum()
-    z, coronal = curves_of(310.0, 300.0)
-    width = np.mean(np.array(coronal["left"]) - coronal["right"])
-    assert area == pytest.approx(440 * width, rel=0.01)
-    np.testing.assert_allclose(column_mask(z, coronal["left"], coronal["right"]).values, truth.dxa.values)
-    (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(ConfigError):
-        read_pair_truth(tmp_path / "bad.json")
+    truth = read_truth(truth_file(tmp_path / "truth.json"))
+    masks = pair_masks(truth)
+    assert masks.dxa.values.max() == 1.0
+    left, _, right = truth.dxa.curves_mm[:3]
+    assert masks.dxa.values.sum() == pytest.approx(440 * np.mean(left - right), rel=0.01)
+    assert overlap(masks.dxa, masks.mri, truth.pair.to_dxa.transform) > 0.99
 
 
 def test_a_pair_through_both_stages_and_its_picture():
@@ -103,7 +98,7 @@ def test_a_pair_through_both_stages_and_its_picture():
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr("spinelift.io.dixon.read.read_dixon", lambda path: small_volume())
     scan, picture = visit_zip(tmp_path), tmp_path / "pair.png"
-    truth = write_truth(tmp_path / "truth.json")
+    truth = truth_file(tmp_path / "truth.json")
     done = CliRunner().invoke(
         app, [str(scan), "mri.zip", "--truth", str(truth), "--preview", str(picture)], catch_exceptions=False
     )
@@ -143,7 +138,7 @@ def test_masks_from_files(tmp_path):
 def test_a_label_map_is_projected_where_it_lies(tmp_path):
     nifti = pytest.importorskip("spinelift.io.nifti.volume")
     pytest.importorskip("nibabel")
-    empty = np.broadcast_to(np.float32(0), GRID_SHAPE)
+    empty = np.broadcast_to(np.float32(0), STITCH_GRID.shape)
     volume = DixonVolume("1234567_2", empty, empty, (-223.0, -223.0, -600.0), (0, 700))
     labels = np.zeros((100, 12, 20), np.uint8)
     labels[10:90, 4:8, 6:14] = 1
@@ -155,5 +150,5 @@ def test_a_label_map_is_projected_where_it_lies(tmp_path):
     np.testing.assert_allclose(places.mean(0), [-20 + 2 * 9.5, -500 + 2 * 49.5], atol=1.01)
     with pytest.raises(ConfigError, match="vibesegmentator"):
         read_mri_mask(path, volume, "someone's")
-    assert volume.water.shape == GRID_SHAPE
+    assert volume.water.shape == STITCH_GRID.shape
     assert mask.grid.spacing == Spacing(2.0, 2.0)

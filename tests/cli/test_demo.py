@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 from predict_cases import BOTTOM_XZ, SPACING, TOP_XZ, curves_px, spine_image, write_bundle
+from truth_cases import column_fields, simulated_truth
 from typer.testing import CliRunner
 
 from spinelift.cli import app
@@ -21,7 +20,9 @@ def person(tmp_path_factory):
     archive = write_dxa_zip(folder, images, eid=1900001, instance=2, rng=np.random.default_rng(0))
     frame = SpineFrame.from_ends(SPACING, top_xz_mm=TOP_XZ, bottom_xz_mm=BOTTOM_XZ)
     truth = folder / "truth.json"
-    truth.write_text(json.dumps(SpineCurves(curves_px().astype(float), frame).to_json()))
+    curves = SpineCurves(curves_px().astype(float), frame)
+    fields = {**column_fields(curves.z_mm, curves.mm[1]), "curves_mm": curves.mm}
+    truth.write_text(simulated_truth(dxa=fields).model_dump_json())
     return archive, truth, write_bundle(folder / "bundle")
 
 

@@ -23,8 +23,8 @@ from spinelift.cohort.manifest import (
 from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
 from spinelift.cohort.splits import FOLDS, SHARES, deal
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.cohort.visits import Visit, find_visits
 from spinelift.errors import NoScansError
+from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
 DEMO = Path(__file__).parents[2] / "src" / "spinelift" / "demo" / "1900003_20158_2_0.zip"

@@ -1,18 +1,19 @@
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cohort_driver import make_folders, make_record
+from truth_cases import column_fields, simulated_truth
 
 from spinelift.cohort.manifest import PARTS, compact, read_manifest
 from spinelift.cohort.record import DONE, write_part
 from spinelift.cohort.report import write_report
 from spinelift.cohort.truth import Quantity, judge
-from spinelift.cohort.visits import find_visits
 from spinelift.curves import Curve
 from spinelift.errors import NoScansError
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.io.truth import write_truth
+from spinelift.io.visits import find_visits
 
 MOVE = {"rotation_deg": 2.0, "dx_mm": 12.0, "dz_mm": 700.0}
 SIZE, X0, Z0 = 2.0, 150.0, 200.0
@@ -30,29 +31,12 @@ def moved(x, z):
     return np.cos(a) * x + np.sin(a) * z + MOVE["dx_mm"], -np.sin(a) * x + np.cos(a) * z + MOVE["dz_mm"]
 
 
-def truth_document(**more):
+def truth_of(key, **more):
     z, x, y = true_lines()
     u, v = moved(x, z)
-    mri = {
-        "left": x + 20,
-        "centre": x,
-        "right": x - 20,
-        "anterior": y - 15,
-        "sagittal": y,
-        "posterior": y + 15,
-    }
-    names = [f"v{k}" for k in range(17)]
-    centres = dict(zip(names, np.stack([x, y, z], 1)[::18].tolist(), strict=True))
     even = np.linspace(v[0], v[-1], SPINE_ROWS)
-    middle = np.interp(even, v, u)
-    return {
-        "z_mm": even.tolist(),
-        "coronal_mm": {k: (middle + w).tolist() for k, w in (("left", 20), ("centre", 0), ("right", -20))},
-        "sagittal_mm": {k: [0.0] * SPINE_ROWS for k in ("anterior", "centre", "posterior")},
-        "mri": {"z_mm": z.tolist(), "curves_mm": {k: w.tolist() for k, w in mri.items()},
-                "vertebra_centres_mm": centres},
-        "mri_to_dxa": MOVE, "iou_with_truth": 0.9, "traps": [], **more,
-    }  # fmt: skip
+    dxa, mri = column_fields(even, np.interp(even, v, u)), column_fields(z, x, y=y)
+    return simulated_truth(dxa=dxa, mri=mri, moved=MOVE, scan_id=key, **more)
 
 
 def perfect_curves():
@@ -72,7 +56,6 @@ def perfect_curves():
 @pytest.fixture
 def store(tmp_path):
     make_folders(tmp_path / "in", 12)
-    (tmp_path / "truth").mkdir()
     for k, visit in enumerate(find_visits(tmp_path / "in" / "dxa", tmp_path / "in" / "mri").visits):
         record = make_record(visit)
         values = {**record.values, "mm_per_px": SIZE, "x0_mm": X0, "z0_mm": Z0}
@@ -86,15 +69,17 @@ def store(tmp_path):
             }
             values |= {"rotation_deg_stage1": 2.5, "dx_mm_stage1": 12.0, "dz_mm_stage1": 700.0}
         findings = (
-            [{"trap": "duplicate station", "station": 2, "action": "mended", "detail": ""}] if k == 0 else []
+            [{"trap": "duplicate station", "station": 2, "action": "corrected", "detail": ""}]
+            if k == 0
+            else []
         )
         curves = perfect_curves() if record.status == DONE else None
         write_part(
             tmp_path / "store" / PARTS, replace(record, values=values, curves=curves, findings=findings)
         )
-        planted = [{"trap": "duplicate station", "station": 2}] if k < 2 else []
-        path = tmp_path / "truth" / f"{visit.key}.json"
-        path.write_text(json.dumps(truth_document(traps=planted, iou_with_truth=0.5 if k == 3 else 0.9)))
+        planted = [{"trap": "duplicate station", "station": 2, "detail": {}}] if k < 2 else []
+        truth = truth_of(visit.key, traps=planted, iou=0.5 if k == 3 else 0.9)
+        write_truth(tmp_path / "truth", truth)
     compact(tmp_path / "store")
     return tmp_path / "store"
 
@@ -113,7 +98,7 @@ def test_errors_are_those_that_were_made(store):
 def test_traps_are_counted_as_found_or_missed(store):
     verdict = judge(store, read_manifest(store), store.parent / "truth")
     (row,) = verdict.traps
-    assert (row["planted"], row["detected"], row["mended"], row["missed"]) == (2, 1, 1, 1)
+    assert (row["planted"], row["detected"], row["corrected"], row["missed"]) == (2, 1, 1, 1)
     assert sum(verdict.filtered["bent too far"].values()) == 1
 
 

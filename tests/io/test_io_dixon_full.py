@@ -5,7 +5,6 @@ import pytest
 from dixon_cases import TOP_MM, full_stations, signal
 
 from spinelift.io.dixon.read import read_dixon
-from spinelift.io.dixon.volume import GRID_MM
 from spinelift.simulate.archive.dixon import write_dixon_zip
 
 
@@ -17,9 +16,9 @@ def test_full_size_person(tmp_path):
     assert volume.findings == ()
     rows = np.arange(10, volume.rows[1] - 10, 9)
     x0, y0, z0 = volume.origin_mm
-    x = (x0 + GRID_MM * np.arange(224))[None, None]
-    y = (y0 + GRID_MM * np.arange(224))[None, :, None]
-    water, fat = signal(x, y, (z0 + TOP_MM + GRID_MM * rows)[:, None, None])
+    x = (x0 + volume.voxel_mm * np.arange(224))[None, None]
+    y = (y0 + volume.voxel_mm * np.arange(224))[None, :, None]
+    water, fat = signal(x, y, (z0 + TOP_MM + volume.voxel_mm * rows)[:, None, None])
     body = water + fat > 300
     for true, found in ((water, volume.water), (fat, volume.fat)):
         assert np.median(np.abs(true - found[rows])[body]) < 4

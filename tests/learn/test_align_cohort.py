@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from spinelift.errors import NoScansError, OutputError
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.visits import paired_visits
 from spinelift.learn.aligner import cohort_images
-from spinelift.learn.aligner.cohort_images import FAILED, load_cohort_pairs, visit_files
+from spinelift.learn.aligner.cohort_images import FAILED, load_cohort_pairs
 
 pytest.importorskip("torch")
 
@@ -37,9 +38,13 @@ def cohort(tmp_path):
 
 
 def test_only_visits_with_both_archives_are_pairs(cohort, tmp_path):
-    assert [v.name for v in visit_files(cohort)] == ["1234567_2", "1234568_2"]
+    assert [v.key for v in paired_visits(cohort)] == ["1234567_2", "1234568_2"]
+    for archive in (cohort / "mri").iterdir():
+        archive.unlink()
     with pytest.raises(NoScansError, match="both archives"):
-        visit_files(tmp_path)
+        paired_visits(cohort)
+    with pytest.raises(NoScansError, match="no folder"):
+        paired_visits(tmp_path / "nowhere")
 
 
 def test_archives_are_read_once_and_failures_told(cohort, tmp_path, monkeypatch):
@@ -82,7 +87,7 @@ def test_the_aligner_trains_from_the_command_line(cohort, tmp_path, monkeypatch)
     monkeypatch.setattr(
         cohort_images,
         "_read",
-        lambda visit: cohort_images.CohortPair(visit.name, *pairs[int(visit.name.split("_")[0])]),
+        lambda visit: cohort_images.CohortPair(visit.key, *pairs[int(visit.key.split("_")[0])]),
     )
     config = tmp_path / "tiny.yaml"
     config.write_text(

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from mri_cases import HALF_X, ORIGIN, SHAPE, centre, column, spine, volume
+from mri_cases import HALF_X, ORIGIN, SHAPE, VOXEL_MM, centre, column, spine, volume
 
 from spinelift.bundle.kinds import MriWindow
 from spinelift.errors import NoSpineError
-from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
 from spinelift.segment.mri import (
     BACK_PX,
     WINDOW,
@@ -96,13 +96,13 @@ def _heat(*ends):
 def test_the_column_is_cut_at_its_ends():
     window = Window(-16, -12, np.zeros((2, 0, 0, 0), np.uint8))
     found = assemble(_shares(window), _heat(20.0, 220.0), np.arange(SHAPE[0]), window, volume())
-    assert found.top_mm == pytest.approx(ORIGIN[2] + GRID_MM * 20.0, abs=GRID_MM)
-    assert found.bottom_mm == pytest.approx(ORIGIN[2] + GRID_MM * 220.0, abs=GRID_MM)
+    assert found.top_mm == pytest.approx(ORIGIN[2] + VOXEL_MM * 20.0, abs=VOXEL_MM)
+    assert found.bottom_mm == pytest.approx(ORIGIN[2] + VOXEL_MM * 220.0, abs=VOXEL_MM)
     assert found.warnings == ()
     row = found.mask[100].any(0)
-    assert GRID_MM * row.sum() == pytest.approx(2 * HALF_X, abs=3.0)
-    x, _ = centre(ORIGIN[2] + GRID_MM * 100)
-    assert ORIGIN[0] + GRID_MM * np.flatnonzero(row).mean() == pytest.approx(x, abs=1.0)
+    assert VOXEL_MM * row.sum() == pytest.approx(2 * HALF_X, abs=3.0)
+    x, _ = centre(ORIGIN[2] + VOXEL_MM * 100)
+    assert ORIGIN[0] + VOXEL_MM * np.flatnonzero(row).mean() == pytest.approx(x, abs=1.0)
 
 
 def test_unlikely_ends_are_refused_or_warned_of():
@@ -116,4 +116,4 @@ def test_unlikely_ends_are_refused_or_warned_of():
 
 
 def test_the_window_of_the_card_is_the_one_that_is_cut():
-    assert MriWindow().voxel_mm == GRID_MM
+    assert MriWindow().voxel_mm == STITCH_GRID.voxel_mm

@@ -1,26 +1,26 @@
 import io
-import json
 import zipfile
+from datetime import date
 
 import numpy as np
 import pydicom
 import pytest
 
-from spinelift.curves import Curve, mm_from_json
-from spinelift.geometry import Vertebra
+from spinelift.curves import Curve
 from spinelift.io import read_dxa
+from spinelift.io.truth import read_truth
 from spinelift.measures import coronal_angles
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.dxa.scan import LVA_SHAPE, take_lateral, take_scan
-from spinelift.simulate.people import truth_path, write_people, write_person
-from spinelift.simulate.stores import person_rng
+from spinelift.simulate.identity import person_rng
+from spinelift.simulate.people import write_people, write_person
 
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
     out = tmp_path_factory.mktemp("people")
     archive = write_person(out, 3, 0)
-    return archive, json.loads(truth_path(out, 0).read_text())
+    return archive, read_truth(out / "truth" / "40000000_2.json")
 
 
 def images(archive):
@@ -34,14 +34,14 @@ def test_the_reader_gives_back_pixels_and_spacing(person, prior):
     rng = person_rng(3, 0)
     scan = take_scan(sample_body(prior, rng), rng)
     read = read_dxa(archive)
-    assert archive.name == "1000000_20158_2_0.zip"
-    assert read.scan_id == truth["spine_id"] == "1000000_2"
+    assert archive.name == "40000000_20158_2_0.zip"
+    assert read.scan_id == truth.scan_id == "40000000_2"
     np.testing.assert_array_equal(read.bone, scan.bone)
     np.testing.assert_array_equal(read.tissue, scan.tissue)
     assert read.spacing.row_mm == pytest.approx(scan.spacing.row_mm, abs=1e-9)
     assert read.spacing.col_mm == pytest.approx(scan.spacing.col_mm, abs=1e-9)
     assert read.spacing.row_mm != read.spacing.col_mm
-    z, mm = mm_from_json(truth)
+    z, mm = truth.dxa.z_mm, truth.dxa.curves_mm
     np.testing.assert_allclose(z, scan.curves.z_mm, atol=1e-3)
     np.testing.assert_allclose(mm, scan.curves.mm, atol=1e-3)
 
@@ -54,11 +54,22 @@ def test_every_image_of_a_visit_is_there(person):
     assert len(np.unique(lateral.pixel_array)) <= 128
 
 
+def test_headers_are_of_the_person_of_the_truth(person):
+    archive, truth = person
+    for header in images(archive).values():
+        assert f"{header.PatientID}_2" == truth.scan_id
+        assert header.PatientSex == truth.sex
+        assert float(header.PatientSize) == pytest.approx(truth.height_mm / 1000, abs=1e-3)
+        assert float(header.PatientWeight) == pytest.approx(truth.weight_kg, abs=0.1)
+        days = date.fromisoformat(header.StudyDate) - date.fromisoformat(header.PatientBirthDate)
+        assert days.days / 365.25 == pytest.approx(truth.age_years, abs=0.01)
+
+
 def test_the_truth_lies_on_itself(person):
     """Centres of T1 to L5 lie on the true centre line, inside the outer curves, at its ends."""
     truth = person[1]
-    z, mm = mm_from_json(truth)
-    centres = np.array([truth["vertebra_centres_mm"][v.name] for v in Vertebra])
+    z, mm = truth.dxa.z_mm, truth.dxa.curves_mm
+    centres = truth.dxa.vertebra_centres_mm
     np.testing.assert_allclose(np.interp(centres[:, 2], z, mm[Curve.CENTRE]), centres[:, 0], atol=0.2)
     y = np.interp(centres[:, 2], z, mm[Curve.SAGITTAL])
     np.testing.assert_allclose(y - y.mean(), centres[:, 1] - centres[:, 1].mean(), atol=0.2)
@@ -66,14 +77,14 @@ def test_the_truth_lies_on_itself(person):
     assert 5 < centres[0, 2] - z[0] < 16
     assert 4 < z[-1] - centres[-1, 2] < 22
     np.testing.assert_allclose(np.diff(z), np.diff(z)[0], atol=2e-3)
-    assert truth["ferguson_deg"] == pytest.approx(coronal_angles(z, mm[Curve.CENTRE]).ferguson_deg, abs=0.01)
+    assert truth.dxa.ferguson_deg == pytest.approx(coronal_angles(z, mm[Curve.CENTRE]).ferguson_deg, abs=0.01)
 
 
 def test_the_picture_shows_the_spine_where_the_truth_says(person):
     """Bone is brighter between the true outer curves than just beside them, row by row."""
     archive, truth = person
     scan = read_dxa(archive)
-    z, mm = mm_from_json(truth)
+    z, mm = truth.dxa.z_mm, truth.dxa.curves_mm
     brighter = []
     for k in range(110, 200):  # below the ribs
         row = scan.bone[round(z[k] / scan.spacing.row_mm)]
@@ -87,7 +98,8 @@ def test_the_picture_shows_the_spine_where_the_truth_says(person):
 def test_the_same_seed_gives_the_same_bytes(person, tmp_path):
     again = write_person(tmp_path, 3, 0)
     assert again.read_bytes() == person[0].read_bytes()
-    assert json.loads(truth_path(tmp_path, 0).read_text()) == person[1]
+    truth = read_truth(tmp_path / "truth" / "40000000_2.json")
+    assert truth.model_dump_json() == person[1].model_dump_json()
     assert write_person(tmp_path, 4, 0).read_bytes() != person[0].read_bytes()
 
 
@@ -99,8 +111,8 @@ def test_complete_people_are_kept_and_cut_ones_made_again(person, tmp_path):
     archive = tmp_path / "dxa" / first.name
     assert archive.read_bytes() == first.read_bytes()
     archive.write_bytes(b"cut short")
-    truth_path(tmp_path, 0).unlink()
-    kept = tmp_path / "dxa" / "1000001_20158_2_0.zip"
+    (tmp_path / "truth" / "40000000_2.json").unlink()
+    kept = tmp_path / "dxa" / "40000001_20158_2_0.zip"
     before = kept.stat().st_mtime_ns
     write_people(tmp_path, people=2, seed=3, workers=2, tick=told.append)
     assert archive.read_bytes() == first.read_bytes()

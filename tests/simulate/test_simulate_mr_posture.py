@@ -15,8 +15,8 @@ from spinelift.simulate.body.posture import (
     sample_posture,
 )
 from spinelift.simulate.body.prior import N_STEPS, ShapePrior
-from spinelift.simulate.pairing import corners, overlap, pair_truth
-from spinelift.simulate.stores import person_rng
+from spinelift.simulate.identity import person_rng
+from spinelift.simulate.pairing import column_of, corners, fit_movement, overlap
 
 STILL = Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 0.0, np.zeros(3))
 
@@ -86,21 +86,20 @@ def test_rigid_truth_is_recovered_exactly(degrees: float) -> None:
     np.testing.assert_allclose(truth.inverse().apply(truth.apply(points)), points)
 
 
-def test_pair_truth_of_a_rigid_pair(body: Body) -> None:
+def test_movement_of_a_rigid_pair(body: Body) -> None:
     moved = repose(body, Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 3.0, np.array([25.0, 0.0, -40.0])))
-    truth = pair_truth(body.spine, moved.spine)
-    assert truth["mri_to_dxa"]["rotation_deg"] == pytest.approx(-3.0, abs=1e-3)
-    assert truth["residual_mm"]["max"] < 0.01
-    assert truth["iou_with_truth"] > 0.97
-    known = truth["mri_to_dxa"]
-    rigid = RigidTransform2D(known["rotation_deg"], (known["dx_mm"], known["dz_mm"]), "mri", "dxa")
-    np.testing.assert_allclose(rigid.apply(corners(moved.spine)), corners(body.spine), atol=0.05)
-    assert overlap(body.spine, moved.spine, RigidTransform2D.identity("mri", "dxa")) < 0.5
+    movement = fit_movement(body.spine, moved.spine)
+    assert movement.rotation_deg == pytest.approx(-3.0, abs=1e-3)
+    assert movement.residual_max_mm < 0.01
+    assert movement.iou > 0.97
+    np.testing.assert_allclose(movement.transform.apply(corners(moved.spine)), corners(body.spine), atol=0.05)
+    still = RigidTransform2D.identity("mri", "dxa")
+    assert overlap(column_of(body.spine), column_of(moved.spine), still) < 0.5
 
 
 def test_a_bent_pair_cannot_be_aligned(body: Body) -> None:
     bend = 14 * np.cos(2 * np.pi * (np.arange(N_STEPS) + 0.5) / N_STEPS)
     bent = repose(body, Posture(bend, np.zeros(N_STEPS), 0.0, np.zeros(3)))
-    truth = pair_truth(body.spine, bent.spine)
-    assert truth["residual_mm"]["mean"] > 5
-    assert truth["iou_with_truth"] < 0.75
+    movement = fit_movement(body.spine, bent.spine)
+    assert movement.residual_mean_mm > 5
+    assert movement.iou < 0.75

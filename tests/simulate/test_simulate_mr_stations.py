@@ -11,11 +11,11 @@ from spinelift.simulate.archive.series import PIXEL_MM, STATION_PLANS
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.posture import repose, sample_posture
 from spinelift.simulate.body.prior import ShapePrior
+from spinelift.simulate.identity import person_rng
 from spinelift.simulate.mr.dixon import TOP_MM, SimulatedDixon, simulate_dixon, table_shift
 from spinelift.simulate.mr.echoes import EchoVolume, echo_volume, field_grid
 from spinelift.simulate.mr.stations import LENGTH_MM, Breathing, measure, place_stations
 from spinelift.simulate.mr.traps import PLANTED, metal_void, plant_in_placing, sample_traps, swap
-from spinelift.simulate.stores import person_rng
 
 STILL = Breathing(0.0, -500.0, 500.0)
 

@@ -9,7 +9,6 @@ from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import Float
-from spinelift.io.dixon.volume import GRID_MM
 from spinelift.segment.mri import MriSpine
 
 MIN_COVERED = 0.85
@@ -30,8 +29,8 @@ def sagittal_edges(spine: MriSpine) -> Float:
     front, back = np.array([outer_crossings(w, v) for w, v in zip(width, level, strict=True)]).T
     middle, half = (front + back) / 2, (back - front) / 2 / LEVEL_REACH
     _, y0, z0 = spine.origin_mm
-    y = y0 + GRID_MM * np.stack([middle - half, middle, middle + half], 1)
-    z = z0 + GRID_MM * rows
+    y = y0 + spine.voxel_mm * np.stack([middle - half, middle, middle + half], 1)
+    z = z0 + spine.voxel_mm * rows
     x = np.interp(z, spine.centre_line_mm[:, 2], spine.centre_line_mm[:, 0])
     return np.column_stack([x, z, y])
 

@@ -6,7 +6,7 @@ from spinelift.align.plane import PlaneImage, PlaneMask
 from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.geometry.arrays import AnyArray
-from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
 
 
 def project_volume(volume: DixonVolume) -> PlaneImage:
@@ -32,4 +32,5 @@ def project_mask(mask: AnyArray, volume: DixonVolume) -> PlaneMask:
 
 def _grid(volume: DixonVolume, first_row: int, shape: tuple[int, int]) -> PixelGrid:
     x, _, z = volume.origin_mm
-    return PixelGrid((x, z + first_row * GRID_MM), Spacing(GRID_MM, GRID_MM), shape)
+    mm = volume.voxel_mm
+    return PixelGrid((x, z + first_row * mm), Spacing(mm, mm), shape)

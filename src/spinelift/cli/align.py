@@ -61,7 +61,7 @@ def align(
     alignment = align_pair(*images, masks, features=features, min_iou=min_iou)
     document = {
         "dxa": scan.scan_id,
-        "mri": volume.spine_id,
+        "mri": volume.mri_id,
         "features": "encoders, then edge directions" if features else "edge directions",
         **alignment.to_json(),
     }
@@ -94,11 +94,11 @@ def _masks(
 ) -> "PairMasks | None":
     from spinelift.align.masks import read_dxa_mask, read_mri_mask
     from spinelift.align.pipeline import PairMasks
-    from spinelift.align.truth import read_pair_truth
+    from spinelift.align.truth import pair_masks
+    from spinelift.io.truth import read_truth
 
     if truth:
-        known = read_pair_truth(truth)
-        return PairMasks(known.dxa, known.mri)
+        return pair_masks(read_truth(truth))
     if dxa_mask and mri_mask:
         return PairMasks(read_dxa_mask(dxa_mask, scan), read_mri_mask(mri_mask, volume, labels))
     return None

@@ -1,6 +1,5 @@
 """``spinelift demo``: one simulated person, from the archive to the pictures, beside the truth."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from spinelift.inference.model import Model
     from spinelift.inference.prediction import Prediction
+    from spinelift.io.truth import SimulatedTruth
 
 app = typer.Typer(add_completion=False)
 
@@ -41,8 +41,9 @@ def demo(
     from spinelift.inference.model import load_model
     from spinelift.inference.outputs import result_folder, write_result
     from spinelift.io import read_dxa
+    from spinelift.io.truth import read_truth
 
-    document = read_truth(truth or DATA / "truth.json")
+    true = read_truth(truth or DATA / "truth.json")
     scan = read_dxa(archive or _packaged_archive())
     make_folder(out)
     model = load_model(bundle)
@@ -50,7 +51,7 @@ def demo(
     folder = result_folder(out, scan.scan_id)
     pictures = make_result_pictures(prediction, scan)
     write_result(prediction, folder, pictures=pictures, threads=model.threads)
-    _tell(folder, sorted(pictures), compare(prediction, document, model))
+    _tell(folder, sorted(pictures), compare(prediction, true, model))
 
 
 def _packaged_archive() -> Path:
@@ -66,37 +67,20 @@ def _packaged_archive() -> Path:
     return found[0]
 
 
-def read_truth(path: Path) -> dict[str, object]:
-    """The truth that the simulator writes beside an archive."""
-    from spinelift.errors import ConfigError
-
-    try:
-        document: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"z_mm", "coronal_mm", "sagittal_mm"} <= set(document):
-            raise ValueError("no curves in it")
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            found=f"a truth that cannot be read ({error})",
-            expected="JSON as `spinelift simulate dxa` writes it",
-            do="Check --truth.",
-        ) from error
-    return document
-
-
-def compare(
-    prediction: "Prediction", truth: dict[str, object], model: "Model"
-) -> dict[str, dict[str, float]]:
+def compare(prediction: "Prediction", truth: "SimulatedTruth", model: "Model") -> dict[str, dict[str, float]]:
     """Errors of the prediction and, where the card holds one, of the mean curve in the same place."""
     from spinelift.bundle.card import as_array
-    from spinelift.curves import SpineCurves, mm_from_json
+    from spinelift.curves import SpineCurves
     from spinelift.evaluate.metrics import score
 
-    z, mm = mm_from_json(truth)
     curves = {"spinelift": prediction.curves}
     mean = model.bundle.card.calibration.mean_curves
     if mean is not None:
         curves["mean curve"] = SpineCurves(as_array(mean), prediction.curves.frame)
-    return {name: score(c.z_mm, c.mm, z, mm, iou_step_mm=None) for name, c in curves.items()}
+    return {
+        name: score(c.z_mm, c.mm, truth.dxa.z_mm, truth.dxa.curves_mm, iou_step_mm=None)
+        for name, c in curves.items()
+    }
 
 
 def _tell(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]) -> None:

@@ -31,10 +31,10 @@ def to_nifti(
     volume = read_dixon(archive)
     make_folder(out)
     for name in ("water", "fat"):
-        path = out / f"{volume.spine_id}_{name}.nii.gz"
+        path = out / f"{volume.mri_id}_{name}.nii.gz"
         typer.echo(write_nifti(path, getattr(volume, name), volume.affine))
-    report = out / f"{volume.spine_id}_findings.json"
-    write_json(report, {"spine_id": volume.spine_id, "findings": [asdict(f) for f in volume.findings]})
+    report = out / f"{volume.mri_id}_findings.json"
+    write_json(report, {"mri_id": volume.mri_id, "findings": [asdict(f) for f in volume.findings]})
     typer.echo(report)
     for finding in volume.findings:
         where = f"station {finding.station}" if finding.station else "whole body"

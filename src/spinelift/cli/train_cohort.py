@@ -84,7 +84,8 @@ def aligner(
 
     require_extra("train")
     from spinelift.cli.progress import progress
-    from spinelift.learn.aligner.cohort_images import load_cohort_pairs, visit_files
+    from spinelift.io.visits import paired_visits
+    from spinelift.learn.aligner.cohort_images import load_cohort_pairs
     from spinelift.learn.aligner.config import AlignerConfig
     from spinelift.learn.aligner.pairs import save_pairs
     from spinelift.learn.aligner.train import train_aligner
@@ -94,7 +95,7 @@ def aligner(
     files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
-        with progress(f"reading {folder.name}", len(visit_files(folder))) as tick:
+        with progress(f"reading {folder.name}", len(paired_visits(folder))) as tick:
             pairs = load_cohort_pairs(folder, cache, tick=tick)
         path = out / "cache" / f"{cache.name}.npz"
         files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))

@@ -12,9 +12,9 @@ from spinelift.cohort.engine import Work, connect, lost, run
 from spinelift.cohort.manifest import PARTS, compact
 from spinelift.cohort.record import FAILED, part_path, read_part
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.cohort.visits import Visit, find_visits
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, remove_unfinished
+from spinelift.io.visits import Visit, find_visits
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 

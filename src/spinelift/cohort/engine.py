@@ -13,7 +13,7 @@ import dask
 import distributed
 
 from spinelift.cohort.record import FAILED, Record, write_part
-from spinelift.cohort.visits import Visit
+from spinelift.io.visits import Visit
 
 Work = Callable[[Visit], Record]
 Client: Any = distributed.Client  # Dask is not typed

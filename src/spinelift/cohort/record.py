@@ -45,7 +45,7 @@ class Record:
     values
         Numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
     findings
-        Defects of the MRI that were repaired or reported.
+        Defects of the MRI that were corrected or reported.
     warnings
         Remarks for the reader of the result.
     seconds

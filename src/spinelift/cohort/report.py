@@ -55,7 +55,7 @@ def _template() -> Any:
 
 
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
-    """Number of visits in which each defect of an MRI was repaired or reported."""
+    """Number of visits in which each defect of an MRI was corrected or reported."""
     import json
     from collections import Counter
 

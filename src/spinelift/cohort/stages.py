@@ -18,16 +18,15 @@ from spinelift.align.pipeline import Alignment, PairMasks, align_pair
 from spinelift.align.plane import PlaneMask, dxa_plane
 from spinelift.align.projection import project_mask, project_volume
 from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record
-from spinelift.cohort.visits import Visit
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
-from spinelift.files import file_sha256
 from spinelift.geometry import RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import UInt8
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
 from spinelift.segment.mri import MriSegmenter, MriSpine
 
@@ -134,8 +133,8 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     scan = read_dxa(visit.dxa)
     known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
     clock.start("mri")
-    known["mri_sha256"] = file_sha256(visit.mri)
     volume = read_dixon(visit.mri)
+    known["mri_sha256"] = volume.sha256
     known["findings"] = [asdict(f) for f in volume.findings]
     clock.start("dxa_mask")
     location = model.locate(scan)

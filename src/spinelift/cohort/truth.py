@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from spinelift.align import MIN_OVERLAP
 from spinelift.cohort.manifest import PARTS
 from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
-from spinelift.curves import CORONAL, SAGITTAL, mm_from_json, zero_sagittal
+from spinelift.curves import CORONAL, SAGITTAL, zero_sagittal
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoScansError
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
+from spinelift.io.truth import MriTruth, PlantedTrap, SimulatedTruth, read_truth, truth_path
+from spinelift.io.ukb_names import visit_key
 
 Float = NDArray[np.float64]
 REFUSALS = ("IncompleteScanError", "NoDixonInArchiveError", "AmbiguousScanError")
-"""Errors by which a trap is refused rather than mended."""
+"""Errors by which a trap is refused rather than corrected."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Quantity:
 class Verdict:
     """What a build did with simulated people.
 
-    ``traps``: rows of trap, planted, detected, mended, reported, refused, missed. ``quantities``: errors.
+    ``traps``: rows of trap, planted, detected, corrected, reported, refused, missed. ``quantities``: errors.
     ``filtered``: good and bad pairs (by ``MIN_OVERLAP`` with the true transform), how many of them were kept,
     rejected and failed.
     """
@@ -77,16 +79,17 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
     filtered = {kind: {DONE: 0, REJECTED: 0, FAILED: 0} for kind in ("good", "bent too far")}
     seen = 0
     for row in manifest.iter_rows(named=True):
-        path = truth / f"{row['eid']}_{row['instance']}.json"
+        path = truth_path(truth, visit_key(row["eid"], row["instance"]))
         if not path.is_file():
             continue
         seen += 1
-        known = json.loads(path.read_text(encoding="utf-8"))
-        _count_traps(traps, known.get("traps", []), row)
-        kind = "good" if known["iou_with_truth"] >= MIN_OVERLAP else "bent too far"
+        known = read_truth(path)
+        mri = known.pair
+        _count_traps(traps, mri.traps, row)
+        kind = "good" if mri.to_dxa.iou >= MIN_OVERLAP else "bent too far"
         filtered[kind][row["status"]] += 1
         if row["iou"] is not None and kind == "good":
-            _alignment_errors(errors, known, row)
+            _alignment_errors(errors, mri, row)
         if row["kept"]:
             _curve_errors(errors, known, store, row)
     if not seen:
@@ -111,17 +114,17 @@ def _transform(values: dict[str, float]) -> RigidTransform2D:
 
 
 def _count_traps(
-    traps: dict[str, dict[str, int]], planted: list[dict[str, Any]], row: dict[str, Any]
+    traps: dict[str, dict[str, int]], planted: tuple[PlantedTrap, ...], row: dict[str, Any]
 ) -> None:
     findings = json.loads(row["findings"])
     for trap in planted:
-        names = ("planted", "detected", "mended", "reported", "refused", "missed")
-        counts = traps.setdefault(trap["trap"], dict.fromkeys(names, 0))
+        names = ("planted", "detected", "corrected", "reported", "refused", "missed")
+        counts = traps.setdefault(trap.trap, dict.fromkeys(names, 0))
         counts["planted"] += 1
-        here = [f for f in findings if f["trap"] == trap["trap"]]
+        here = [f for f in findings if f["trap"] == trap.trap]
         if here:
             counts["detected"] += 1
-            counts["mended" if any(f["action"] == "mended" for f in here) else "reported"] += 1
+            counts["corrected" if any(f["action"] == "corrected" for f in here) else "reported"] += 1
         elif row["stage"] == "mri" and row["error"] in REFUSALS:
             counts["detected"] += 1
             counts["refused"] += 1
@@ -129,22 +132,21 @@ def _count_traps(
             counts["missed"] += 1
 
 
-def _alignment_errors(errors: dict[str, list[float]], known: dict[str, Any], row: dict[str, Any]) -> None:
+def _alignment_errors(errors: dict[str, list[float]], mri: MriTruth, row: dict[str, Any]) -> None:
     """Rotation, and distance of the MRI spine's middle from where the true transform puts it."""
-    true = known["mri_to_dxa"]
-    centres = np.array(list(known["mri"]["vertebra_centres_mm"].values()))[:, [0, 2]].mean(0)
-    place = _transform(true).apply(centres)
+    centres = mri.vertebra_centres_mm[:, [0, 2]].mean(0)
+    place = mri.to_dxa.transform.apply(centres)
     for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
         values = {k: row[f"{k}{suffix}"] for k in ("rotation_deg", "dx_mm", "dz_mm")}
-        errors[f"rotation, {stage}"].append(abs(values["rotation_deg"] - true["rotation_deg"]))
+        errors[f"rotation, {stage}"].append(abs(values["rotation_deg"] - mri.to_dxa.rotation_deg))
         distance = np.linalg.norm(_transform(values).apply(centres) - place)
         errors[f"translation, {stage}"].append(float(distance))
     errors["IoU, stage 2"].append(row["iou"])
-    errors["IoU, true transform"].append(known["iou_with_truth"])
+    errors["IoU, true transform"].append(mri.to_dxa.iou)
 
 
 def _curve_errors(
-    errors: dict[str, list[float]], known: dict[str, Any], store: Path, row: dict[str, Any]
+    errors: dict[str, list[float]], known: SimulatedTruth, store: Path, row: dict[str, Any]
 ) -> None:
     """Curves of the pipeline against the true ones at the same heights, mm.
 
@@ -156,14 +158,13 @@ def _curve_errors(
     z: Float = np.asarray(values["z0_mm"] + (FIRST_SPINE_ROW + np.arange(SPINE_ROWS)) * size, np.float64)
     got = record.curves.astype(np.float64) * size
     got[CORONAL] += values["x0_mm"]
-    z_dxa, dxa = mm_from_json(known)
-    errors["coronal MAE"].append(float(np.abs(got - resample_rows(z_dxa, dxa, z))[CORONAL].mean()))
-    mri = known["mri"]
-    curves = {k: np.array(v) for k, v in mri["curves_mm"].items()}
-    x = (curves["left"] + curves["right"]) / 2
-    height = _transform(known["mri_to_dxa"]).apply(np.stack([x, mri["z_mm"]], 1))[:, 1]
-    names = ("anterior", "sagittal", "posterior")
-    true = np.stack([np.interp(z, height, curves[n]) for n in names])
+    errors["coronal MAE"].append(
+        float(np.abs(got - resample_rows(known.dxa.z_mm, known.dxa.curves_mm, z))[CORONAL].mean())
+    )
+    mri = known.pair
+    left, _, right, *sagittal = mri.curves_mm
+    height = mri.to_dxa.transform.apply(np.stack([(left + right) / 2, mri.z_mm], 1))[:, 1]
+    true = np.stack([np.interp(z, height, curve) for curve in sagittal])
     both = np.concatenate([np.zeros((3, SPINE_ROWS)), true])
     error: Float = np.asarray(zero_sagittal(got), np.float64)[SAGITTAL]
     error = error - np.asarray(zero_sagittal(both), np.float64)[SAGITTAL]

@@ -1,4 +1,4 @@
-"""Scans and MRI in. Nothing personal passes from a header into a ``DxaScan`` or a ``DixonVolume``."""
+"""Scans and MRI in. Nothing personal is copied from a header into a ``DxaScan`` or a ``DixonVolume``."""
 
 from spinelift.io.archive import Limits, iter_members
 from spinelift.io.dxa import DxaScan, find_scans, read_dxa

@@ -102,5 +102,5 @@ def _check_member(info: zipfile.ZipInfo, limits: Limits) -> None:
 
 def _hostile(found: str, do: str = "Do not trust this file; ask where it comes from.") -> HostileArchiveError:
     return HostileArchiveError(
-        found=f"a zip archive with {found}", expected="the plain zip of one DXA visit", do=do
+        found=f"a zip archive with {found}", expected="the plain zip of one visit", do=do
     )

@@ -26,28 +26,10 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 """Deflated transfer syntax: pydicom would expand it without a limit, and no densitometer writes it."""
 
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
-_HEADER_TAGS = [
-    "SOPClassUID",
-    "Modality",
-    "ProtocolName",
-    "InstanceNumber",
-    "PatientID",
-    "StudyDate",
-]
+_HEADER_TAGS = ["SOPClassUID", "Modality", "ProtocolName", "InstanceNumber", "PatientID", "StudyDate"]
 _DAMAGE = (
-    InvalidDicomError,
-    BytesLengthException,
-    EOFError,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    NotImplementedError,
-    OverflowError,
-    LookupError,
-    RecursionError,
-    AssertionError,
-    struct.error,
+    *(InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, TypeError, AttributeError),
+    *(NotImplementedError, OverflowError, LookupError, RecursionError, AssertionError, struct.error),
 )
 
 
@@ -87,7 +69,7 @@ def read_header(data: bytes) -> DicomHeader | None:
     Raises
     ------
     TruncatedDicomError
-        The file ends, or turns to nonsense, before its pixels.
+        The file ends, or is damaged, before its pixels.
     """
     with reading():
         dataset, end = parse(data, tags=_HEADER_TAGS)

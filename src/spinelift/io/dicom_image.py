@@ -1,4 +1,4 @@
-"""DICOM pixels from bytes: decoded, mapped to 0…255 with bone bright, turned to the house's axes."""
+"""DICOM pixels from bytes: decoded, mapped to 0…255 with bone bright, turned to the project's axes."""
 
 import math
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
         exposed_area = numbers(dataset, "ExposedArea")
         orientation = dataset.get("PatientOrientation") or ()
         letters = orientation.split("\\") if isinstance(orientation, str) else [str(v) for v in orientation]
-        grey = _grey(dataset, _decode(dataset))
+        grey = _grey(dataset, decode_pixels(dataset))
     warnings = []
     if spacing is None:
         spacing = spacing_from_header(rows=rows, columns=columns, written=written, exposed_area=exposed_area)
@@ -80,8 +80,13 @@ def _check_form(dataset: Dataset) -> tuple[int, int]:
     return rows, columns
 
 
-def _decode(dataset: Dataset) -> NDArray[np.generic]:
-    """Stored values [rows, columns]."""
+def decode_pixels(dataset: Dataset) -> NDArray[np.integer]:
+    """Stored values [rows, columns], unused bits masked.
+
+    Raises
+    ------
+    TruncatedDicomError, UnsupportedImageError, MissingExtraError
+    """
     little_endian = dataset.original_encoding[1]
     guess = ImplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or guess))
@@ -96,12 +101,31 @@ def _decode(dataset: Dataset) -> NDArray[np.generic]:
     else:
         _check_decoder(syntax)
     try:
-        stored: NDArray[np.generic] = dataset.pixel_array
-    except RuntimeError:  # pydicom's word for "every decoder failed"
+        stored: NDArray[np.integer] = dataset.pixel_array
+    except RuntimeError:  # every decoder failed
         raise damaged() from None
     if stored.shape != (dataset.Rows, dataset.Columns):
         raise damaged()
-    return stored
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    return mask_unused_bits(stored, bits, dataset.get("HighBit"))
+
+
+def mask_unused_bits(
+    stored: NDArray[np.integer], bits_stored: int, high_bit: int | None
+) -> NDArray[np.integer]:
+    """Values of the lower ``bits_stored`` bits, sign extended where the type is signed.
+
+    Bits above them may hold anything (PS3.5, 8.1.1), such as overlays of old scanners.
+
+    Raises
+    ------
+    UnsupportedImageError
+        There are more bits than allocated, or they do not start at bit 0 (``HighBit``).
+    """
+    unused = 8 * stored.dtype.itemsize - bits_stored
+    if unused < 0 or bits_stored < 1 or high_bit not in (None, bits_stored - 1):
+        raise _unsupported(f"pixels of {bits_stored} bits up to bit {high_bit}")
+    return np.right_shift(np.left_shift(stored, unused), unused) if unused else stored
 
 
 def _check_decoder(syntax: UID) -> None:
@@ -117,7 +141,7 @@ def _check_decoder(syntax: UID) -> None:
         )
 
 
-def _grey(dataset: Dataset, stored: NDArray[np.generic]) -> NDArray[np.float32]:
+def _grey(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
     """Stored values → 0…255, dense things bright (PS3.3, C.11.1 rescale and C.11.2.1.2 window).
 
     Plain 8-bit values stay as they are; deeper ones, and rescaled ones, go through the window, or
@@ -128,7 +152,7 @@ def _grey(dataset: Dataset, stored: NDArray[np.generic]) -> NDArray[np.float32]:
     centre = (*numbers(dataset, "WindowCenter"), math.nan)[0]
     width = (*numbers(dataset, "WindowWidth"), math.nan)[0]
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    if not (math.isfinite(slope) and slope != 0 and math.isfinite(intercept) and 1 <= bits <= 16):
+    if not (math.isfinite(slope) and slope != 0 and math.isfinite(intercept)):
         raise damaged()
     plain = bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation")
     if plain:

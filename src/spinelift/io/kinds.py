@@ -1,14 +1,9 @@
 """What a file is, judged by its first bytes; its name decides only where they say nothing."""
 
-import re
 from enum import Enum
 from pathlib import Path
 
 from spinelift.errors import EmptyFileError
-
-_UKB_NAME = re.compile(r"(?P<eid>\d+)_(?P<field>\d+)_(?P<instance>\d+)_(?P<array>\d+)")
-UKB_DXA_FIELD = 20158
-"""UK Biobank's data field of the DXA images."""
 
 _PREAMBLE = 128
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
@@ -47,7 +42,7 @@ def kind_of_bytes(head: bytes, suffix: str) -> FileKind:
 
 
 def read_head(path: Path) -> bytes:
-    """First bytes of a file, as many as ``kind_of_bytes`` looks at."""
+    """First bytes of a file, as many as ``kind_of_bytes`` reads."""
     with path.open("rb") as file:
         return file.read(_PREAMBLE + 4)
 
@@ -62,22 +57,3 @@ def kind_of_file(path: Path) -> FileKind:
             do="Copy or download it again.",
         )
     return kind_of_bytes(head, path.suffix)
-
-
-def ukb_field(path: Path) -> int | None:
-    """Data field in a UK Biobank name (``<eid>_<field>_<instance>_<array>``), or None."""
-    match = _UKB_NAME.fullmatch(path.stem)
-    return int(match["field"]) if match else None
-
-
-def is_of_other_field(path: Path) -> bool:
-    """Whether a UK Biobank name says that the file holds something else than DXA."""
-    return ukb_field(path) not in (None, UKB_DXA_FIELD)
-
-
-def scan_id(path: Path, sha256: str) -> str:
-    """``<eid>_<instance>`` for UK Biobank's names of DXA, else ``dxa-`` and 12 digits of the hash."""
-    match = _UKB_NAME.fullmatch(path.stem)
-    if match and int(match["field"]) == UKB_DXA_FIELD:
-        return f"{match['eid']}_{match['instance']}"
-    return f"dxa-{sha256[:12]}"

@@ -17,7 +17,7 @@ from spinelift.bundle.kinds import MriWindow
 from spinelift.errors import NoSpineError
 from spinelift.geometry import largest_component
 from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32, Integers, UInt8
-from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
 
 WINDOW = MriWindow().size_px
 """Rows (front to back) and columns (right to left) of the window, voxels of 2 mm."""
@@ -58,6 +58,8 @@ class MriSpine:
         (x, y, z) of the centre of voxel (0, 0, 0) of the mask.
     warnings
         Remarks for the reader of the result.
+    voxel_mm
+        Voxel size of the mask, mm.
     """
 
     mask: UInt8
@@ -66,6 +68,7 @@ class MriSpine:
     bottom_mm: float
     origin_mm: tuple[float, float, float]
     warnings: tuple[str, ...] = ()
+    voxel_mm: float = STITCH_GRID.voxel_mm
 
     @classmethod
     def from_mask(cls, mask: AnyArray, volume: DixonVolume, warnings: tuple[str, ...] = ()) -> "MriSpine":
@@ -78,7 +81,8 @@ class MriSpine:
         """
         column = largest_component(np.asarray(mask))
         rows = np.flatnonzero(column.any((1, 2)))
-        height = GRID_MM * len(rows)
+        mm = volume.voxel_mm
+        height = mm * len(rows)
         if not MIN_HEIGHT_MM <= height <= MAX_HEIGHT_MM:
             raise NoSpineError(
                 found=f"a spine {height:.0f} mm high in the MRI",
@@ -90,10 +94,10 @@ class MriSpine:
         area = weight.sum((1, 2))
         y = (weight.sum(2) @ np.arange(column.shape[1])) / area
         x = (weight.sum(1) @ np.arange(column.shape[2])) / area
-        line = np.stack([x0 + GRID_MM * x, y0 + GRID_MM * y, z0 + GRID_MM * rows], 1)
+        line = np.stack([x0 + mm * x, y0 + mm * y, z0 + mm * rows], 1)
         line[:, :2] = ndimage.gaussian_filter1d(line[:, :2], LINE_SD, axis=0, mode="nearest")
-        ends = z0 + GRID_MM * (rows[[0, -1]] + np.array([-0.5, 0.5]))
-        return cls(column.astype(np.uint8), line, float(ends[0]), float(ends[1]), volume.origin_mm, warnings)
+        top, bottom = map(float, z0 + mm * (rows[[0, -1]] + np.array([-0.5, 0.5])))
+        return cls(column.astype(np.uint8), line, top, bottom, volume.origin_mm, warnings, mm)
 
 
 BACK_PERCENTILE = 90.0
@@ -198,9 +202,9 @@ class MriSegmenter:
 def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, volume: DixonVolume) -> MriSpine:
     """Cross-sections [n, h, w] and probabilities of the ends [2, n] of slices ``rows`` → the spine."""
     ends, sure = zip(*(_peak(h) for h in heat), strict=True)
-    if ends[1] - ends[0] < MIN_HEIGHT_MM / GRID_MM:
+    if volume.voxel_mm * (ends[1] - ends[0]) < MIN_HEIGHT_MM:
         raise NoSpineError(
-            found=f"ends of the spine {GRID_MM * (ends[1] - ends[0]):.0f} mm apart in the MRI",
+            found=f"ends of the spine {volume.voxel_mm * (ends[1] - ends[0]):.0f} mm apart in the MRI",
             expected=f"at least {MIN_HEIGHT_MM:.0f} mm",
             do="Look at the images, or give a segmentation made elsewhere.",
         )

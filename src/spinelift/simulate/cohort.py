@@ -1,33 +1,31 @@
-"""Pairs of archives of people who do not exist: DXA, Dixon MRI on another day, and the truth of both.
+"""Pairs of archives of simulated people: DXA, Dixon MRI in another posture, and the truth of both.
 
 ``out/dxa/<eid>_20158_2_0.zip``, ``out/mri/<eid>_20201_2_0.zip``, ``out/truth/<eid>_2.json``. The truth is
 written last: a person without it is made again. The DXA is that of ``simulate dxa`` with the same seed.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spinelift.files import make_folder
 from spinelift.io.dixon.volume import Trap
+from spinelift.io.truth import MriTruth, PlantedTrap, PostureTruth, StationTruth, write_truth
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
-from spinelift.simulate.body.posture import Posture, repose, sample_posture
-from spinelift.simulate.mr.dixon import SimulatedDixon, simulate_dixon, table_shift
+from spinelift.simulate.archive.headers import FIRST_VISIT
+from spinelift.simulate.body.posture import repose, sample_posture
+from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.identity import mri_rng, person_id
+from spinelift.simulate.mr.dixon import simulate_dixon, table_shift
 from spinelift.simulate.mr.traps import Planted, sample_traps
-from spinelift.simulate.pairing import pair_truth
-from spinelift.simulate.people import FIRST_EID, INSTANCE, WrittenDxa, write_dxa, write_missing, write_truth
+from spinelift.simulate.pairing import column_of, fit_movement
+from spinelift.simulate.people import TRUTH, WrittenDxa, write_dxa, write_missing
 
 TRAP_SHARE = 0.2
-_MRI_STREAM = 1
-
-
-def mri_rng(seed: int, person: int) -> np.random.Generator:
-    """The random numbers of a person's second examination, apart from those of the first."""
-    return np.random.default_rng([seed, person, _MRI_STREAM])
+"""Share of people with a flaw in the MRI."""
 
 
 def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
@@ -39,44 +37,37 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
     posture = replace(posture, shift_mm=posture.shift_mm + table_shift(written.body))
     body = repose(written.body, posture)
     dixon = simulate_dixon(body, rng, traps)
-    planted = list(dixon.planted)
-    broken = []
+    planted, broken = list(dixon.planted), []
     if Trap.LOST_SLICE in traps:
         broken.append(ArchiveTrap.LOST_SLICE)
-        planted.append(
-            Planted(Trap.LOST_SLICE, dixon.placings[0].number, {"contrast": dixon.series[0].contrast})
-        )
+        lost = {"contrast": dixon.series[0].contrast}
+        planted.append(Planted(Trap.LOST_SLICE, dixon.placings[0].number, lost))
     folder = out / "mri"
     make_folder(folder)
-    write_dixon_zip(folder, dixon.series, eid=FIRST_EID + person, instance=INSTANCE, rng=rng, traps=broken)
-    pair = pair_truth(_in_scan(written), body.spine)
-    write_truth(out, person, {**written.truth, **pair, **_record(posture, dixon, planted)})
+    write_dixon_zip(
+        folder,
+        dixon.series,
+        eid=person_id(seed, person),
+        instance=FIRST_VISIT,
+        rng=rng,
+        traps=broken,
+        physique=body.physique,
+    )
+    truth = MriTruth(
+        **vars(column_of(body.spine)),
+        to_dxa=fit_movement(_in_scan(written), body.spine),
+        posture=PostureTruth.model_validate(posture, from_attributes=True),
+        stations=tuple(StationTruth.model_validate(p, from_attributes=True) for p in dixon.placings),
+        traps=tuple(PlantedTrap.model_validate(p, from_attributes=True) for p in planted),
+    )
+    write_truth(out / TRUTH, written.truth.model_copy(update={"mri": truth}))
 
 
-def _in_scan(written: WrittenDxa) -> Any:
+def _in_scan(written: WrittenDxa) -> PosedSpine:
     """The spine of the DXA in mm from the scan's first pixel."""
     spine = written.body.spine
     shift = written.scan.centres_mm - spine.centres
     return spine.moved(np.array([shift[0, 0], 0.0, shift[0, 2]]))
-
-
-def _record(posture: Posture, dixon: SimulatedDixon, planted: list[Planted]) -> dict[str, Any]:
-    return {
-        "posture": {
-            "tilt_deg": round(posture.tilt_deg, 3),
-            "bend_deg": posture.bend_deg.round(3).tolist(),
-            "sway_deg": posture.sway_deg.round(3).tolist(),
-        },
-        "traps": [{"trap": p.trap.value, "station": p.station, **p.detail} for p in planted],
-        "stations": [
-            {
-                "station": p.number,
-                "span_mm": [round(v, 3) for v in p.span_mm],
-                **{k: asdict(p)[k] for k in ("moved_mm", "breath_mm", "gain", "dark_ends")},
-            }
-            for p in dixon.placings
-        ],
-    }
 
 
 def write_cohort(
@@ -89,7 +80,12 @@ def write_cohort(
     first: int = 0,
     tick: Callable[[int], None],
 ) -> None:
-    """Write the pairs that are not there yet; ``tick`` is told how many are done."""
-    numbers = range(first, first + people)
+    """Write the pairs that are missing; ``tick`` is called with the number done.
+
+    Raises
+    ------
+    ConfigError
+        The seed or a person's number is out of range.
+    """
     write = partial(write_pair, out, seed, trap_share)
-    write_missing(write, out, numbers, workers=workers, tick=tick)
+    write_missing(write, out, seed, range(first, first + people), workers=workers, tick=tick)

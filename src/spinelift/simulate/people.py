@@ -4,24 +4,24 @@
 archive has. A person's truth is written last: a person without it is made again.
 """
 
-import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from spinelift.files import make_folder, write_whole
-from spinelift.geometry import Vertebra
+from spinelift.files import make_folder
+from spinelift.io.truth import DxaTruth, SimulatedTruth, truth_path, write_truth
+from spinelift.io.ukb_names import visit_key
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
+from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import LVA_MM, SimulatedScan, take_lateral, take_scan
-from spinelift.simulate.stores import person_rng
+from spinelift.simulate.identity import person_id, person_rng
 
-FIRST_EID = 1_000_000
-INSTANCE = 2
+TRUTH = "truth"
+"""Folder of the truth, beside ``dxa`` and ``mri``."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class WrittenDxa:
     path: Path
     body: Body
     scan: SimulatedScan
-    truth: dict[str, Any]
+    truth: SimulatedTruth
 
 
 def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
     """Simulate one person and write the archive into ``out/dxa``."""
-    rng = person_rng(seed, person)
+    eid, rng = person_id(seed, person), person_rng(seed, person)
     body = sample_body(ShapePrior.load(), rng)
     scan = take_scan(body, rng)
     height, width = scan.bone.shape
@@ -47,57 +47,61 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
         DxaImage("Total Body", 2, scan.bone, *size),
         DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
     ]
-    eid = FIRST_EID + person
-    make_folder(out / "dxa")
-    path = write_dxa_zip(out / "dxa", images, eid=eid, instance=INSTANCE, rng=rng)
-    centres = scan.centres_mm.round(3)
-    truth = {
-        "spine_id": f"{eid}_{INSTANCE}",
-        "seed": seed,
-        "person": person,
-        **scan.curves.to_json(),
-        "vertebra_centres_mm": {v.name: centres[v].tolist() for v in Vertebra},
-        "ferguson_deg": round(body.spine.ferguson_deg, 2),
-        "female": body.physique.female,
-        "age": round(body.physique.age, 1),
-        "height_mm": round(body.physique.height_mm),
-        "weight_kg": round(body.physique.weight_kg, 1),
-    }
+    physique = body.physique
+    folder = out / "dxa"
+    make_folder(folder)
+    path = write_dxa_zip(folder, images, eid=eid, instance=FIRST_VISIT, rng=rng, physique=physique)
+    truth = SimulatedTruth(
+        scan_id=visit_key(eid, FIRST_VISIT),
+        seed=seed,
+        person=person,
+        sex=physique.sex,
+        age_years=physique.age,
+        height_mm=physique.height_mm,
+        weight_kg=physique.weight_kg,
+        dxa=DxaTruth(
+            z_mm=scan.curves.z_mm,
+            curves_mm=scan.curves.mm,
+            vertebra_centres_mm=scan.centres_mm,
+            ferguson_deg=round(body.spine.ferguson_deg, 2),
+        ),
+    )
     return WrittenDxa(path, body, scan, truth)
-
-
-def write_truth(out: Path, person: int, truth: dict[str, Any]) -> None:
-    """Write a person's truth, whole or not at all."""
-    target = truth_path(out, person)
-    make_folder(target.parent)
-    write_whole(target, json.dumps(truth) + "\n")
 
 
 def write_person(out: Path, seed: int, person: int) -> Path:
     """Simulate one person and write archive and truth; returns the archive's path."""
     written = write_dxa(out, seed, person)
-    write_truth(out, person, written.truth)
+    write_truth(out / TRUTH, written.truth)
     return written.path
-
-
-def truth_path(out: Path, person: int) -> Path:
-    """Where the truth of a person lies."""
-    return out / "truth" / f"{FIRST_EID + person}_{INSTANCE}.json"
 
 
 def write_people(
     out: Path, *, people: int, seed: int, workers: int, first: int = 0, tick: Callable[[int], None]
 ) -> None:
-    """Write the people that are not there yet; ``tick`` is told how many are done."""
-    numbers = range(first, first + people)
-    write_missing(partial(write_person, out, seed), out, numbers, workers=workers, tick=tick)
+    """Write the people that are missing; ``tick`` is called with the number done.
+
+    Raises
+    ------
+    ConfigError
+        The seed or a person's number is out of range.
+    """
+    write = partial(write_person, out, seed)
+    write_missing(write, out, seed, range(first, first + people), workers=workers, tick=tick)
 
 
 def write_missing(
-    write: Callable[[int], object], out: Path, numbers: range, *, workers: int, tick: Callable[[int], None]
+    write: Callable[[int], object],
+    out: Path,
+    seed: int,
+    numbers: range,
+    *,
+    workers: int,
+    tick: Callable[[int], None],
 ) -> None:
-    """Call ``write`` for the people without a truth, in so many processes."""
-    missing = [n for n in numbers if not truth_path(out, n).is_file()]
+    """Call ``write`` for the people without a truth, in ``workers`` processes."""
+    keys = {n: visit_key(person_id(seed, n), FIRST_VISIT) for n in numbers}
+    missing = [n for n in numbers if not truth_path(out / TRUTH, keys[n]).is_file()]
     tick(len(numbers) - len(missing))
     if workers <= 1:
         for n in missing:

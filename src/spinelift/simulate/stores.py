@@ -1,7 +1,6 @@
-"""Training stores straight from the simulator, many people side by side, resumable.
+"""Training stores straight from the simulator, in several processes, resumable.
 
-A person is a function of the seed and the person's number alone: any number of workers makes the same
-people, and a store that was cut short goes on where it ends.
+Any number of workers makes the same people, and a store that was cut short is continued where it ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,17 +15,8 @@ from spinelift.simulate.body.body import sample_body, sample_other_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import canonical_truth, take_scan
 from spinelift.simulate.dxa.xray import sample_other_scanner, sample_scanner
+from spinelift.simulate.identity import person_id, person_rng
 from spinelift.store.rows import PairStore, ScanStore
-
-
-def person_rng(seed: int, person: int) -> np.random.Generator:
-    """The random numbers of one person."""
-    return np.random.default_rng([seed, person])
-
-
-def person_id(seed: int, person: int) -> int:
-    """Number of a person among those of all seeds."""
-    return seed * 10_000_000 + person
 
 
 def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
@@ -59,12 +49,11 @@ def fill_pairs(
     tick: Callable[[int], None],
     other: bool = False,
 ) -> None:
-    """Grow a store to ``people`` rows; ``tick`` is told how many were added."""
+    """Grow a store to ``people`` rows; ``tick`` is called with the number added."""
     with store:
-        for person, (image, curves, mm_per_px) in _people(
-            partial(make_pair, seed, other), len(store), people, workers
-        ):
-            store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=person_id(seed, person))
+        rows = _people(partial(make_pair, seed, other), seed, range(len(store), people), workers)
+        for eid, (image, curves, mm_per_px) in rows:
+            store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=eid)
             tick(1)
 
 
@@ -73,15 +62,17 @@ def fill_scans(
 ) -> None:
     """Grow a store of whole-body scans to ``people`` rows."""
     with store:
-        for person, (image, mask, ends) in _people(partial(make_scan, seed), len(store), people, workers):
-            store.append(image=image, mask=mask, ends=ends, eid=person_id(seed, person))
+        rows = _people(partial(make_scan, seed), seed, range(len(store), people), workers)
+        for eid, (image, mask, ends) in rows:
+            store.append(image=image, mask=mask, ends=ends, eid=eid)
             tick(1)
 
 
-def _people(make: Callable[[int], Any], start: int, stop: int, workers: int) -> Iterator[tuple[int, Any]]:
-    numbers = range(start, stop)
+def _people(make: Callable[[int], Any], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, Any]]:
+    """EID and result of each person, in order; refuses numbers out of range before the first is made."""
+    eids = [person_id(seed, n) for n in numbers]
     if workers <= 1:
-        yield from ((n, make(n)) for n in numbers)
+        yield from zip(eids, map(make, numbers), strict=True)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from zip(numbers, pool.map(make, numbers, chunksize=8), strict=True)
+        yield from zip(eids, pool.map(make, numbers, chunksize=8), strict=True)

@@ -16,6 +16,10 @@ MAX_GAP_MM = 15.0
 """Widest hole that is bridged where the spine may be: less than half a lumbar vertebra with its disc."""
 SPINE_REACH_MM = 620.0
 """T1–L5 ends above this, from the head end: neck 90 mm, tallest spine 520 mm, a margin."""
+STATION_STEP_MM = 160.0
+"""Usual distance of neighbouring stations: a hole of this width is a missing station."""
+MISSING_GAP_MM = 100.0
+"""Width from which a hole is reported as a missing station."""
 
 _RESCAN = "Ask for the visit's repeat scan, or leave this person out."
 
@@ -37,7 +41,7 @@ class Placed(Protocol):
 
 
 def judge_ends(stations: Sequence[Placed], *, neck: bool) -> list[Finding]:
-    """Missing first station (refused) or last ones (reported, if the spine is in).
+    """Missing first station (refused) or last ones (reported, if the spine is covered).
 
     ``neck`` is False when the first station is one of the breath-held chest.
     """
@@ -47,12 +51,13 @@ def judge_ends(stations: Sequence[Placed], *, neck: bool) -> list[Finding]:
     length = float(bottom.z[-1] - top.z[0])
     if length < SPINE_REACH_MM:
         raise incomplete(f"a body of {length:.0f} mm in {len(stations)} stations")
-    inner = sum(max(0, round(gap / 160.0)) for _, gap in gaps(stations))
+    inner = sum(max(0, round(gap / STATION_STEP_MM)) for _, gap in gaps(stations))
     missing = STATIONS - len(stations) - inner
     if missing <= 0:
         return []
-    detail = f"{len(stations)} stations, {length:.0f} mm: {missing} missing at the feet, below the spine"
-    return [Finding(Trap.MISSING_STATION, len(stations), Action.REPORTED, detail)]
+    sentence = "{stations} stations, {length_mm:.0f} mm: {missing} missing at the feet, below the spine"
+    numbers = {"stations": len(stations), "length_mm": length, "missing": missing}
+    return [Finding.of(Trap.MISSING_STATION, len(stations), Action.REPORTED, sentence, **numbers)]
 
 
 def gaps(stations: Sequence[Placed]) -> list[tuple[int, float]]:
@@ -72,13 +77,12 @@ def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
         below = float(stations[k].z[-1] - stations[0].z[0])
         if gap > MAX_GAP_MM and below < SPINE_REACH_MM:
             raise incomplete(f"a hole of {gap:.0f} mm below station {stations[k].number}")
-        trap = Trap.MISSING_STATION if gap > 100 else Trap.GAP
-        if gap > MAX_GAP_MM:
-            detail = f"{gap:.0f} mm not measured, below the spine; left empty"
-            findings.append(Finding(trap, stations[k].number, Action.REPORTED, detail))
-        else:
-            detail = f"{gap:.1f} mm between the last and the first slice; filled between them"
-            findings.append(Finding(trap, stations[k].number, Action.MENDED, detail))
+        trap = Trap.MISSING_STATION if gap > MISSING_GAP_MM else Trap.GAP
+        action, sentence = Action.REPORTED, "{gap_mm:.0f} mm not measured, below the spine; left empty"
+        if gap <= MAX_GAP_MM:
+            action = Action.CORRECTED
+            sentence = "{gap_mm:.1f} mm between the last and the first slice; interpolated"
+        findings.append(Finding.of(trap, stations[k].number, action, sentence, gap_mm=gap))
     return findings
 
 

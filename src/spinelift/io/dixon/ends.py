@@ -5,79 +5,83 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.io.dixon.compare import correlation, signal_level
 from spinelift.io.dixon.overlap import interpolate
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
 MAX_BAD = 4
-"""Slices that can be bad at one end; others have met 2 to 4."""
+"""Most slices that can be bad at one end; 2 to 4 have been reported."""
 DARK = 0.58
-"""Brightness, relative to the sound slice inside, below which a slice is dark."""
-_REFERENCE = MAX_BAD + 1
-_CONTROLS = 6
-_UNLIKE = 2.5
-_UNLIKE_OFFSET = 0.06
-_CONFIRMED = 1.5
-_CONFIRMED_OFFSET = 0.02
+"""Brightness, relative to the reference slice, below which a slice is dark."""
+REFERENCE = MAX_BAD + 1
+"""Index, from the end, of the reference slice: the first that is sure to be good."""
+CONTROLS = 6
+"""Good slices, from the reference on, that show how fast the body itself changes along the station."""
+UNLIKE, UNLIKE_OFFSET = 2.5, 0.06
+"""A slice is unlike the reference if 1 − r exceeds this multiple of the controls' largest, plus offset."""
+CONFIRMED, CONFIRMED_OFFSET = 1.5, 0.02
+"""The neighbouring station confirms a slice if 1 − r between both is at most this multiple of the reference
+slice's, plus offset."""
+BODY_LEVEL = 0.15
+"""Share of the 99th percentile above which a voxel is body."""
+FAINT = 0.3
+"""Share of the body level below which a voxel of a dark slice is not compared."""
+LEAST_COMMON = 0.25
+"""Least share of the reference's body that a slice must show to be compared by brightness."""
 
 
 def drop_bad_ends(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
-    """Slabs without their bad end slices, and which were dropped."""
+    """Slabs without their bad end slices, and a finding for each slab that lost some."""
     kept, findings = [], []
     for upper, slab, lower in zip([None, *slabs[:-1]], slabs, [*slabs[1:], None], strict=True):
-        head = _bad(slab.coarse, _seen_by(upper, slab))
-        feet = _bad(slab.coarse[::-1], _seen_by(lower, slab)[::-1])
+        head = _bad(slab.coarse, _likeness(upper, slab))
+        feet = _bad(slab.coarse[::-1], _likeness(lower, slab)[::-1])
         if head or feet:
-            detail = f"{head} slices at the head end and {feet} at the feet end dropped"
-            findings.append(Finding(Trap.END_SLICES, slab.number, Action.MENDED, detail))
+            sentence = "{head_slices} slices at the head end and {feet_slices} at the feet end dropped"
+            numbers = {"head_slices": head, "feet_slices": feet}
+            findings.append(Finding.of(Trap.END_SLICES, slab.number, Action.CORRECTED, sentence, **numbers))
             slab = slab.without(head, feet)
         kept.append(slab)
     return kept, findings
 
 
-def _seen_by(other: Slab | None, slab: Slab) -> NDArray[np.float64]:
-    """Likeness of each slice [n] to what a neighbour measured at its height; NaN where it did not."""
-    seen = np.full(len(slab.z), np.nan)
+def _likeness(other: Slab | None, slab: Slab) -> NDArray[np.float64]:
+    """Correlation of each slice [n] with a neighbour's at the same height; NaN where there is none."""
+    likeness = np.full(len(slab.z), np.nan)
     if other is not None:
         common = np.flatnonzero((slab.z >= other.z[0]) & (slab.z <= other.z[-1]))
         theirs = interpolate(slab.z[common], other.z, other.coarse)
-        seen[common] = [_likeness(slab.coarse[k], there) for k, there in zip(common, theirs, strict=True)]
-    return seen
+        likeness[common] = [correlation(slab.coarse[k], same) for k, same in zip(common, theirs, strict=True)]
+    return likeness
 
 
 def _bad(total: NDArray[np.float32], neighbour: NDArray[np.float64]) -> int:
     """How many slices at the start of [n, rows, columns] are bad.
 
-    A slice is bad when it is much darker than the first slice that is sure to be sound, or resembles it
-    much less than sound slices at the same distance resemble each other; but not where the body itself
-    changes as fast, which the neighbouring station shows: ``neighbour`` [n] is how it resembles that one's.
+    A slice is bad when it is much darker than the reference, or resembles it much less than good slices at
+    the same distance resemble each other; but not where the body itself changes as fast, which the
+    neighbouring station shows: ``neighbour`` [n] is the correlation with its slices.
     """
-    if len(total) < _REFERENCE + _CONTROLS + MAX_BAD:
+    if len(total) < REFERENCE + CONTROLS + MAX_BAD:
         return 0
-    body = 0.15 * float(np.percentile(total, 99))
-    reference = total[_REFERENCE]
+    body = signal_level(total, BODY_LEVEL)
+    reference = total[REFERENCE]
     for k in reversed(range(MAX_BAD)):
-        lag = _REFERENCE - k
-        controls = range(_REFERENCE, min(_REFERENCE + _CONTROLS, len(total) - lag))
-        control = min(_likeness(total[m], total[m + lag]) for m in controls)
-        unlike = 1 - _likeness(total[k], reference) > _UNLIKE * (1 - control) + _UNLIKE_OFFSET
-        confirmed = 1 - neighbour[k] <= _CONFIRMED * (1 - neighbour[_REFERENCE]) + _CONFIRMED_OFFSET
+        lag = REFERENCE - k
+        controls = range(REFERENCE, min(REFERENCE + CONTROLS, len(total) - lag))
+        control = min(correlation(total[m], total[m + lag]) for m in controls)
+        unlike = 1 - correlation(total[k], reference) > UNLIKE * (1 - control) + UNLIKE_OFFSET
+        confirmed = 1 - neighbour[k] <= CONFIRMED * (1 - neighbour[REFERENCE]) + CONFIRMED_OFFSET
         if (unlike and not confirmed) or _brightness(total[k], reference, body) < DARK:
             return k + 1
     return 0
 
 
-def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Pearson correlation of two slices; 0 if one is blank."""
-    a, b = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / scale if scale > 0 else 0.0
-
-
 def _brightness(slice_: NDArray[np.float32], reference: NDArray[np.float32], body: float) -> float:
-    """Brightness relative to the reference, where both hold body; 0 if they share less than a quarter."""
+    """Brightness relative to the reference, where both show body; 0 if they share too little of it."""
     inside = reference > body
-    common = inside & (slice_ > 0.3 * body)
-    if common.sum() < 0.25 * inside.sum():
+    common = inside & (slice_ > FAINT * body)
+    if common.sum() < LEAST_COMMON * inside.sum():
         return 0.0
     return float(slice_[common].sum() / max(float(reference[common].sum()), 1e-6))

@@ -1,4 +1,4 @@
-"""What two neighbouring stations say about each other where they overlap: gain, bias and offset."""
+"""Comparison of two neighbouring stations where they overlap: gain, bias field and offset."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon.overlap import Overlap, interpolate, overlap
-from spinelift.io.dixon.slab import COARSE, Slab
-from spinelift.io.dixon.volume import GRID_MM
+from spinelift.io.dixon.compare import correlation, signal_level, vertex
+from spinelift.io.dixon.overlap import interpolate, overlap
+from spinelift.io.dixon.slab import Slab
 
+STEP_MM = 4.0
+"""Distance of the heights at which two stations are compared: about one slice."""
+BODY_LEVEL = 0.15
+"""Share of the 99th percentile above which a coarse pixel is body."""
+LEAST_BODY_PX = 30
+"""Fewest coarse pixels of body in the overlap, all heights together, from which a gain is measured."""
 SMOOTH_PX = 4.0
 """Gaussian width of the bias map, coarse pixels: 32 mm, as coarse as receive coils are."""
 MAX_LOG_BIAS = 0.7
+"""Largest natural logarithm of a local ratio that counts as bias: a factor of two."""
+LEAST_WEIGHT = 1e-3
+"""Least smoothed count of body pixels by which the bias is divided: beyond the body it fades to 0."""
 MAX_SHIFT_MM = 24.0
-"""Largest offset that is looked for."""
-_LEAST_COMMON_MM = 12.0
-_BETTER = 0.6
+"""Largest offset that is searched for."""
+LEAST_COMMON_MM = 12.0
+"""Least overlap, by height, in which an offset along the body is searched for."""
+BETTER = 0.6
+"""An offset along the body is believed if 1 − r there is at most this share of 1 − r without an offset."""
+EDGE_PX = 1.5
+"""Gaussian width at which edges are found, voxels."""
 
 Offset = tuple[float, float, float]
 
@@ -30,7 +43,7 @@ class Match:
     log_gain
         Natural logarithm of lower over upper signal, median over the overlap.
     log_bias
-        float32 [56, 56]: what differs from it from place to place, smooth.
+        float32 [56, 56]: smooth local difference from ``log_gain``.
     front_mm, back_mm
         (x, y, z) by which the front and the back half of the body lie further to the left, to posterior
         and to the feet in the lower station. Breathing moves the front, the table both.
@@ -44,59 +57,59 @@ class Match:
 
 def match(upper: Slab, lower: Slab) -> Match:
     """Compare two neighbours where they overlap (fat and water together, so swaps do not matter)."""
-    zs = overlap(upper, lower, step=4.0)
+    zs = overlap(upper, lower, step=STEP_MM)
     shape = upper.coarse_fat.shape[1:]
     nothing = Match(0.0, np.zeros(shape, np.float32))
     if zs is None:
         return nothing
-    one, other = zs.of(upper.z, upper.coarse), zs.of(lower.z, lower.coarse)
-    body = (one > 0.15 * np.percentile(one, 99)) & (other > 0.15 * np.percentile(other, 99))
-    if body.sum() < 30:
+    one, other = (interpolate(zs, slab.z, slab.coarse) for slab in (upper, lower))
+    body = (one > signal_level(one, BODY_LEVEL)) & (other > signal_level(other, BODY_LEVEL))
+    if body.sum() < LEAST_BODY_PX:
         return nothing
     log_ratio = np.zeros(one.shape, np.float32)
     log_ratio[body] = np.log(other[body] / one[body])
     gain = float(np.median(log_ratio[body]))
     rest = np.clip(np.where(body, log_ratio - gain, 0), -MAX_LOG_BIAS, MAX_LOG_BIAS).sum(axis=0)
     weight = ndimage.gaussian_filter(body.sum(axis=0).astype(np.float32), SMOOTH_PX, mode="constant")
-    bias = ndimage.gaussian_filter(rest, SMOOTH_PX, mode="constant") / np.maximum(weight, 1e-3)
-    if len(zs.z) * 4 < _LEAST_COMMON_MM:
+    bias = ndimage.gaussian_filter(rest, SMOOTH_PX, mode="constant") / np.maximum(weight, LEAST_WEIGHT)
+    if len(zs) * STEP_MM < LEAST_COMMON_MM:
         return Match(gain, bias.astype(np.float32))
     middle = round(float(ndimage.center_of_mass(body)[1]))
     front, back = (_offset(upper, lower, zs, rows) for rows in (slice(0, middle), slice(middle, None)))
     return Match(gain, bias.astype(np.float32), front, back)
 
 
-def _offset(upper: Slab, lower: Slab, zs: Overlap, rows: slice) -> Offset:
+def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> Offset:
     """Offset of the coarse ``rows`` of the body, mm: first along the body, then in plane."""
     z = _along(upper, lower, rows)
-    heights = zs.z[(zs.z + z >= lower.z[0]) & (zs.z + z <= lower.z[-1])]
+    heights = zs[(zs + z >= lower.z[0]) & (zs + z <= lower.z[-1])]
     if not len(heights):
         return 0.0, 0.0, z
-    fine = slice(rows.start * COARSE, rows.stop and rows.stop * COARSE)
+    coarse = upper.grid.coarse
+    fine = slice(rows.start * coarse, rows.stop and rows.stop * coarse)
     images = []
     for slab, shift in ((upper, 0.0), (lower, z)):
-        at = Overlap(heights + shift)
-        total = at.of(slab.z, slab.fat[:, fine]) + at.of(slab.z, slab.water[:, fine])
-        seen = upper.seen[fine] & lower.seen[fine]
-        images.append((total * seen).mean(axis=0))
-    return (*_in_plane(*images), z)
+        fat, water = (interpolate(heights + shift, slab.z, v[:, fine]) for v in (slab.fat, slab.water))
+        inside = upper.inside[fine] & lower.inside[fine]
+        images.append(((fat + water) * inside).mean(axis=0))
+    return (*_in_plane(images[0], images[1], upper.grid.voxel_mm), z)
 
 
-def _in_plane(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
+def _in_plane(one: NDArray[np.float32], other: NDArray[np.float32], voxel_mm: float) -> tuple[float, float]:
     """(x, y) shift, mm, from the peak of the edges' cross-correlation, refined by parabolas."""
     size = tuple(2 * n for n in one.shape)
     spectra = []
     for image in (one, other):
-        edges = ndimage.gaussian_gradient_magnitude(image, 1.5, mode="nearest")
+        edges = ndimage.gaussian_gradient_magnitude(image, EDGE_PX, mode="nearest")
         spectra.append(np.fft.rfft2(edges - edges.mean(), s=size))
     response = np.fft.fftshift(np.fft.irfft2(np.conj(spectra[0]) * spectra[1], s=size))
-    reach = int(MAX_SHIFT_MM / GRID_MM)
+    reach = int(MAX_SHIFT_MM / voxel_mm)
     cy, cx = (n // 2 for n in response.shape)
     near = response[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
     y, x = (int(v) for v in np.unravel_index(int(near.argmax()), near.shape))
-    dy = y - reach + _vertex(near[:, x], y)
-    dx = x - reach + _vertex(near[y], x)
-    return dx * GRID_MM, dy * GRID_MM
+    dy = y - reach + vertex(near[:, x], y)
+    dx = x - reach + vertex(near[y], x)
+    return dx * voxel_mm, dy * voxel_mm
 
 
 def _along(upper: Slab, lower: Slab, rows: slice) -> float:
@@ -104,18 +117,19 @@ def _along(upper: Slab, lower: Slab, rows: slice) -> float:
 
     0 unless the slices are much more alike there than without a shift: along limbs all are alike.
     """
-    zs = np.arange(float(lower.z[0]), float(upper.z[-1]) + 1e-6, GRID_MM)
+    step = upper.grid.voxel_mm
+    zs = np.arange(float(lower.z[0]), float(upper.z[-1]) + 1e-6, step)
     one, coarse = _detail(interpolate(zs, upper.z, upper.coarse[:, rows])), _detail(lower.coarse[:, rows])
-    lags = np.arange(-MAX_SHIFT_MM, MAX_SHIFT_MM + 0.1, GRID_MM)
+    lags = np.arange(-MAX_SHIFT_MM, MAX_SHIFT_MM + 0.1, step)
     fits = np.full(len(lags), -1.0)
     for k, lag in enumerate(lags):
         inside = (zs + lag >= lower.z[0]) & (zs + lag <= lower.z[-1])
-        if inside.sum() * GRID_MM >= _LEAST_COMMON_MM:
-            fits[k] = _likeness(one[inside], interpolate(zs[inside] + lag, lower.z, coarse))
+        if inside.sum() * step >= LEAST_COMMON_MM:
+            fits[k] = correlation(one[inside], interpolate(zs[inside] + lag, lower.z, coarse))
     best = int(fits.argmax())
-    if 1 - fits[best] > _BETTER * (1 - fits[len(lags) // 2]):
+    if 1 - fits[best] > BETTER * (1 - fits[len(lags) // 2]):
         return 0.0
-    return float(lags[best] + GRID_MM * _vertex(fits, best))
+    return float(lags[best] + step * vertex(fits, best))
 
 
 def _detail(volume: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,17 +137,3 @@ def _detail(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     rough = volume - ndimage.gaussian_filter(volume, (0, SMOOTH_PX, SMOOTH_PX))
     detail: NDArray[np.float32] = rough / np.maximum(volume.mean(axis=(1, 2), keepdims=True), 1e-6)
     return detail
-
-
-def _likeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    return float((a * b).sum()) / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-6)
-
-
-def _vertex(values: NDArray[np.floating], peak: int) -> float:
-    """Offset of a parabola's top through a peak and its neighbours, −0.5…0.5."""
-    if not 0 < peak < len(values) - 1:
-        return 0.0
-    a, b, c = (float(v) for v in values[peak - 1 : peak + 2])
-    curve = a - 2 * b + c
-    return float(np.clip(0.5 * (a - c) / curve, -0.5, 0.5)) if curve < 0 else 0.0

@@ -1,23 +1,10 @@
 """Where two neighbouring stations meet, and their slices at the same heights."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.io.dixon.coverage import MAX_GAP_MM
 from spinelift.io.dixon.slab import Slab
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Positions (mm to the feet) at which two neighbours are compared."""
-
-    z: NDArray[np.float64]
-
-    def of(self, at: NDArray[np.float64], volume: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``volume`` [n, …], slices at ``at``, interpolated linearly to the positions."""
-        return interpolate(self.z, at, volume)
 
 
 def interpolate(
@@ -33,11 +20,11 @@ def interpolate(
     return out
 
 
-def overlap(upper: Slab, lower: Slab, *, step: float) -> Overlap | None:
-    """Common positions, ``step`` mm apart; the middle of a small gap; None if the stations lie apart."""
+def overlap(upper: Slab, lower: Slab, *, step: float) -> NDArray[np.float64] | None:
+    """Heights at which neighbours are compared, ``step`` mm apart; a small gap's middle; None if apart."""
     top, bottom = float(lower.z[0]), float(upper.z[-1])
     if top - bottom > MAX_GAP_MM:
         return None
     if bottom - top < step:
-        return Overlap(np.array([(top + bottom) / 2]))
-    return Overlap(np.arange(top, bottom + 1e-6, step))
+        return np.array([(top + bottom) / 2])
+    return np.arange(top, bottom + 1e-6, step)

@@ -7,10 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.io.dixon.stations import Station
-from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE
-
-COARSE = 4
-"""Common pixels in a coarse pixel, each way: 8 mm."""
+from spinelift.io.dixon.volume import STITCH_GRID, StitchGrid
 
 Volume = NDArray[np.float32]
 
@@ -25,10 +22,12 @@ class Slab:
         As of the station.
     fat, water
         float32 [n, 224, 224]; 0 outside the field of view.
-    seen
+    inside
         bool [224, 224]: inside the field of view.
     coarse_fat, coarse_water
         float32 [n, 56, 56]: means of 4×4 pixels, on which slices are compared.
+    grid
+        The common grid; the shapes above are those of ``STITCH_GRID``.
     """
 
     number: int
@@ -36,13 +35,14 @@ class Slab:
     dz: float
     fat: Volume = field(repr=False)
     water: Volume = field(repr=False)
-    seen: NDArray[np.bool_] = field(repr=False)
+    inside: NDArray[np.bool_] = field(repr=False)
     coarse_fat: Volume = field(repr=False)
     coarse_water: Volume = field(repr=False)
+    grid: StitchGrid = STITCH_GRID
 
     @property
     def coarse(self) -> Volume:
-        """Fat and water together, [n, 56, 56]: the same whichever is which."""
+        """Fat and water together, [n, 56, 56]: the same whether or not they are swapped."""
         return self.coarse_fat + self.coarse_water
 
     def without(self, head: int, feet: int) -> "Slab":
@@ -68,22 +68,23 @@ class Slab:
         return self
 
 
-def common_origin(stations: Sequence[Station]) -> tuple[float, float]:
+def common_origin(stations: Sequence[Station], grid: StitchGrid) -> tuple[float, float]:
     """(x, y) mm of the common grid's first pixel: its centre is the median centre of the fields of view."""
     x = np.median([s.grid.x0 + (s.grid.columns - 1) / 2 * s.grid.dx for s in stations])
     y = np.median([s.grid.y0 + (s.grid.rows - 1) / 2 * s.grid.dy for s in stations])
-    half = (GRID_SHAPE[1] - 1) / 2 * GRID_MM
-    return float(x) - half, float(y) - half
+    half_y, half_x = ((n - 1) / 2 * grid.voxel_mm for n in grid.shape[1:])
+    return float(x) - half_x, float(y) - half_y
 
 
-def to_slab(station: Station, origin: tuple[float, float]) -> Slab:
+def to_slab(station: Station, origin: tuple[float, float], grid: StitchGrid = STITCH_GRID) -> Slab:
     """Resample a station in plane, linearly; ``origin`` as of ``common_origin``."""
-    grid = station.grid
-    x = _taps(origin[0], GRID_SHAPE[2], grid.x0, grid.dx, grid.columns)
-    y = _taps(origin[1], GRID_SHAPE[1], grid.y0, grid.dy, grid.rows)
+    of = station.grid
+    x = _taps(origin[0], grid.voxel_mm, grid.shape[2], of.x0, of.dx, of.columns)
+    y = _taps(origin[1], grid.voxel_mm, grid.shape[1], of.y0, of.dy, of.rows)
     fat, water = (_resample(stored, y, x) for stored in (station.fat, station.water))
-    seen = y.inside[:, None] & x.inside[None, :]
-    return Slab(station.number, station.z, station.dz, fat, water, seen, _coarse(fat), _coarse(water))
+    coarse_fat, coarse_water = (_pooled(volume, grid.coarse) for volume in (fat, water))
+    inside = y.inside[:, None] & x.inside[None, :]
+    return Slab(station.number, station.z, station.dz, fat, water, inside, coarse_fat, coarse_water, grid)
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,8 @@ class _Taps:
     inside: NDArray[np.bool_]
 
 
-def _taps(target0: float, count: int, source0: float, step: float, size: int) -> _Taps:
-    at = (target0 + GRID_MM * np.arange(count) - source0) / step
+def _taps(target0: float, target_step: float, count: int, source0: float, step: float, size: int) -> _Taps:
+    at = (target0 + target_step * np.arange(count) - source0) / step
     inside = (at > -0.5) & (at < size - 0.5)
     at = np.clip(at, 0, size - 1)
     first = np.minimum(at.astype(np.intp), size - 2)
@@ -118,8 +119,9 @@ def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
     return out
 
 
-def _coarse(volume: Volume) -> Volume:
+def _pooled(volume: Volume, block: int) -> Volume:
+    """Means of ``block`` × ``block`` pixels in plane."""
     n, height, width = volume.shape
-    pool = np.repeat(np.eye(width // COARSE, dtype=np.float32), COARSE, axis=0) / COARSE**2
-    coarse: Volume = (volume @ pool).reshape(n, height // COARSE, COARSE, -1).sum(axis=2)
+    pool = np.repeat(np.eye(width // block, dtype=np.float32), block, axis=0) / block**2
+    coarse: Volume = (volume @ pool).reshape(n, height // block, block, -1).sum(axis=2)
     return coarse

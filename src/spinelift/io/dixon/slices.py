@@ -1,4 +1,4 @@
-"""Slices of the Dixon series in an archive: position, series and pixels, turned to the project's axes."""
+"""Slices of the Dixon series in an archive: position, series and pixels, in the project's axes."""
 
 import math
 import re
@@ -16,12 +16,13 @@ from spinelift.errors import (
     UnsupportedImageError,
 )
 from spinelift.io.dicom import damaged, reading
-from spinelift.io.dicom_image import _decode
+from spinelift.io.dicom_image import decode_pixels, mask_unused_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 
 MAX_SIDE = 1024
 """Largest slice, rows or columns, that is decoded: 4 times the real ones."""
 SPACING_RANGE_MM = (0.5, 10.0)
+"""Pixel sizes in plane that are believed."""
 MAX_TILT = 0.01
 """Largest sine of the angle between a slice's axes and the patient's; 0.6°, 2 mm at the body's edge."""
 
@@ -65,7 +66,7 @@ class Collected:
     """Slices of one person's visit.
 
     ``slices`` are fat and water; ``unused`` in- and opposed-phase, without pixels; ``damaged`` and
-    ``others`` count files that were passed over.
+    ``others`` count files that were skipped.
     """
 
     slices: tuple[DixonSlice, ...]
@@ -77,7 +78,7 @@ class Collected:
 def collect_slices(files: Iterable[bytes]) -> Collected:
     """Slices among DICOM files; only fat and water are decoded.
 
-    A damaged file is passed over: whether the rest is enough is judged by the positions.
+    A damaged file is skipped: whether the rest is complete is judged by the positions.
 
     Raises
     ------
@@ -168,19 +169,20 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
     signed = fields.get("PixelRepresentation") == "1"
     if isinstance(stored, Dataset):
         with reading():
-            values = np.asarray(_decode(stored))
+            values = decode_pixels(stored)
     else:
         kind = np.dtype(("<i" if signed else "<u") + ("1" if fields["BitsAllocated"] == "8" else "2"))
         if len(stored) < rows * columns * kind.itemsize:
             raise damaged()
-        values = np.frombuffer(stored, kind, rows * columns).reshape(rows, columns)
+        whole = np.frombuffer(stored, kind, rows * columns).reshape(rows, columns)
+        high_bit = int(fields["HighBit"]) if "HighBit" in fields else None
+        values = mask_unused_bits(whole, int(fields.get("BitsStored", 8 * kind.itemsize)), high_bit)
     slope = _numbers(fields, "RescaleSlope", 1)[0] if "RescaleSlope" in fields else 1.0
     intercept = _numbers(fields, "RescaleIntercept", 1)[0] if "RescaleIntercept" in fields else 0.0
     if (slope, intercept) != (1.0, 0.0):
         scaled: Pixels = np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)
         return scaled
-    whole: Pixels = (np.maximum(values, 0) if signed else values).astype(np.uint16, copy=False)
-    return whole
+    return (np.maximum(values, 0) if signed else values).astype(np.uint16, copy=False)
 
 
 def _to_project_axes(

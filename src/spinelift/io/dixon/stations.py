@@ -1,4 +1,4 @@
-"""Stations of a Dixon scan from its slices: by position, never by index; repeats resolved; holes judged."""
+"""Stations of a Dixon scan from its slices: by position, never by index; repeats and holes resolved."""
 
 import itertools
 from collections import defaultdict
@@ -59,7 +59,7 @@ class Station:
 
 
 def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Finding]]:
-    """Stations sorted head to feet, and what was mended on the way.
+    """Stations sorted head to feet, and what was corrected.
 
     Raises
     ------
@@ -89,8 +89,8 @@ def unused_holes(unused: Iterable[DixonSlice], stations: Sequence[Station]) -> l
         lost = int(np.rint(steps / np.median(steps) - 1).clip(0).sum())
         if lost:
             number = min(stations, key=lambda s: abs(float(s.z.mean() - stack.z.mean()))).number
-            detail = f"{lost} inner slices missing in the series {stack.contrast}, which is not used"
-            findings.append(Finding(Trap.LOST_SLICE, number, Action.REPORTED, detail))
+            sentence = f"{{slices}} inner slices missing in the series {stack.contrast}, which is not used"
+            findings.append(Finding.of(Trap.LOST_SLICE, number, Action.REPORTED, sentence, slices=lost))
     return findings
 
 
@@ -138,11 +138,11 @@ def _station(number: int, place: list[Stack], findings: list[Finding]) -> Statio
     for pair in reversed(pairs[:-1]):
         if min(map(_length, best)) < SHORT_REPEAT * min(map(_length, pair)):
             best = pair
-    extra = len(pairs) - 1
-    if extra:
+    if len(pairs) > 1:
         which = "the last" if best is pairs[-1] else "an earlier one, as the last was cut short,"
-        detail = f"measured {extra + 1} times; {which} was taken (series {best[0].order[0]})"
-        findings.append(Finding(Trap.DUPLICATE_STATION, number, Action.MENDED, detail))
+        sentence = f"measured {{times}} times; {which} was taken (series {{series_number}})"
+        numbers = {"times": len(pairs), "series_number": best[0].order[0]}
+        findings.append(Finding.of(Trap.DUPLICATE_STATION, number, Action.CORRECTED, sentence, **numbers))
     return _matched(number, *best, findings)
 
 
@@ -172,16 +172,19 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
     if len(of_fat) < MIN_SLICES or not _same_plane(fat.grid, water.grid):
         return None
     if len(fat.z) != len(water.z):
-        detail = f"{len(fat.z)} fat and {len(water.z)} water slices; the {len(of_fat)} common ones were used"
-        findings.append(Finding(Trap.UNEQUAL_LENGTHS, number, Action.MENDED, detail))
+        sentence = (
+            "{fat_slices} fat and {water_slices} water slices; the {common_slices} common ones were used"
+        )
+        numbers = {"fat_slices": len(fat.z), "water_slices": len(water.z), "common_slices": len(of_fat)}
+        findings.append(Finding.of(Trap.UNEQUAL_LENGTHS, number, Action.CORRECTED, sentence, **numbers))
     z = water.z[of_water]
     steps = np.diff(z)
     for k in np.flatnonzero(steps > 1.5 * dz):
         lost = round(float(steps[k]) / dz) - 1
         if steps[k] > MAX_GAP_MM:
             raise incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
-        detail = f"{lost} inner slice{'s' * (lost > 1)} missing; filled between the neighbours"
-        findings.append(Finding(Trap.LOST_SLICE, number, Action.MENDED, detail))
+        sentence = "{slices} inner slices missing; interpolated between the neighbours"
+        findings.append(Finding.of(Trap.LOST_SLICE, number, Action.CORRECTED, sentence, slices=lost))
     return Station(
         number=number,
         breath_hold=water.breath_hold,

@@ -1,4 +1,4 @@
-"""Stations to one body: signals matched in the overlaps, slices blended to 2.0 mm, no seams.
+"""Stations to one body: signals matched in the overlaps, slices blended along the body without seams.
 
 Each station's log gain is a number plus a smooth field. The numbers make neighbours' medians equal; what
 is left between two neighbours is shared half and half, and fades along each to its other neighbour.
@@ -15,8 +15,8 @@ from scipy import ndimage
 from spinelift.io.dixon.coverage import MAX_GAP_MM
 from spinelift.io.dixon.match import Match, match
 from spinelift.io.dixon.overlap import interpolate
-from spinelift.io.dixon.slab import COARSE, Slab
-from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, Action, Finding, Trap
+from spinelift.io.dixon.slab import Slab
+from spinelift.io.dixon.volume import Action, Finding, Trap
 
 STEP_REPORTED = 0.15
 """Relative difference of two stations' signal from which on it is reported."""
@@ -27,25 +27,26 @@ Volume = NDArray[np.float32]
 
 
 def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list[Finding]]:
-    """Water, fat [700, 224, 224], measured rows (first, last + 1), and what was matched.
+    """Water, fat [700, 224, 224], measured rows (first, last + 1), and findings.
 
     Row 0 is the first slice of the first slab. The slabs' arrays are changed in place.
     """
     matches = [match(upper, lower) for upper, lower in itertools.pairwise(slabs)]
     findings = _findings(slabs, matches)
     _equalise(slabs, matches)
-    z = slabs[0].z[0] + GRID_MM * np.arange(GRID_SHAPE[0])
+    grid = slabs[0].grid
+    z = slabs[0].z[0] + grid.voxel_mm * np.arange(grid.shape[0])
     weights = _weights(slabs, z)
     filled = np.flatnonzero(weights.sum(axis=0) > 0)
-    share = np.zeros((GRID_SHAPE[1], GRID_SHAPE[2]), np.float32)
+    share = np.zeros(grid.shape[1:], np.float32)
     shares = {int(k): share.copy() for k in np.flatnonzero((weights > 0).sum(axis=0) > 1)}
     for slab, weight in zip(slabs, weights, strict=True):
         for row in map(int, np.flatnonzero(weight)):
             if row in shares:
-                shares[row] += np.float32(weight[row]) * slab.seen
+                shares[row] += np.float32(weight[row]) * slab.inside
     water, fat = (_blend([getattr(s, name) for s in slabs], slabs, z, weights) for name in ("water", "fat"))
-    for k, seen in shares.items():
-        scale = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 0)
+    for k, covered in shares.items():
+        scale = np.divide(1, covered, out=np.zeros_like(covered), where=covered > 0)
         water[k] *= scale
         fat[k] *= scale
     return water, fat, (int(filled[0]), int(filled[-1]) + 1), findings
@@ -54,7 +55,7 @@ def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list
 def _blend(
     parts: Sequence[Volume], slabs: Sequence[Slab], z: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> Volume:
-    out = np.zeros(GRID_SHAPE, np.float32)
+    out = np.zeros(slabs[0].grid.shape, np.float32)
     for part, slab, weight in zip(parts, slabs, weights, strict=True):
         for rows in np.array_split(np.flatnonzero(weight), 8):
             if len(rows):
@@ -91,10 +92,11 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
     gains = -np.concatenate([[0.0], np.cumsum([m.log_gain for m in matches])])
     gains -= np.median(gains)
     flat = np.zeros(slabs[0].coarse_fat.shape[1:], np.float32)
-    halves = [_fine(np.float32(0.5) * m.log_bias) for m in matches]
+    block = slabs[0].grid.coarse
+    halves = [_fine(np.float32(0.5) * m.log_bias, block) for m in matches]
     for k, slab in enumerate(slabs):
-        above = -halves[k - 1] if k > 0 else _fine(flat)
-        below = halves[k] if k < len(matches) else _fine(flat)
+        above = -halves[k - 1] if k > 0 else _fine(flat, block)
+        below = halves[k] if k < len(matches) else _fine(flat, block)
         start = (slab.z[0] + slabs[k - 1].z[-1]) / 2 if k > 0 else slab.z[0]
         end = (slab.z[-1] + slabs[k + 1].z[0]) / 2 if k < len(matches) else slab.z[-1]
         along = np.clip((slab.z - start) / max(end - start, 1e-6), 0, 1).astype(np.float32)
@@ -104,8 +106,9 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
             slab.fat[i] *= field
 
 
-def _fine(coarse: NDArray[np.float32]) -> NDArray[np.float32]:
-    fine: NDArray[np.float32] = ndimage.zoom(coarse, COARSE, order=1, mode="nearest", grid_mode=True)
+def _fine(coarse: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+    """Coarse pixels enlarged linearly to ``block`` × ``block`` voxels each."""
+    fine: NDArray[np.float32] = ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
     return fine
 
 
@@ -113,12 +116,17 @@ def _findings(slabs: Sequence[Slab], matches: Sequence[Match]) -> list[Finding]:
     findings = []
     for slab, found in zip(slabs, matches, strict=False):
         if abs(found.log_gain) > math.log1p(STEP_REPORTED):
-            detail = f"the next station is {math.exp(found.log_gain):.2f} times as bright; matched"
-            findings.append(Finding(Trap.INTENSITY_STEP, slab.number, Action.MENDED, detail))
+            sentence = "the next station is {factor:.2f} times as bright; matched"
+            factor = math.exp(found.log_gain)
+            step = Finding.of(Trap.INTENSITY_STEP, slab.number, Action.CORRECTED, sentence, factor=factor)
+            findings.append(step)
         for half, (x, y, z) in (("front", found.front_mm), ("back", found.back_mm)):
             if math.hypot(x, y) > OFFSET_REPORTED_MM[0] or abs(z) > OFFSET_REPORTED_MM[1]:
-                detail = (
-                    f"{half} of the next station {x:+.1f} mm left, {y:+.1f} posterior, {z:+.1f} to the feet"
+                sentence = (
+                    f"{half} of the next station {{left_mm:+.1f}} mm left, {{posterior_mm:+.1f}} posterior, "
+                    "{feet_mm:+.1f} to the feet"
                 )
-                findings.append(Finding(Trap.BREATHING_OFFSET, slab.number, Action.REPORTED, detail))
+                numbers = {"left_mm": x, "posterior_mm": y, "feet_mm": z}
+                offset = Finding.of(Trap.BREATHING_OFFSET, slab.number, Action.REPORTED, sentence, **numbers)
+                findings.append(offset)
     return findings

@@ -1,15 +1,35 @@
-"""A stitched Dixon MRI as the rest of the package knows it, and what was found on the way to it."""
+"""A stitched Dixon MRI as the rest of the package knows it, and what the reader found in its archive."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_MM = 2.0
-"""Voxel size, mm, isotropic."""
-GRID_SHAPE = (700, 224, 224)
-"""Voxels (head–foot, front–back, left–right): ``shared`` size of the method; it holds a body of 1.1 m."""
+
+@dataclass(frozen=True)
+class StitchGrid:
+    """The isotropic grid that stations are stitched to.
+
+    Parameters
+    ----------
+    voxel_mm
+        Voxel size, mm.
+    shape
+        Voxels [z, y, x]: head to foot, front to back, right to left. The default size is the method's; it
+        holds a body of 1.1 m.
+    coarse
+        Voxels in a coarse pixel, each way in plane, on which stations are compared; the default is 8 mm.
+    """
+
+    voxel_mm: float = 2.0
+    shape: tuple[int, int, int] = (700, 224, 224)
+    coarse: int = 4
+
+
+STITCH_GRID = StitchGrid()
+"""The grid of the method, on which the shipped networks were trained."""
 
 
 class Trap(StrEnum):
@@ -32,7 +52,7 @@ class Trap(StrEnum):
 class Action(StrEnum):
     """What was done about it. What is refused is an error, not a finding."""
 
-    MENDED = "mended"
+    CORRECTED = "corrected"
     REPORTED = "reported"
 
 
@@ -43,17 +63,26 @@ class Finding:
     Parameters
     ----------
     trap, action
-        What, and what was done.
+        What was found, and what was done about it.
     station
         Number of the station from the head, 1-based; 0 for the whole body. Of two neighbours, the upper.
     detail
-        Numbers in plain words; nothing personal.
+        The numbers in a sentence; nothing personal.
+    values
+        The numbers by name; the name ends with the unit, if there is one.
     """
 
     trap: Trap
     station: int
     action: Action
     detail: str
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trap: Trap, station: int, action: Action, sentence: str, **values: float) -> "Finding":
+        """A finding whose sentence is a format string over its values, such as ``"{gap_mm:.1f} mm"``."""
+        plain = {name: round(float(value), 3) for name, value in values.items()}
+        return cls(trap, station, action, sentence.format(**values), plain)
 
 
 @dataclass(frozen=True)
@@ -62,25 +91,31 @@ class DixonVolume:
 
     Parameters
     ----------
-    spine_id
-        Pseudonym: ``<eid>_<instance>`` for UK Biobank names, else ``mri-`` and 12 hex digits of the hash.
+    mri_id
+        Pseudonym: ``<eid>_<instance>`` for UK Biobank names, else ``mri-`` and 12 hex digits of ``sha256``.
     water, fat
-        float32 [z, y, x] on the isotropic 2.0 mm grid of 700×224×224 voxels: z to the feet, y to
-        posterior, x to the patient's left; 0 where nothing was measured.
+        float32 [z, y, x] on an isotropic grid, ``STITCH_GRID`` by default: z to the feet, y to posterior,
+        x to the patient's left; 0 where nothing was measured.
     origin_mm
         (x, y, z) of the centre of voxel (0, 0, 0), project axes: z to the feet (minus DICOM's z).
     rows
         (first, last + 1) of the z rows that were measured; the rest is padding.
     findings
-        Traps that were mended or reported, head to feet.
+        Traps that were corrected or reported, head to feet.
+    voxel_mm
+        Voxel size, mm.
+    sha256
+        Hash of the archive that was read; empty for a volume of another origin.
     """
 
-    spine_id: str
+    mri_id: str
     water: NDArray[np.float32]
     fat: NDArray[np.float32]
     origin_mm: tuple[float, float, float]
     rows: tuple[int, int]
     findings: tuple[Finding, ...] = ()
+    voxel_mm: float = STITCH_GRID.voxel_mm
+    sha256: str = ""
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -89,6 +124,6 @@ class DixonVolume:
         For NIfTI transpose the arrays to [x, y, z] and negate the first two rows (``io.nifti`` does).
         """
         x, y, z = self.origin_mm
-        affine = np.diag([GRID_MM, GRID_MM, -GRID_MM, 1.0])
+        affine = np.diag([self.voxel_mm, self.voxel_mm, -self.voxel_mm, 1.0])
         affine[:3, 3] = x, y, -z
         return affine

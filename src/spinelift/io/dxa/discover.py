@@ -1,7 +1,7 @@
 """Which of the paths on a command line are scans.
 
 The rule, in order: a file is a scan. In a folder, and in the folders below it, each PNG, each TIFF and
-each zip is a scan (but zips whose UK Biobank name is of another field are passed over); the DICOM files
+each zip is a scan (but zips whose UK Biobank name is of another field are skipped); the DICOM files
 that lie directly in one folder are one scan together, the visit, unless no two of them share patient and
 day: then each is a scan by itself.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from spinelift.errors import NoScansError, TruncatedDicomError, UnsupportedImageError
 from spinelift.io.dicom import read_header
-from spinelift.io.kinds import FileKind, is_of_other_field, kind_of_bytes, read_head
+from spinelift.io.inputs import is_of_other_field
+from spinelift.io.kinds import FileKind, kind_of_bytes, read_head
+from spinelift.io.ukb_names import DXA_FIELD
 
 
 def find_scans(paths: Iterable[str | PathLike[str]]) -> list[Path]:
@@ -37,7 +39,7 @@ def find_scans(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """DICOM files directly in a folder, sorted by name; hidden files are passed over."""
+    """DICOM files directly in a folder, sorted by name; hidden files are skipped."""
     return [file for file, kind in _files(folder) if kind is FileKind.DICOM]
 
 
@@ -55,7 +57,7 @@ def _scans_below(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_dxa_zip(file: Path, kind: FileKind) -> bool:
-    return kind is FileKind.ZIP and not is_of_other_field(file)
+    return kind is FileKind.ZIP and not is_of_other_field(file, DXA_FIELD)
 
 
 def _files(folder: Path) -> list[tuple[Path, FileKind]]:

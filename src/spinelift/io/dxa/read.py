@@ -1,38 +1,23 @@
-"""One DXA from whatever it lies in: UK Biobank zip, DICOM file, folder of DICOM files, PNG or TIFF."""
+"""One DXA from any kind of input: UK Biobank zip, DICOM file, folder of DICOM files, PNG or TIFF."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from spinelift.errors import (
-    AmbiguousScanError,
-    HostileArchiveError,
-    NoScansError,
-    UnsupportedImageError,
-    WrongBodyPartError,
-    WrongModalityError,
-)
-from spinelift.files import file_sha256
+from spinelift.errors import AmbiguousScanError, NoScansError, UnsupportedImageError, WrongBodyPartError
 from spinelift.geometry import Spacing
-from spinelift.io.archive import iter_members
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import picture_spacing, read_picture
 from spinelift.io.dxa.quality import check_image, notes
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import pick_total_body
-from spinelift.io.kinds import (
-    UKB_DXA_FIELD,
-    FileKind,
-    is_of_other_field,
-    kind_of_bytes,
-    kind_of_file,
-    scan_id,
-    ukb_field,
-)
+from spinelift.io.inputs import check_field, dicom_members, input_sha256, pseudonym
+from spinelift.io.kinds import FileKind, kind_of_file
+from spinelift.io.ukb_names import DXA_FIELD
 
 MAX_FILE_BYTES = 512 << 20
 """Largest file that is opened."""
@@ -53,12 +38,12 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
     Raises
     ------
     SpineliftError
-        Its subclass tells what is wrong with the input; nothing else is raised for bad input.
+        Its subclass names what is wrong with the input; nothing else is raised for bad input.
     """
     path = Path(path)
     if path.is_dir():
         files = dicom_files(path)
-        digests = "".join(sorted(_sha256(file) for file in files))
+        digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
         sha256 = hashlib.sha256(digests.encode()).hexdigest()
         return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing)
     if not path.is_file():
@@ -67,11 +52,11 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
             expected="a zip, DICOM, PNG or TIFF file, or a folder",
             do="Check the path.",
         )
-    kind, sha256 = kind_of_file(path), _sha256(path)
+    kind, sha256 = kind_of_file(path), input_sha256(path, MAX_FILE_BYTES)
     match kind:
         case FileKind.ZIP:
-            _check_field(path)
-            return _from_dicom(path, sha256, _zip_dicoms(path), spacing)
+            check_field(path, DXA_FIELD)
+            return _from_dicom(path, sha256, dicom_members(path), spacing)
         case FileKind.DICOM:
             return _from_dicom(path, sha256, [path.read_bytes()], spacing)
         case FileKind.PICTURE:
@@ -82,37 +67,6 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
                 expected="a zip, DICOM, PNG or TIFF file",
                 do="Export the scan as one of these.",
             )
-
-
-def _sha256(path: Path) -> str:
-    """Hash of a file, if it is not too large to be a visit."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise HostileArchiveError(
-            found=f"a file of {path.stat().st_size >> 20} MB",
-            expected=f"at most {MAX_FILE_BYTES >> 20} MB",
-            do="Pass one visit at a time.",
-        )
-    return file_sha256(path)
-
-
-def _check_field(path: Path) -> None:
-    if is_of_other_field(path):
-        field = ukb_field(path)
-        raise WrongModalityError(
-            found=f"an archive of UK Biobank field {field}" + (" (Dixon MRI)" if field == 20201 else ""),
-            expected=f"field {UKB_DXA_FIELD} (DXA)",
-            do=f"Pass <eid>_{UKB_DXA_FIELD}_<instance>_0.zip.",
-        )
-
-
-def _zip_dicoms(path: Path) -> Iterator[bytes]:
-    """DICOM members of a zip; manifests and what else lies there are passed over."""
-    with path.open("rb") as file:
-        for name, data in iter_members(file):
-            member = Path(name)
-            hidden = member.name.startswith(".") or "__MACOSX" in member.parts
-            if not hidden and kind_of_bytes(data[:132], member.suffix) is FileKind.DICOM:
-                yield data
 
 
 def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None) -> DxaScan:
@@ -129,9 +83,8 @@ def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacin
             do="Pass the bone image alone.",
         )
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
-    return DxaScan(
-        scan_id(path, sha256), bone.pixels, tissue.pixels if tissue else None, bone.spacing, sha256, remarks
-    )
+    pixels = tissue.pixels if tissue else None
+    return DxaScan(_scan_id(path, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks)
 
 
 def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
@@ -139,11 +92,15 @@ def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
     bone = read_picture(path.read_bytes())
     check_image(bone, spacing)
     remark = "A picture has no header: taken to be a bone image, columns to the patient's left."
-    return DxaScan(scan_id(path, sha256), bone, None, spacing, sha256, (remark, *notes(bone, spacing)))
+    return DxaScan(_scan_id(path, sha256), bone, None, spacing, sha256, (remark, *notes(bone, spacing)))
+
+
+def _scan_id(path: Path, sha256: str) -> str:
+    return pseudonym(path, DXA_FIELD, sha256=sha256, prefix="dxa")
 
 
 def _check_whole_body(image: OrientedImage) -> None:
-    """Refuse an unnamed image that is not shaped like a whole-body scan (tall, above 1 m)."""
+    """Refuse an image without ProtocolName that is not shaped like a whole-body scan (tall, above 1 m)."""
     height, width = np.array(image.pixels.shape) * (image.spacing.row_mm, image.spacing.col_mm)
     if not (height >= 1000 and 300 <= width <= 1000 and height >= 1.5 * width):
         raise WrongBodyPartError(

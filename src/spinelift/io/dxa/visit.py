@@ -34,7 +34,7 @@ class TotalBody:
 
 
 def pick_total_body(files: Iterable[bytes]) -> TotalBody:
-    """Choose the Total Body pair among DICOM files; other areas and other modalities are passed over.
+    """Choose the Total Body pair among DICOM files; other areas and modalities are skipped.
 
     A damaged file is fatal unless both Total Body images are there without it.
 
@@ -82,7 +82,7 @@ def _pair(one: _Candidate, other: _Candidate, *, damaged: bool) -> TotalBody:
     if one[0].visit != other[0].visit:
         raise _ambiguous("Total Body images of two days")
     tissue, bone = sorted((one, other), key=lambda c: c[0].instance_number or 0)
-    warnings = ("A damaged file beside the Total Body images was passed over.",) if damaged else ()
+    warnings = ("A damaged file beside the Total Body images was skipped.",) if damaged else ()
     return TotalBody(bone[1], tissue[1], named=True, warnings=warnings)
 
 

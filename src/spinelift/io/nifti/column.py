@@ -1,6 +1,7 @@
 """From vertebrae of any kind to the project's column: bodies and discs, T1 to L5, one piece.
 
-Masks are [z, y, x] on the 2.0 mm grid, z to the feet; levels are int8, ``Vertebra`` + 1, 0 elsewhere.
+Masks are [z, y, x] with isotropic voxels of ``voxel_mm``, z to the feet; levels are int8,
+``Vertebra`` + 1, 0 elsewhere.
 """
 
 import numpy as np
@@ -9,7 +10,6 @@ from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.io.dixon.volume import GRID_MM
 
 ARCH_MM = 5.5
 """Radius of the ball that fits into every body but not into pedicles, laminae and processes."""
@@ -24,18 +24,18 @@ Mask = NDArray[np.bool_]
 Levels = NDArray[np.int8]
 
 
-def bodies_of(levels: Levels) -> Mask:
+def bodies_of(levels: Levels, voxel_mm: float) -> Mask:
     """Bodies of whole vertebrae: each level opened by a ball, its largest piece kept."""
     out = np.zeros(levels.shape, bool)
     boxes = ndimage.find_objects(levels)
     for number, box in enumerate(boxes, start=1):
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
-            out[box] |= largest_component(_open(inside, ARCH_MM))[1:-1, 1:-1, 1:-1]
+            out[box] |= largest_component(_open(inside, ARCH_MM / voxel_mm))[1:-1, 1:-1, 1:-1]
     return out
 
 
-def between_ends(parts: Mask, levels: Levels) -> Mask:
+def between_ends(parts: Mask, levels: Levels, voxel_mm: float) -> Mask:
     """Parts (bodies or discs without level) from T1's body to L5's; ``levels`` of bodies without arches.
 
     A connected part is kept if much of it is levelled, or its centre lies between those of T1 and L5:
@@ -48,7 +48,7 @@ def between_ends(parts: Mask, levels: Levels) -> Mask:
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[box] == number
         rows = np.arange(box[0].start, box[0].stop)
-        if len(rows) * GRID_MM > LONGEST_BODY_MM:
+        if len(rows) * voxel_mm > LONGEST_BODY_MM:
             out[box] |= inside & ((rows >= first[0]) & (rows <= last[-1]))[:, None, None]
             continue
         z = float(ndimage.center_of_mass(inside)[0]) + rows[0]
@@ -62,7 +62,7 @@ def _rows(levels: Levels, vertebra: Vertebra) -> NDArray[np.intp]:
     return np.flatnonzero((levels == vertebra + 1).any(axis=(1, 2)))
 
 
-def count_from_sacrum(bodies: Mask, sacrum: Mask, *, whole: bool) -> Levels:
+def count_from_sacrum(bodies: Mask, sacrum: Mask, voxel_mm: float, *, whole: bool) -> Levels:
     """Levels of bodies that have none: the first above the sacrum is L5, the 17th is T1.
 
     Raises
@@ -75,9 +75,9 @@ def count_from_sacrum(bodies: Mask, sacrum: Mask, *, whole: bool) -> Levels:
     if not box or not sacrum.any():
         raise _uncounted("no sacrum" if box else "no vertebral bodies")
     inside = np.pad(bodies[box[0]], 1)
-    inside = _open(inside, ARCH_MM if whole else GRID_MM)[1:-1, 1:-1, 1:-1]
+    inside = _open(inside, ARCH_MM / voxel_mm if whole else 1.0)[1:-1, 1:-1, 1:-1]
     labels, count = ndimage.label(inside)
-    ml = ndimage.sum_labels(inside, labels, np.arange(1, count + 1)) * GRID_MM**3 / 1000
+    ml = ndimage.sum_labels(inside, labels, np.arange(1, count + 1)) * voxel_mm**3 / 1000
     pieces = [k + 1 for k in range(count) if ml[k] >= LEAST_BODY_ML]
     heights = [c[0] + box[0][0].start for c in ndimage.center_of_mass(inside, labels, pieces)]
     floor = float(np.nonzero(sacrum)[0].mean())
@@ -89,39 +89,39 @@ def count_from_sacrum(bodies: Mask, sacrum: Mask, *, whole: bool) -> Levels:
     return levels
 
 
-def join_bodies(bodies: Mask, discs: Mask | None) -> Mask:
+def join_bodies(bodies: Mask, discs: Mask, voxel_mm: float) -> Mask:
     """One column: bodies and discs, what is left between them closed, the largest piece kept."""
-    column = bodies if discs is None else bodies | discs
+    column = bodies | discs
     box = ndimage.find_objects(column.astype(np.int8))[0]
-    reach = int(DISC_MM / GRID_MM) + 2
+    reach = int(DISC_MM / voxel_mm) + 2
     inside = np.pad(column[box], reach)
-    closed = _close_along(inside, 2 * DISC_MM)
+    closed = _close_along(inside, DISC_MM / voxel_mm)
     trimmed = tuple(slice(reach, -reach) for _ in range(3))
     out = np.zeros(column.shape, bool)
     out[box] = largest_component(closed)[trimmed]
     return out
 
 
-def _close_along(mask: Mask, gap_mm: float) -> Mask:
-    """Fill gaps along the column, up to ``gap_mm``, where there is bone above and below within reach.
+def _close_along(mask: Mask, radius_px: float) -> Mask:
+    """Fill gaps along the column, up to twice the radius, where there is bone above and below within reach.
 
-    A closing with a ball of half the gap's radius, so that tilted endplates are met; nothing is added
+    A closing with a ball, so that gaps between tilted endplates are filled; nothing is added
     beyond the first and the last row.
     """
-    near = ndimage.distance_transform_edt(~mask) * GRID_MM <= gap_mm / 2
-    closed: Mask = mask | (ndimage.distance_transform_edt(near) * GRID_MM > gap_mm / 2)
+    near = ndimage.distance_transform_edt(~mask) <= radius_px
+    closed: Mask = mask | (ndimage.distance_transform_edt(near) > radius_px)
     rows = np.flatnonzero(mask.any(axis=(1, 2)))
     closed[: rows[0]] = False
     closed[rows[-1] + 1 :] = False
     return closed
 
 
-def _open(mask: Mask, radius_mm: float) -> Mask:
+def _open(mask: Mask, radius_px: float) -> Mask:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
-    core: Mask = ndimage.distance_transform_edt(mask) * GRID_MM > radius_mm
+    core: Mask = ndimage.distance_transform_edt(mask) > radius_px
     if not core.any():
         return core
-    opened: Mask = mask & (ndimage.distance_transform_edt(~core) * GRID_MM <= radius_mm)
+    opened: Mask = mask & (ndimage.distance_transform_edt(~core) <= radius_px)
     return opened
 
 

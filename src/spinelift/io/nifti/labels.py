@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies
 from spinelift.io.nifti.volume import read_nifti_on
 
@@ -27,7 +27,7 @@ def _run(first: int, step: int = 1) -> dict[int, Vertebra]:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What the numbers of a tool mean; of other labels nothing is used.
+    """What the numbers of a tool mean; other labels are ignored.
 
     Parameters
     ----------
@@ -134,11 +134,11 @@ class SpineLabels:
     Parameters
     ----------
     mask
-        bool [700, 224, 224]: bodies and discs, T1 to L5, one connected column.
+        bool [z, y, x]: bodies and discs, T1 to L5, one connected column.
     centres_mm
         Body centres (x, y, z), project axes, by level; empty for a mask without levels.
     remarks
-        What a reader of the result ought to know.
+        Remarks for whoever reads the result.
     """
 
     mask: NDArray[np.bool_]
@@ -168,23 +168,25 @@ def read_spine_labels(
     NoSpineError
         A level from T1 to L5 is missing.
     AmbiguousScanError
-        Neither map tells the levels, and they cannot be counted from the sacrum.
+        Neither map has levels, and they cannot be counted from the sacrum.
     """
-    labels = read_nifti_on(path, volume.origin_mm, labels=True)
+    labels = read_nifti_on(path, volume, labels=True)
     if scheme is LabelScheme.SPINELIFT:
         return _column(labels == 1)
     remarks: list[str] = []
+    voxel_mm = volume.voxel_mm
     table = scheme.table
     parts, parts_table = labels, table
     if bodies is not None:
-        parts = read_nifti_on(bodies[0], volume.origin_mm, labels=True)
+        parts = read_nifti_on(bodies[0], volume, labels=True)
         parts_table = bodies[1].table
     box = _box(labels > 0 if bodies is None else (labels > 0) | (parts > 0))
     labels, parts = labels[box], parts[box]
     levels = _levels(labels, table)
     if not table.vertebrae:
         sacrum = np.isin(labels, list(table.sacrum))
-        levels = count_from_sacrum(np.isin(labels, list(table.bodies)), sacrum, whole=not table.bodies_only)
+        bodies_mask = np.isin(labels, list(table.bodies))
+        levels = count_from_sacrum(bodies_mask, sacrum, voxel_mm, whole=not table.bodies_only)
         remarks.append("Levels were counted from the sacrum upwards: five lumbar vertebrae were taken.")
     missing = [level.name for level in Vertebra if not (levels == level + 1).any()]
     if missing:
@@ -194,19 +196,19 @@ def read_spine_labels(
             do="Check the tool's name, or leave this person out.",
         )
     if table.vertebrae:
-        levels[~bodies_of(levels)] = 0
+        levels[~bodies_of(levels, voxel_mm)] = 0
     if parts_table.bodies_only:
-        keep = between_ends(np.isin(parts, list(parts_table.bodies)), levels)
+        keep = between_ends(np.isin(parts, list(parts_table.bodies)), levels, voxel_mm)
     else:
         keep = levels > 0
         remarks.append("Arches were cut off by opening: the map holds whole vertebrae.")
     discs = np.isin(parts, list(parts_table.discs))
     if not parts_table.vertebrae:  # else the numbers themselves say which discs are between T1 and L5
-        discs = between_ends(discs, levels)
+        discs = between_ends(discs, levels, voxel_mm)
     if not discs.any():
         remarks.append("Discs were filled in between the bodies: the map holds none.")
-    mask = np.zeros(GRID_SHAPE, bool)
-    mask[box] = join_bodies(keep, discs)
+    mask = np.zeros(volume.water.shape, bool)
+    mask[box] = join_bodies(keep, discs, voxel_mm)
     centres = {level: _centre(keep & (levels == level + 1), box, volume) for level in Vertebra}
     return SpineLabels(mask, centres, tuple(remarks))
 
@@ -231,7 +233,8 @@ def _centre(
     places = zip(np.nonzero(mask), box, strict=True)
     z, y, x = (float(v.mean()) + side.start if len(v) else float("nan") for v, side in places)
     ox, oy, oz = volume.origin_mm
-    return ox + GRID_MM * x, oy + GRID_MM * y, oz + GRID_MM * z
+    mm = volume.voxel_mm
+    return ox + mm * x, oy + mm * y, oz + mm * z
 
 
 def _column(mask: NDArray[np.bool_]) -> SpineLabels:

@@ -16,10 +16,10 @@ from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
 from spinelift.files import whole_file
-from spinelift.io.dixon.volume import GRID_MM, GRID_SHAPE, DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
 
 MAX_VOXELS = 1 << 28
-"""Largest volume that is opened: 7 times the project's grid."""
+"""Largest volume that is opened: 7 times the default grid of a stitched MRI."""
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TO_PROJECT = np.diag([1.0, 1.0, -1.0, 1.0])
 
@@ -46,16 +46,16 @@ def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: 
 
 
 def read_nifti_on(
-    path: str | PathLike[str], origin_mm: tuple[float, float, float], *, labels: bool = False
+    path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False
 ) -> NDArray[np.float32]:
-    """Resample a NIfTI to the project's grid, float32 [700, 224, 224].
+    """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x].
 
     Parameters
     ----------
     path
         Three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique.
-    origin_mm
-        (x, y, z) of the grid's voxel (0, 0, 0), project axes, as of ``DixonVolume.origin_mm``.
+    volume
+        The MRI.
     labels
         Take the nearest voxel, not a mean of neighbours. Outside the file 0 either way.
 
@@ -64,12 +64,12 @@ def read_nifti_on(
     NoScansError, UnsupportedImageError, MissingExtraError
     """
     data, affine = _load(Path(path))
-    grid = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
-    grid[:3, 3] = origin_mm
-    to_voxel = np.linalg.inv(affine) @ grid  # grid index (x, y, z) → stored index (x, y, z)
+    to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
+    to_mm[:3, 3] = volume.origin_mm
+    to_voxel = np.linalg.inv(affine) @ to_mm  # grid index (x, y, z) → stored index (x, y, z)
     matrix, offset = np.round(to_voxel[2::-1, 2::-1], 9), np.round(to_voxel[2::-1, 3], 6)
-    out = np.zeros(GRID_SHAPE, np.float32)
-    box = _covered(matrix, offset, data.shape[::-1])
+    out = np.zeros(volume.water.shape, np.float32)
+    box = _covered(matrix, offset, data.shape[::-1], out.shape)
     if box is not None:
         diagonal = np.diagonal(matrix)
         straight = np.allclose(matrix, np.diag(diagonal), atol=1e-9)
@@ -85,32 +85,14 @@ def read_nifti_on(
 
 
 def _covered(
-    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...]
+    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[slice, ...] | None:
     """Part of the grid that a volume of ``shape`` covers, with a margin of one voxel; None if none."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in shape], indexing="ij")).reshape(3, -1)
     places = np.linalg.inv(matrix) @ (corners - offset[:, None])
     low = np.maximum(np.floor(places.min(axis=1)).astype(int) - 1, 0)
-    high = np.minimum(np.ceil(places.max(axis=1)).astype(int) + 2, GRID_SHAPE)
+    high = np.minimum(np.ceil(places.max(axis=1)).astype(int) + 2, grid)
     return tuple(map(slice, low, high)) if (low < high).all() else None
-
-
-def read_dixon_nifti(water: str | PathLike[str], fat: str | PathLike[str], *, spine_id: str) -> DixonVolume:
-    """A stitched Dixon made elsewhere, from its water and fat NIfTI, on the project's grid.
-
-    The grid begins at the file's head end and is centred on it left to right and front to back.
-    ``spine_id`` is a pseudonym: file names are not used, for they may name people.
-    """
-    data, affine = _load(Path(water))
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in data.shape], indexing="ij")).reshape(3, -1)
-    mm = affine[:3, :3] @ corners + affine[:3, 3:]
-    low, high = mm.min(axis=1), mm.max(axis=1)
-    half = (GRID_SHAPE[1] - 1) / 2 * GRID_MM
-    x, y = ((low[k] + high[k]) / 2 - half for k in (0, 1))
-    origin = (float(x), float(y), float(low[2]))
-    rows = min(GRID_SHAPE[0], int((high[2] - low[2]) / GRID_MM + 1e-6) + 1)
-    volumes = [read_nifti_on(path, origin) for path in (water, fat)]
-    return DixonVolume(spine_id, volumes[0], volumes[1], origin, (0, rows))
 
 
 def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -129,7 +111,7 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
             raise _unsupported("a NIfTI whose affine has no volume")
         if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
-            raise _unsupported("a NIfTI that does not say how it lies (sform and qform codes are 0)")
+            raise _unsupported("a NIfTI without orientation (sform and qform codes are 0)")
         turn = nib.orientations.ornt_transform(
             nib.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "I"))
         )

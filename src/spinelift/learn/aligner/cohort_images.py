@@ -10,11 +10,12 @@ import numpy as np
 
 from spinelift.align.plane import PlaneImage, dxa_plane
 from spinelift.align.projection import project_volume
-from spinelift.errors import NoScansError, SpineliftError
+from spinelift.errors import SpineliftError
 from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
+from spinelift.io.visits import PairedVisit, paired_visits
 
 FAILED = "failed.txt"
 
@@ -28,55 +29,28 @@ class CohortPair:
     mri: PlaneImage
 
 
-@dataclass(frozen=True)
-class VisitFiles:
-    """Archives of a visit."""
-
-    name: str
-    dxa: Path
-    mri: Path
-
-
-def visit_files(cohort: Path) -> list[VisitFiles]:
-    """Visits with both archives, in ``dxa/`` and ``mri/`` of a cohort folder, by name.
-
-    Raises
-    ------
-    NoScansError
-        There is none.
-    """
-    found = []
-    for dxa in sorted((cohort / "dxa").glob("*_20158_*_*.zip")):
-        eid, _, instance, array = dxa.stem.split("_")
-        mri = cohort / "mri" / f"{eid}_20201_{instance}_{array}.zip"
-        if mri.exists():
-            found.append(VisitFiles(f"{eid}_{instance}", dxa, mri))
-    if not found:
-        raise NoScansError(
-            found=f"no visit with both archives in {cohort}",
-            expected="<eid>_20158_<instance>_0.zip in dxa/ and <eid>_20201_<instance>_0.zip in mri/",
-            do="Check the path, or simulate people: spinelift simulate cohort.",
-        )
-    return found
-
-
 def load_cohort_pairs(
     cohort: Path, cache: Path, *, tick: Callable[[int], None] | None = None
 ) -> list[CohortPair]:
     """Images of all visits that can be read; ``cache`` keeps them, and a list of those that cannot.
 
-    Reading a Dixon MRI takes seconds; a second call reads the cache. ``tick`` is told how many are done.
+    Reading a Dixon MRI takes seconds; a second call reads the cache. ``tick`` is called with the number done.
+
+    Raises
+    ------
+    NoScansError
+        There is no visit with both archives.
     """
     make_folder(cache)
     pairs, failed = [], []
-    for visit in visit_files(cohort):
-        path = cache / f"{visit.name}.npz"
-        pair = _load(visit.name, path)
+    for visit in paired_visits(cohort):
+        path = cache / f"{visit.key}.npz"
+        pair = _load(visit.key, path)
         if pair is None:
             try:
                 pair = _read(visit)
             except SpineliftError as error:
-                failed.append(f"{visit.name}: {error}\n")
+                failed.append(f"{visit.key}: {error}\n")
             else:
                 _save(pair, path)
         if pair is not None:
@@ -87,9 +61,9 @@ def load_cohort_pairs(
     return pairs
 
 
-def _read(visit: VisitFiles) -> CohortPair:
+def _read(visit: PairedVisit) -> CohortPair:
     scan = read_dxa(visit.dxa)
-    return CohortPair(visit.name, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
+    return CohortPair(visit.key, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
 
 
 def _save(pair: CohortPair, path: Path) -> None:
@@ -103,7 +77,7 @@ def _save(pair: CohortPair, path: Path) -> None:
 
 
 def _load(name: str, path: Path) -> CohortPair | None:
-    """A pair from the cache; None if it is not there, or not whole."""
+    """A pair from the cache; None if it is missing or incomplete."""
     try:
         with np.load(path, allow_pickle=False) as held:
             images = []

@@ -1,6 +1,5 @@
-"""Windows of simulated MRIs with the true column: from the archives and truths of ``simulate cohort``."""
+"""Windows of simulated MRIs with the true column: from the archives and the truth of ``simulate cohort``."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from spinelift.errors import ConfigError, SpineliftError
 from spinelift.files import make_folder, whole_file
 from spinelift.io.dixon.read import read_dixon
-from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.truth import MriTruth, mri_with_truth, read_truth
 from spinelift.segment.mri import WINDOW, Window, window_of
 
 
@@ -24,7 +24,7 @@ class MriPerson:
     pixels
         uint8 [2, z, 96, 96], measured slices only.
     mask
-        uint8 [z, 96, 96], 0 to 255: how much of a voxel is column.
+        uint8 [z, 96, 96], 0 to 255: share of a voxel that is column.
     ends
         Slices of T1's upper and L5's lower endplate [2], to a fraction.
     """
@@ -39,36 +39,31 @@ class MriPerson:
         return np.asarray((np.arange(len(self.mask)) - self.ends[0]) / (self.ends[1] - self.ends[0]))
 
 
-def true_column(truth: dict[str, object], volume: DixonVolume, window: Window) -> NDArray[np.float64]:
-    """The column of a truth's ``mri`` part in a window: share of each voxel [z, 96, 96].
+def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> NDArray[np.float64]:
+    """The true column in a window: share of each voxel [z, 96, 96].
 
     At each height the ellipse between the left and right, front and back curves; edges one voxel soft.
     """
-    mri = truth["mri"]
-    assert isinstance(mri, dict)
-    z_mm, curves = np.array(mri["z_mm"]), {k: np.array(v) for k, v in mri["curves_mm"].items()}
+    mm = volume.voxel_mm
     x0, y0, z0 = volume.origin_mm
-    z = z0 + GRID_MM * np.arange(len(volume.water))
-    at = {k: np.interp(z, z_mm, v)[:, None, None] for k, v in curves.items()}
-    x = (x0 + GRID_MM * (window.x0 + np.arange(WINDOW)))[None, None, :]
-    y = (y0 + GRID_MM * (window.y0 + np.arange(WINDOW)))[None, :, None]
-    a, b = (at["left"] - at["right"]) / 2, (at["posterior"] - at["anterior"]) / 2
-    u = (x - (at["left"] + at["right"]) / 2) / a
-    v = (y - (at["posterior"] + at["anterior"]) / 2) / b
-    radius = np.sqrt(u * u + v * v)
+    z = z0 + mm * np.arange(len(volume.water))
+    left, _, right, front, _, back = (np.interp(z, truth.z_mm, c)[:, None, None] for c in truth.curves_mm)
+    x = (x0 + mm * (window.x0 + np.arange(WINDOW)))[None, None, :]
+    y = (y0 + mm * (window.y0 + np.arange(WINDOW)))[None, :, None]
+    a, b = (left - right) / 2, (back - front) / 2
+    radius = np.hypot((x - (left + right) / 2) / a, (y - (back + front) / 2) / b)
     depth = (1 - radius) * np.minimum(a, b)
-    along = np.clip(np.minimum(z - z_mm[0], z_mm[-1] - z) / GRID_MM + 0.5, 0, 1)
-    return np.asarray(np.clip(depth / GRID_MM + 0.5, 0, 1) * along[:, None, None])
+    along = np.clip(np.minimum(z - truth.z_mm[0], truth.z_mm[-1] - z) / mm + 0.5, 0, 1)
+    return np.asarray(np.clip(depth / mm + 0.5, 0, 1) * along[:, None, None])
 
 
-def read_person(mri: Path, truth: Path) -> MriPerson:
-    """One archive and its truth."""
+def read_person(mri: Path, truth: MriTruth) -> MriPerson:
+    """One archive with its truth."""
     volume = read_dixon(mri)
-    document = json.loads(truth.read_text(encoding="utf-8"))
     window = window_of(volume)
     rows = slice(*volume.rows)
-    ends = (np.array(document["mri"]["z_mm"])[[0, -1]] - volume.origin_mm[2]) / GRID_MM - volume.rows[0]
-    mask = np.rint(255 * true_column(document, volume, window)).astype(np.uint8)
+    ends = (truth.z_mm[[0, -1]] - volume.origin_mm[2]) / volume.voxel_mm - volume.rows[0]
+    mask = np.rint(255 * true_column(truth, volume, window)).astype(np.uint8)
     return MriPerson(window.pixels[:, rows], mask[rows], ends)
 
 
@@ -80,17 +75,14 @@ def load_people(
     Raises
     ------
     ConfigError
-        There are no pairs of archive and truth.
+        There are no pairs of archive and truth, or a truth is of another form.
     """
     make_folder(cache)
     people = []
-    for truth in sorted((cohort / "truth").glob("*.json")):
-        eid, instance = truth.stem.split("_")
-        archive = cohort / "mri" / f"{eid}_20201_{instance}_0.zip"
-        kept = cache / f"{truth.stem}.npz"
-        if not archive.is_file():
-            continue
+    for key, archive, path in mri_with_truth(cohort):
+        kept = cache / f"{key}.npz"
         if not kept.is_file():
+            truth = read_truth(path).pair
             try:
                 person = read_person(archive, truth)
             except SpineliftError:  # a planted trap that is refused: not for training

@@ -1,16 +1,15 @@
 """The MRI segmenter measured against the truth of simulated people, archives read as real ones are."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import NoSpineError, SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.truth import MriTruth, mri_with_truth, read_truth
 from spinelift.learn.mri_segmenter.data import true_column
 from spinelift.segment.mri import WINDOW, MriSegmenter, MriSpine, Window
 
@@ -23,10 +22,10 @@ def evaluate_cohort(cohort: Path, networks: Path | None = None) -> dict[str, Any
     segmenter = MriSegmenter.load(networks)
     rows: list[tuple[float, float, float, float]] = []
     lost = 0
-    for path in sorted((cohort / "truth").glob("*.json")):
-        eid, instance = path.stem.split("_")
+    for _, archive, path in mri_with_truth(cohort):
+        truth = read_truth(path).pair
         try:
-            volume = read_dixon(cohort / "mri" / f"{eid}_20201_{instance}_0.zip")
+            volume = read_dixon(archive)
         except SpineliftError:  # a planted trap that is refused
             continue
         try:
@@ -34,7 +33,7 @@ def evaluate_cohort(cohort: Path, networks: Path | None = None) -> dict[str, Any
         except NoSpineError:
             lost += 1
             continue
-        rows.append(compare(spine, json.loads(path.read_text(encoding="utf-8")), volume))
+        rows.append(compare(spine, truth, volume))
     if not rows:
         return {"people": 0, "not_found": lost}
     values = np.array(rows)
@@ -49,19 +48,13 @@ def evaluate_cohort(cohort: Path, networks: Path | None = None) -> dict[str, Any
     return out
 
 
-def compare(spine: MriSpine, truth: dict[str, Any], volume: DixonVolume) -> tuple[float, float, float, float]:
+def compare(spine: MriSpine, truth: MriTruth, volume: DixonVolume) -> tuple[float, float, float, float]:
     """Dice of the column, mean distance of the centre lines, and distances of the ends, mm.
 
     The centre line is compared at the heights that both have, in the axial plane.
     """
-    z: NDArray[np.float64] = np.array(truth["mri"]["z_mm"], np.float64)
-    curves = truth["mri"]["curves_mm"]
-    middle: NDArray[np.float64] = np.stack(
-        [
-            (np.array(curves["left"]) + curves["right"]) / 2,
-            (np.array(curves["anterior"]) + curves["posterior"]) / 2,
-        ]
-    )
+    z, (left, _, right, front, _, back) = truth.z_mm, truth.curves_mm
+    middle = np.stack([(left + right) / 2, (front + back) / 2])
     line = spine.centre_line_mm
     both = (line[:, 2] >= z[0]) & (line[:, 2] <= z[-1])
     true = np.stack([np.interp(line[both, 2], z, m) for m in middle], 1)

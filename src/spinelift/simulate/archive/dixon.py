@@ -1,25 +1,24 @@
 """Archives of Dixon MRI as UK Biobank hands them out (field 20201), for simulated people.
 
-Sizes, thicknesses and overlaps as of ``STATION_PLANS``; one DICOM file a slice; every header personal.
+Sizes, thicknesses and overlaps as of ``STATION_PLANS``; one DICOM file a slice.
 """
 
-import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
 
-from spinelift.files import whole_file
-from spinelift.simulate.archive.dixon_template import SliceTemplate, series_template
-from spinelift.simulate.archive.dxa import _invent, _Person
+from spinelift.io.ukb_names import DIXON_FIELD, UkbName
+from spinelift.simulate.archive.container import Member, write_archive
+from spinelift.simulate.archive.headers import Study, invent_participant, invent_study
 from spinelift.simulate.archive.series import DixonStation
-
-_ZIP_TIME = (2016, 1, 1, 0, 0, 0)
+from spinelift.simulate.archive.slice_template import SliceTemplate
+from spinelift.simulate.body.physique import Physique
 
 
 class ArchiveTrap(StrEnum):
-    """What can be wrong with the archive itself (the stations' own traps are in what is passed)."""
+    """What can be wrong with the archive itself (traps of the stations are in what is passed)."""
 
     TRUNCATED = "the zip is cut in its middle"
     NO_SLICES = "a manifest and no images"
@@ -36,57 +35,41 @@ def write_dixon_zip(
     instance: int,
     rng: np.random.Generator,
     traps: Collection[ArchiveTrap] = (),
+    physique: Physique | None = None,
 ) -> Path:
     """Write ``<eid>_20201_<instance>_0.zip`` into a folder and return its path.
 
-    The same stations, numbers and generator state give the same bytes. Members are in random order, the
-    manifest's header does not fit its rows, and its name is spelt ``manifest.cvs`` at times.
+    The same arguments and generator state give the same bytes. Headers are of the same person as those of
+    ``write_dxa_zip`` with the same ``eid``, ``instance`` and ``physique``.
     """
-    person = _invent(eid, instance, rng)
-    other = _invent(eid + 1, instance, rng) if ArchiveTrap.MIXED_PEOPLE in traps else person
-    templates = [
-        series_template(station, other if index == 0 else person, index)
-        for index, station in enumerate(stations)
-    ]
-    slices = [
-        (index, k)
-        for index, station in enumerate(stations)
-        for k in range(len(station.volume))
-        if not (ArchiveTrap.LOST_SLICE in traps and index == 0 and k == len(station.volume) // 2)
-    ]
-    if ArchiveTrap.NO_SLICES in traps:
-        slices = []
-    manifest = "manifest.cvs" if rng.random() < 0.3 else "manifest.csv"
-    hostile = ArchiveTrap.HOSTILE_NAME in traps
-    path = folder / f"{eid}_20201_{instance}_0.zip"
-    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-        rows = ["filename,patientid,studyid,seriesid,discription,date"]
-        for number in rng.permutation(len(slices)):
-            index, k = slices[number]
-            name, data = _slice(stations[index], templates[index], k)
-            _add(archive, f"../{name}" if hostile and number == 0 else name, data)
-            rows.append(_row(name, person, stations[index]))
-        _add(archive, manifest, ("\r\n".join(rows) + "\r\n").encode())
-        if ArchiveTrap.TRUNCATED in traps:
-            archive.close()
-            file.truncate(file.tell() // 2)
+    study = invent_study(invent_participant(eid, instance, physique), rng)
+    other = study
+    if ArchiveTrap.MIXED_PEOPLE in traps:
+        other = invent_study(invent_participant(eid + 1, instance), rng)
+    members = _members(stations, [other] + [study] * (len(stations) - 1), traps, rng)
+    path = write_archive(folder / UkbName(eid, DIXON_FIELD, instance).zip, members, study, rng)
+    if ArchiveTrap.TRUNCATED in traps:
+        with path.open("r+b") as file:
+            file.truncate(path.stat().st_size // 2)
     return path
 
 
-def _slice(station: DixonStation, template: SliceTemplate, k: int) -> tuple[str, bytes]:
-    x, y, z = station.origin_mm
-    position = (x, y, z - k * station.spacing[0])
-    return template.fill(instance_number=k + 1, position=position, pixels=station.volume[k])
-
-
-def _row(name: str, person: _Person, station: DixonStation) -> str:
-    date = person.study_date
-    day = f"{date[:4]}-{date[4:6]}-{date[6:]}, {person.study_time}"
-    return f"{name},{person.number},1,{station.series_number},{station.description},{day}"
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    entry = zipfile.ZipInfo(name, _ZIP_TIME)
-    entry.create_system = 3
-    entry.external_attr = 0o644 << 16
-    archive.writestr(entry, data, zipfile.ZIP_DEFLATED, compresslevel=1)
+def _members(
+    stations: Sequence[DixonStation],
+    studies: Sequence[Study],
+    traps: Collection[ArchiveTrap],
+    rng: np.random.Generator,
+) -> Iterator[Member]:
+    """Slices in random order, one in memory at a time; ``studies`` are those of the series."""
+    slices = [(index, k) for index, station in enumerate(stations) for k in range(len(station.volume))]
+    if ArchiveTrap.LOST_SLICE in traps:
+        slices.remove((0, len(stations[0].volume) // 2))
+    if ArchiveTrap.NO_SLICES in traps:
+        slices = []
+    templates = [SliceTemplate(station, studies[index], index) for index, station in enumerate(stations)]
+    for order, number in enumerate(rng.permutation(len(slices))):
+        index, k = slices[number]
+        name, data = templates[index].slice(k)
+        if ArchiveTrap.HOSTILE_NAME in traps and order == 0:
+            name = f"../{name}"
+        yield Member(name, data, stations[index].series_number, stations[index].description)

@@ -1,6 +1,7 @@
 """Who a person is, as far as a scanner can tell: sex, age, height, build, bone density."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +20,11 @@ class Physique:
     height_mm: float
     bmi: float
     density_z: float
+
+    @property
+    def sex(self) -> Literal["F", "M"]:
+        """As DICOM's ``PatientSex``."""
+        return "F" if self.female else "M"
 
     @property
     def weight_kg(self) -> float:

@@ -1,0 +1,131 @@
+"""Which archives belong together: participants and visits by UK Biobank's file names."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from spinelift.errors import NoScansError
+from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName, visit_key
+
+VisitId = tuple[int, int]
+"""Participant and instance."""
+
+_EXPECTED = f"<eid>_{DXA_FIELD}_<instance>_<array>.zip and <eid>_{DIXON_FIELD}_<instance>_<array>.zip"
+_LABELS = re.compile(rf"([0-9]+)(?:_{DIXON_FIELD})?_([0-9]+)(?![0-9])")
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One participant on one day; ``None`` where there is no archive. Of several, the lowest array."""
+
+    eid: int
+    instance: int
+    dxa: Path | None
+    mri: Path | None
+    labels: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """``<eid>_<instance>``."""
+        return visit_key(self.eid, self.instance)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when a file is replaced: names, sizes and times of modification."""
+        files = [p for p in (self.dxa, self.mri, self.labels) if p is not None]
+        return "|".join(f"{p.name}:{(s := p.stat()).st_size}:{s.st_mtime_ns}" for p in files)
+
+
+@dataclass(frozen=True)
+class PairedVisit:
+    """One participant on one day, with both archives."""
+
+    key: str
+    dxa: Path
+    mri: Path
+
+
+@dataclass(frozen=True)
+class Found:
+    """Visits in order of participant and instance, and names of files that are of another kind."""
+
+    visits: tuple[Visit, ...]
+    unknown: tuple[str, ...]
+
+
+def find_archives(folder: Path, field: int) -> tuple[dict[VisitId, Path], list[str]]:
+    """Zips of one data field below a folder, at any depth, by visit, and names of the other zips.
+
+    Raises
+    ------
+    NoScansError
+        The folder is missing.
+    """
+    if not folder.is_dir():
+        raise NoScansError(found=f"no folder {folder}", expected="a folder of archives", do="Check the path.")
+    found: dict[VisitId, tuple[int, str, Path]] = {}
+    unknown = []
+    for path in sorted(folder.rglob("*.zip")):
+        name = UkbName.parse(path)
+        if name is None or name.field != field:
+            unknown.append(path.name)
+            continue
+        visit, candidate = (name.eid, name.instance), (name.array, str(path), path)
+        found[visit] = min(found.get(visit, candidate), candidate)
+    return {visit: path for visit, (_, _, path) in found.items()}, unknown
+
+
+def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
+    """Pair the archives of two folders (searched to any depth), and segmentations made elsewhere.
+
+    A visit with one archive alone is listed too: it becomes a row with its cause.
+
+    Raises
+    ------
+    NoScansError
+        A folder is missing, or neither holds any archive.
+    """
+    of_dxa, unknown = find_archives(dxa, DXA_FIELD)
+    of_mri, others = find_archives(mri, DIXON_FIELD)
+    unknown += others
+    if not of_dxa and not of_mri:
+        raise NoScansError(
+            found=f"no archive among {len(unknown)} files",
+            expected=_EXPECTED,
+            do="Check both folders.",
+        )
+    maps = _labels(labels) if labels else {}
+    visits = [
+        Visit(*visit, of_dxa.get(visit), of_mri.get(visit), maps.get(visit_key(*visit)))
+        for visit in sorted(of_dxa.keys() | of_mri.keys())
+    ]
+    return Found(tuple(visits), tuple(unknown))
+
+
+def paired_visits(cohort: Path) -> list[PairedVisit]:
+    """Visits with both archives, in ``dxa/`` and ``mri/`` of a cohort folder.
+
+    Raises
+    ------
+    NoScansError
+        There is none.
+    """
+    visits = find_visits(cohort / "dxa", cohort / "mri").visits
+    paired = [PairedVisit(v.key, v.dxa, v.mri) for v in visits if v.dxa and v.mri]
+    if not paired:
+        raise NoScansError(
+            found=f"no visit with both archives in {cohort}",
+            expected=f"{_EXPECTED}, in dxa/ and mri/",
+            do="Check the path, or simulate a cohort: spinelift simulate cohort.",
+        )
+    return paired
+
+
+def _labels(folder: Path) -> dict[str, Path]:
+    """Label maps by visit: named ``<eid>_<instance>…`` or ``<eid>_20201_<instance>_<array>…``."""
+    out: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.nii*")):
+        match = _LABELS.match(path.name)
+        if match:
+            out.setdefault(visit_key(int(match[1]), int(match[2])), path)
+    return out

@@ -1,0 +1,92 @@
+"""DICOM files of one MR series, made once by pydicom and then filled in slice by slice.
+
+A person has about 1,300 slices. Everything but position, number, identifier and pixels is the same in all
+slices of a series, so these are placeholders of fixed length in otherwise finished bytes.
+"""
+
+import hashlib
+import io
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from spinelift.simulate.archive.headers import Study, new_dataset, set_grey
+from spinelift.simulate.archive.series import DixonStation
+
+_UID_ROOT = "1.2.826.0.1.3680043.8.498."
+_UID_DIGITS = 38
+# Placeholders hold a sign, which no identifier, date or other number here does: nothing else is replaced.
+_NUMBER = "+1111111"
+_POSITION = ("-1111.111111", "-2222.222222", "-3333.333333")
+_LOCATION = "-4444.444444"
+_UID = _UID_ROOT + "7" * _UID_DIGITS
+_KIND = {"in": "IN_PHASE", "opp": "OPP_PHASE", "F": "FAT", "W": "WATER"}
+
+
+class SliceTemplate:
+    """Finished bytes of a series' slices up to their pixels, with placeholders.
+
+    ``index`` tells apart series that are otherwise the same.
+    """
+
+    def __init__(self, station: DixonStation, study: Study, index: int) -> None:
+        if station.volume.dtype != np.uint16 or station.volume.ndim != 3:
+            raise ValueError(f"volume must be uint16 [slices, rows, columns], not {station.volume.dtype}")
+        self._station, self._key = station, f"{study.uid}/{index}"
+        size = 2 * station.volume[0].size
+        buffer = io.BytesIO()
+        _dataset(station, study, self._key, bytes(size)).save_as(buffer, enforce_file_format=True)
+        self._head = buffer.getvalue()[:-size]
+
+    def slice(self, k: int) -> tuple[str, bytes]:
+        """Name and bytes of the k-th slice, from the head; its ``InstanceNumber`` is k + 1."""
+        uid = _uid(f"{self._key}/{k + 1}")
+        x, y, z = self._station.origin_mm
+        position = (x, y, z - k * self._station.spacing[0])  # LPS: z to the head
+        data = self._head.replace(_UID.encode(), uid.encode())
+        data = data.replace(_NUMBER.encode(), f"{k + 1:<{len(_NUMBER)}d}".encode())
+        for mark, value in zip((*_POSITION, _LOCATION), (*position, position[2]), strict=True):
+            data = data.replace(mark.encode(), f"{value:<{len(mark)}.6f}".encode())
+        return f"{uid}.dcm", data + self._station.volume[k].astype("<u2", copy=False).tobytes()
+
+
+def _uid(key: str) -> str:
+    """Identifier of fixed length; its first digit is never 0, as DICOM demands."""
+    number = int.from_bytes(hashlib.sha256(key.encode()).digest(), "big")
+    return f"{_UID_ROOT}{10 ** (_UID_DIGITS - 1) + number % (9 * 10 ** (_UID_DIGITS - 1))}"
+
+
+def _dataset(station: DixonStation, study: Study, key: str, pixels: bytes) -> Dataset:
+    dataset = new_dataset(study, MRImageStorage, _UID, ExplicitVRLittleEndian)
+    dataset.ImageType = ["DERIVED", "PRIMARY", "DIXON", _KIND[station.contrast]]
+    dataset.SeriesDate = dataset.AcquisitionDate = study.participant.study_date
+    dataset.SeriesTime = dataset.AcquisitionTime = station.time
+    dataset.Modality = "MR"
+    dataset.Manufacturer = "SIEMENS"
+    dataset.ManufacturerModelName = "Aera"
+    dataset.InstitutionName = "Imaging Centre"
+    dataset.ReferringPhysicianName = "Nobody^Known"
+    dataset.SeriesDescription = station.description
+    dataset.ProtocolName = station.description.rsplit("_", 1)[0]
+    dataset.BodyPartExamined = "ABDOMEN"
+    dataset.ScanningSequence = "GR"
+    dataset.SequenceVariant = "SP"
+    dataset.MRAcquisitionType = "3D"
+    dataset.MagneticFieldStrength = "1.5"
+    dataset.RepetitionTime = "6.69"
+    dataset.EchoTime = "4.77" if station.contrast == "in" else "2.39"
+    dataset.FlipAngle = "10"
+    dataset.PatientPosition = "HFS"
+    dz, dy, dx = station.spacing
+    dataset.SliceThickness = f"{dz:.6g}"
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[key])
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[study.uid, "frame"])
+    dataset.SeriesNumber = station.series_number
+    dataset.InstanceNumber = _NUMBER
+    dataset.ImagePositionPatient = list(_POSITION)
+    dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
+    dataset.SliceLocation = _LOCATION
+    dataset.PixelSpacing = [f"{dy:.8g}", f"{dx:.8g}"]
+    set_grey(dataset, station.volume.shape[1:], 16, pixels)
+    return dataset
