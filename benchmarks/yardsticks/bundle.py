@@ -1,4 +1,4 @@
-"""The one place where yardsticks meet a model bundle."""
+"""Yardsticks of a model bundle: its predictor, its mean curves, its card."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.yardsticks.score import Figure, Predictor
+from benchmarks.yardsticks.score import Predictor
 from spinelift.bundle.bundle import Bundle, write_card
-from spinelift.bundle.card import Card, Metric, as_array
+from spinelift.bundle.card import Card, as_array
 from spinelift.errors import BundleError
 from spinelift.evaluate.onnx import load_regressor_session
+from spinelift.evaluate.table import Row
 from spinelift.inference.calibrate import Calibrator
 
 Float = NDArray[np.float64]
@@ -43,35 +44,21 @@ def bundle_mean_curves(bundle: Bundle) -> Float | None:
     return None if curves is None else as_array(curves)
 
 
-def add_to_card(folder: Path, figures: Mapping[str, Sequence[Figure]]) -> Card:
-    """Put figures, by the name of their yardstick, into a bundle's card; earlier ones of that name go.
+def add_to_card(folder: Path, rows: Mapping[str, Sequence[Row]]) -> Card:
+    """Write metrics, by the name of their yardstick, into a bundle's card in place of earlier ones.
 
     Raises
     ------
     BundleError
-        It is no folder with a whole bundle.
+        The path is not a folder with a complete bundle.
     """
     if not folder.is_dir():
         raise BundleError(
             found=f"no folder at {folder}", expected="a bundle's folder, not a zip", do="Unzip it first."
         )
     card = Bundle.load(folder).card
-    kept = [m for m in card.metrics if m.dataset not in figures]
-    card = card.model_copy(
-        update={"metrics": [*kept, *(_metric(f, k) for k, v in figures.items() for f in v)]}
-    )
+    kept = [m for m in card.metrics if m.dataset not in rows]
+    new = [row.to_card(name) for name, some in rows.items() for row in some]
+    card = card.model_copy(update={"metrics": [*kept, *new]})
     write_card(folder, card)
     return card
-
-
-def _metric(figure: Figure, dataset: str) -> Metric:
-    mean = figure.mean_curve
-    return Metric(
-        name=figure.name,
-        dataset=dataset,
-        value=round(figure.model.value, 4),
-        unit=figure.unit,
-        spines=figure.people,
-        interval95=(round(figure.model.low, 4), round(figure.model.high, 4)),
-        baselines={} if mean is None else {"mean curve": round(mean.value, 4)},
-    )

@@ -1,14 +1,16 @@
-"""``spinelift cohort``: archives of DXA and MRI in, aligned training pairs out."""
+"""``spinelift cohort``: aligned training pairs from archives of DXA and MRI."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from spinelift.cli.extras import require_extra
+from spinelift.cli.options import require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 
-app = typer.Typer(help="Pairs of DXA and MRI: build a training store, look at it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Build a training store from pairs of DXA and MRI, and inspect it.", no_args_is_help=True
+)
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 
 
@@ -16,41 +18,43 @@ Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 def build(
     dxa: Annotated[Path, typer.Option(help="Folder of <eid>_20158_<instance>_<array>.zip.")],
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store; an earlier one goes on.")],
-    workers: Annotated[int, typer.Option(help="Local processes, about 1.5 GB each.", min=1)] = 1,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
+    workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Model bundle whose segmenter reads the DXA.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
     mri_networks: Annotated[Path | None, typer.Option(help="Run or folder of an MRI segmenter.")] = None,
     encoders: Annotated[
         str | None,
         typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
     ] = None,
     mri_labels: Annotated[
-        Path | None, typer.Option(help="Folder of spine labels in NIfTI, in place of our MRI segmenter.")
+        Path | None, typer.Option(help="Folder of spine labels, NIfTI, instead of the MRI segmenter.")
     ] = None,
-    mri_label_scheme: Annotated[str, typer.Option(help="Whose numbers they hold: vibesegmentator, …")] = "",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Work again on what failed.")] = False,
-    memory: Annotated[str, typer.Option(help="Memory of a local process.")] = "4GiB",
+    mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Process failed visits again.")
+    ] = False,
+    memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
-    """Pair, segment, align, filter, and write a training store with its manifest.
+    """Pair, segment, align and filter archives, and write a training store with its manifest.
 
-    Resumable: kill it whenever you like and give the same command again. With more archives in the folders
-    it adds them. A person's failure is a row of the manifest, never the end of the run.
+    Resumable: stop it at any time and run the same command again. New archives in the folders are added. A
+    visit that fails is a row of the manifest and does not stop the run.
 
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
     require_extra("cohort")
-    from spinelift.cli.progress import progress
     from spinelift.cohort.build import Plan
     from spinelift.cohort.build import build as run_build
     from spinelift.cohort.stages import Settings
+    from spinelift.progress import progress
 
     _check_scheme(mri_label_scheme)
     settings = Settings(_text(bundle), _text(mri_networks), mri_label_scheme, encoders=_encoders(encoders))
     plan = Plan(dxa, mri, out, mri_labels, settings, workers, scheduler, memory, retry_failed)
-    manifest = run_build(plan, progress=progress, tell=lambda text: typer.echo(text, err=True))
+    manifest = run_build(plan, progress=progress, log=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
@@ -89,7 +93,7 @@ def _print_counts(manifest: Any) -> None:
 
 @app.command()
 def status(store: Store) -> None:
-    """Counts by stage, failures by cause, and how far a build that still runs has come."""
+    """Show counts by stage, failures by cause, and the progress of a running build."""
     require_extra("cohort")
     from rich.console import Console
     from rich.table import Table
@@ -106,7 +110,7 @@ def status(store: Store) -> None:
     _print_counts(manifest)
     if parts > len(manifest):
         typer.echo(
-            f"{parts - len(manifest)} more are done but not in the manifest: a build runs or was cut short"
+            f"{parts - len(manifest)} more are done, not in the manifest: a build is running or was stopped"
         )
     c = counts(manifest)
     for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
@@ -120,12 +124,15 @@ def status(store: Store) -> None:
 @app.command()
 def report(
     store: Store,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file; STORE/report.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Output file, HTML.", show_default="STORE/report.html")
+    ] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="truth/ of simulated people: traps and errors are judged by it.")
+        Path | None,
+        typer.Option(help="Folder truth/ of simulated people, to measure detected defects and errors."),
     ] = None,
 ) -> None:
-    """One HTML page: what was kept and why, histograms, overlays at random and of the worst, times."""
+    """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
     require_extra("cohort")
     import json
 
@@ -151,13 +158,13 @@ def report(
 @app.command()
 def export(
     store: Store,
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file, or the folder of a store.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output: a JSON file, or the folder of a store.")],
     aggregates_only: Annotated[
-        bool, typer.Option("--aggregates-only", help="Counts and histograms alone, none below 5.")
+        bool, typer.Option("--aggregates-only", help="Only counts and histograms, none below 5.")
     ] = False,
-    split: Annotated[str | None, typer.Option(help="Pairs of this split: train, val or test.")] = None,
+    split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
 ) -> None:
-    """Write what may leave the platform, or the pairs of one split to train on.
+    """Write aggregates that may leave the platform, or the pairs of one split.
 
     [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
     """
@@ -170,7 +177,7 @@ def export(
 
     if aggregates_only == bool(split) or (split and split not in SHARES):
         raise ConfigError(
-            found="no choice of what to export",
+            found="neither or both of --aggregates-only and --split, or an unknown split",
             expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
             do="Give one of them.",
         )

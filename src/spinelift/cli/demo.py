@@ -14,10 +14,10 @@ app = typer.Typer(add_completion=False)
 
 DATA = Path(__file__).parents[1] / "demo"
 """The archive and the truth that come with the package."""
-FIGURES = {
-    "coronal_mae": "coronal MAE, mm",
-    "sagittal_mae": "sagittal MAE, mm",
-    "deviation_3d": "3D deviation, mm",
+SHOWN = {
+    "coronal_mae_mm": "coronal MAE, mm",
+    "sagittal_mae_mm": "sagittal MAE, mm",
+    "deviation3d_mm": "3D deviation, mm",
 }
 
 
@@ -50,7 +50,7 @@ def demo(
     folder = result_folder(out, scan.scan_id)
     pictures = make_result_pictures(prediction, scan)
     write_result(prediction, folder, pictures=pictures, threads=model.threads)
-    _tell(folder, sorted(pictures), compare(prediction, document, model))
+    _print_scores(folder, sorted(pictures), compare(prediction, document, model))
 
 
 def _packaged_archive() -> Path:
@@ -99,7 +99,7 @@ def compare(
     return {name: score(c.z_mm, c.mm, z, mm, iou_step_mm=None) for name, c in curves.items()}
 
 
-def _tell(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]) -> None:
+def _print_scores(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -111,7 +111,7 @@ def _tell(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]
     table = Table("error against the truth", *scores, title=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for key, label in FIGURES.items():
+    for key, label in SHOWN.items():
         table.add_row(label, *(f"{one[key]:.2f}" for one in scores.values()))
     console.print(table)
     console.print(f"Open {escape(str(folder / 'spine.html'))} in a browser to turn the spine.")

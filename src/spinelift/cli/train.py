@@ -1,15 +1,25 @@
-"""``spinelift train``: regressor, segmenter, and the bundle made of both."""
+"""``spinelift train``: the networks, and the bundle made of them."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from spinelift.cli.extras import require_extra
-from spinelift.cli.options import ConfigPath, Data, InitFrom, Minutes, Out, Resume, Threads, Val, override
-from spinelift.cli.train_cohort import aligner, pseudo_labels
+from spinelift.cli.options import (
+    ConfigPath,
+    Data,
+    InitFrom,
+    Minutes,
+    Out,
+    Resume,
+    Threads,
+    Val,
+    print_outcome,
+    require_extra,
+)
+from spinelift.cli.train_cohort import aligner, mri_segmenter, pseudo_labels
 
-app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
+app = typer.Typer(help="Train networks and make a model bundle.", no_args_is_help=True)
 
 
 @app.command()
@@ -23,20 +33,14 @@ def regressor(
     threads: Threads = None,
     init_from: InitFrom = None,
 ) -> None:
-    """Train the network that turns a crop into six curves."""
+    """Train the network that predicts six curves from a crop."""
     require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
     chosen = RegressorConfig.load(config)
-    chosen = chosen.model_copy(
-        update={
-            "loop": override(chosen.loop, max_minutes, threads),
-            "init_from": str(init_from) if init_from else chosen.init_from,
-        }
-    )
-    outcome = train_regressor(chosen, data=data, validation=val, out=out, resume=resume)
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
+    chosen = chosen.override(max_minutes=max_minutes, threads=threads, init_from=init_from)
+    print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 @app.command()
@@ -56,65 +60,31 @@ def segmenter(
     from spinelift.learn.segmenter.train import train_segmenter
 
     chosen = SegmenterConfig.load(config)
-    chosen = chosen.model_copy(
-        update={
-            "loop": override(chosen.loop, max_minutes, threads),
-            "init_from": str(init_from) if init_from else chosen.init_from,
-        }
-    )
-    outcome = train_segmenter(chosen, data=data, validation=val, out=out, resume=resume)
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
-
-
-@app.command("mri-segmenter")
-def mri_segmenter(
-    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on: folders mri/ and truth/.")],
-    val: Annotated[Path, typer.Option(help="Another one, of other people, to measure on.")],
-    out: Out,
-    config: ConfigPath = "mri_segmenter.yaml",
-    resume: Resume = False,
-    max_minutes: Minutes = None,
-    threads: Threads = None,
-) -> None:
-    """Train the networks that find the spine in a Dixon MRI, and measure them on unseen people.
-
-    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
-    """
-    require_extra("train")
-    from spinelift.cli.progress import progress
-    from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
-    from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.train import train_mri_segmenter, write_card
-
-    chosen = MriSegmenterConfig.load(config)
-    chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
-    with progress("reading archives", len(list((cohort / "truth").glob("*.json")))) as tick:
-        people = load_people(cohort, out / "cache" / "train", tick=tick)
-    held_out = load_people(val, out / "cache" / "val")
-    outcome = train_mri_segmenter(
-        chosen, people=people, held_out=held_out, source=[cohort], out=out, resume=resume
-    )
-    metrics = evaluate_cohort(val, out)
-    write_card(out, people=len(people), metrics=metrics)
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min → {out}")
-    for name, value in metrics.items():
-        typer.echo(f"{name:28} {value}")
+    chosen = chosen.override(max_minutes=max_minutes, threads=threads, init_from=init_from)
+    print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 @app.command()
 def bundle(
     regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],
     segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
-    calibration: Annotated[Path, typer.Option(help="Pair store to calibrate on: people of a third kind.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Pair store of people used neither for training nor for testing.")
+    ],
     test: Annotated[Path, typer.Option(help="Pair store to test on.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; replaced when it exists.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "default",
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    train: Annotated[list[Path] | None, typer.Option(help="Store that the baselines are fitted to.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")] = None,
+    train: Annotated[
+        list[Path] | None,
+        typer.Option(help="Pair store to fit the baselines to.", show_default="no baselines"),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Largest number of people to calibrate on and to fit to.", show_default="all"),
+    ] = None,
 ) -> None:
-    """Export both networks, calibrate, measure, and write the card."""
+    """Export both networks, calibrate and test them, and write the card."""
     require_extra("train")
     from spinelift.learn.export.bundle import BundlePlan, make_bundle
 
@@ -122,9 +92,10 @@ def bundle(
     card = make_bundle(plan, out)
     for metric in card.metrics:
         typer.echo(
-            f"{metric.name:24} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
+            f"{metric.name:32} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
         )
 
 
+app.command("mri-segmenter")(mri_segmenter)
 app.command("pseudo-labels")(pseudo_labels)
 app.command()(aligner)

@@ -14,6 +14,7 @@ from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
 from spinelift.curves import CORONAL, SAGITTAL, mm_from_json, zero_sagittal
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoScansError
+from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
 
 Float = NDArray[np.float64]
@@ -35,11 +36,10 @@ class Quantity:
         """Number, mean and 95th percentile; the mean with its 95 % bootstrap interval over visits."""
         if not len(self.values):
             return {"name": self.name, "unit": self.unit, "n": 0}
-        rounds = np.random.default_rng(0).choice(self.values, (2000, len(self.values))).mean(1)
-        low, high = np.percentile(rounds, [2.5, 97.5])
+        mean = mean_estimate(self.values, resample_counts(len(self.values)))
         return {
-            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": float(self.values.mean()),
-            "interval95": [float(low), float(high)], "p95": float(np.percentile(self.values, 95)),
+            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": mean.value,
+            "interval95": [mean.low, mean.high], "p95": float(np.percentile(self.values, 95)),
         }  # fmt: skip
 
 

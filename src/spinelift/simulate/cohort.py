@@ -4,7 +4,6 @@
 written last: a person without it is made again. The DXA is that of ``simulate dxa`` with the same seed.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spinelift.io.dixon.volume import Trap
+from spinelift.progress import Advance
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.body.posture import Posture, repose, sample_posture
 from spinelift.simulate.mr.dixon import SimulatedDixon, simulate_dixon, table_shift
@@ -86,9 +86,9 @@ def write_cohort(
     workers: int,
     trap_share: float = TRAP_SHARE,
     first: int = 0,
-    tick: Callable[[int], None],
+    advance: Advance,
 ) -> None:
-    """Write the pairs that are not there yet; ``tick`` is told how many are done."""
+    """Write the pairs that are missing; ``advance`` is called with the number of people done."""
     numbers = range(first, first + people)
     write = partial(write_pair, out, seed, trap_share)
-    write_missing(write, out, numbers, workers=workers, tick=tick)
+    write_missing(write, out, numbers, workers=workers, advance=advance)

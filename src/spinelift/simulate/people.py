@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spinelift.geometry import Vertebra
+from spinelift.progress import Advance
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.prior import ShapePrior
@@ -88,24 +89,24 @@ def truth_path(out: Path, person: int) -> Path:
 
 
 def write_people(
-    out: Path, *, people: int, seed: int, workers: int, first: int = 0, tick: Callable[[int], None]
+    out: Path, *, people: int, seed: int, workers: int, first: int = 0, advance: Advance
 ) -> None:
-    """Write the people that are not there yet; ``tick`` is told how many are done."""
+    """Write the people that are missing; ``advance`` is called with the number of people done."""
     numbers = range(first, first + people)
-    write_missing(partial(write_person, out, seed), out, numbers, workers=workers, tick=tick)
+    write_missing(partial(write_person, out, seed), out, numbers, workers=workers, advance=advance)
 
 
 def write_missing(
-    write: Callable[[int], object], out: Path, numbers: range, *, workers: int, tick: Callable[[int], None]
+    write: Callable[[int], object], out: Path, numbers: range, *, workers: int, advance: Advance
 ) -> None:
-    """Call ``write`` for the people without a truth, in so many processes."""
+    """Call ``write`` for the people without a truth, in ``workers`` processes."""
     missing = [n for n in numbers if not truth_path(out, n).is_file()]
-    tick(len(numbers) - len(missing))
+    advance(len(numbers) - len(missing))
     if workers <= 1:
         for n in missing:
             write(n)
-            tick(1)
+            advance(1)
         return
     with ProcessPoolExecutor(workers) as pool:
         for _ in pool.map(write, missing, chunksize=2):
-            tick(1)
+            advance(1)

@@ -1,7 +1,6 @@
 """Images of the pairs of a cohort folder, read once from the archives and kept on disk."""
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from spinelift.errors import NoScansError, SpineliftError
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
+from spinelift.progress import Advance, silent
 
 FAILED = "failed.txt"
 
@@ -59,12 +59,11 @@ def visit_files(cohort: Path) -> list[VisitFiles]:
     return found
 
 
-def load_cohort_pairs(
-    cohort: Path, cache: Path, *, tick: Callable[[int], None] | None = None
-) -> list[CohortPair]:
+def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -> list[CohortPair]:
     """Images of all visits that can be read; ``cache`` keeps them, and a list of those that cannot.
 
-    Reading a Dixon MRI takes seconds; a second call reads the cache. ``tick`` is told how many are done.
+    Reading a Dixon MRI takes seconds; a second call reads the cache. ``advance`` is called with the number of
+    visits done.
     """
     cache.mkdir(parents=True, exist_ok=True)
     pairs, failed = [], []
@@ -74,8 +73,7 @@ def load_cohort_pairs(
             pairs.append(_load(visit.name, path) or _read(visit, path))
         except SpineliftError as error:
             failed.append(f"{visit.name}: {error}\n")
-        if tick:
-            tick(1)
+        advance(1)
     (cache / FAILED).write_text("".join(failed), encoding="utf-8")
     return pairs
 

@@ -1,7 +1,6 @@
 """Windows of simulated MRIs with the true column: from the archives and truths of ``simulate cohort``."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from spinelift.errors import ConfigError, SpineliftError
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import GRID_MM, DixonVolume
+from spinelift.progress import Advance, silent
 from spinelift.segment.mri import WINDOW, Window, window_of
 
 
@@ -71,10 +71,10 @@ def read_person(mri: Path, truth: Path) -> MriPerson:
     return MriPerson(window.pixels[:, rows], mask[rows], ends)
 
 
-def load_people(
-    cohort: Path, cache: Path, *, tick: Callable[[int], None] = lambda _: None
-) -> list[MriPerson]:
-    """All people of a simulated cohort whose MRI can be read; windows are kept in ``cache``.
+def load_people(cohort: Path, cache: Path, *, advance: Advance = silent) -> list[MriPerson]:
+    """People of a simulated cohort whose MRI can be read; windows are kept in ``cache``.
+
+    ``advance`` is called with the number of people read.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def load_people(
             part.replace(kept)
         with np.load(kept) as held:
             people.append(MriPerson(held["pixels"], held["mask"], held["ends"]))
-        tick(1)
+        advance(1)
     if not people:
         raise ConfigError(
             found=f"no pairs of archive and truth in {cohort}",

@@ -1,6 +1,5 @@
 """What a trained segmenter says about unlabelled scans, and how far it can be believed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,16 +63,14 @@ class Proposals:
 
 
 @torch.inference_mode()
-def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | None = None) -> Proposals:
-    """Labels for images uint8 [n, 832, 320]; ``tick`` is told how many are done."""
+def propose(model: Segmenter, images: Mask) -> Proposals:
+    """Labels for images uint8 [n, 832, 320]."""
     model.eval()
     rows: list[tuple[Mask, Float32, bool, float, float, float]] = []
     for image in images:
         both = np.stack([image, image[:, ::-1]])[:, None]
         maps = model(torch.from_numpy(both).float()).numpy()
         rows.append(_one(maps[0], maps[1, :, :, ::-1]))
-        if tick:
-            tick(1)
     mask, ends, found, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
     return Proposals(
         np.array(mask, np.uint8).reshape(-1, *GRID_SHAPE),

@@ -1,7 +1,7 @@
 """Archives of DXA scans as one store of whole bodies, without labels."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from spinelift.errors import SpineliftError
 from spinelift.geometry.canonical import GRID_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import find_scans
+from spinelift.progress import Advance
 from spinelift.store.rows import ScanStore
 
 STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
@@ -31,11 +32,12 @@ def is_store(path: Path) -> bool:
     return (path / "zarr.json").is_file()
 
 
-def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int], None]) -> Stored:
+def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> Stored:
     """Read DXA archives (files or folders of them) into ``folder/scans.zarr``.
 
     ``scans.csv`` names the scan of each row, ``failed.csv`` each one that could not be read, with its cause.
-    Called again, it adds what is new. ``eid`` of a row is its number: the name is in the table.
+    A second call adds new scans. The ``eid`` of a row is its number: the name is in the table. ``advance`` is
+    called with the number of scans read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
@@ -60,7 +62,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int],
             names.append({"row": str(len(names)), "scan": scan.scan_id, "file": str(path), "cause": ""})
             _add(folder / NAMES, names[-1])
             store.append(image=image, mask=empty, ends=np.zeros((2, 2), np.float32), eid=len(names) - 1)
-            tick(1)
+            advance(1)
     return Stored(folder / STORE, len(names), len(failed))
 
 
