@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from datetime import timedelta
 from typing import Self
 
 from rich.console import Console
@@ -12,8 +12,6 @@ from rich.progress import Progress as Bar
 
 Advance = Callable[[int], None]
 """Callback named ``advance``: it is called with the number of items done since the last call."""
-EVERY_S = 30.0
-"""Seconds between two lines of a log."""
 
 
 def silent(count: int) -> None:
@@ -23,45 +21,30 @@ def silent(count: int) -> None:
 class Progress:
     """Progress of one job: a bar on a terminal, elsewhere a line every ``every_s`` seconds and at the end.
 
-    A line reads ``people: 24 %, 120/500, 3.1/s, 2 min left``.
-
-    Parameters
-    ----------
-    title
-        Name of the job or of its items.
-    total
-        Number of items, or 1.0 for a job that reports its share with :meth:`report`; None if unknown.
-    done
-        Items that were done before, by an earlier run.
+    A line reads ``people: 24 %, 120/500, 3.1/s, 0:02:00 left``. ``total`` is the number of items, 1.0 for a
+    job that reports its share with :meth:`report`, or None if unknown; an earlier run did ``done`` of it.
     """
 
+    every_s = 30.0
+
     def __init__(
-        self,
-        title: str,
-        total: float | None,
-        *,
-        done: float = 0.0,
-        every_s: float = EVERY_S,
-        console: Console | None = None,
+        self, title: str, total: float | None, *, done: float = 0.0, console: Console | None = None
     ) -> None:
         self._title, self._total, self._done, self._before = title, total, done, done
-        self._every_s, self._note, self._console = every_s, "", console or Console(stderr=True)
+        self._note, self._console = "", console or Console(stderr=True)
         self._began = self._printed = time.monotonic()
         self._bar: Bar | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_interactive:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
-            times = (TimeElapsedColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, *times, console=self._console)
+            text = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
+            self._bar = Bar(*text, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
             self._task = self._bar.add_task(self._title, total=self._total, note="")
             self._bar.update(self._task, completed=self._done)
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
         elif self._done > self._before:
@@ -70,7 +53,7 @@ class Progress:
     def advance(self, count: int = 1) -> None:
         """Show that ``count`` more items are done."""
         self._done += count
-        self._note = f"{self._done:g}" if self._total is None else f"{self._done:g}/{self._total:g}"
+        self._note = f"{self._done:.0f}" if self._total is None else f"{self._done:.0f}/{self._total:.0f}"
         self._show()
 
     def report(self, share: float, note: str) -> None:
@@ -88,7 +71,7 @@ class Progress:
     def _show(self) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, note=self._note)
-        elif time.monotonic() - self._printed >= self._every_s:
+        elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()
             self.message(self._text())
 
@@ -103,7 +86,8 @@ class Progress:
             parts.append(f"{rate:.3g}/s")
         if self._total and rate > 0:
             left = (self._total - self._done) / rate
-            parts.append(f"{duration(left)} left" if left > 0 else f"took {duration(seconds)}")
+            time_left = timedelta(seconds=round(left if left > 0 else seconds))
+            parts.append(f"{time_left} left" if left > 0 else f"took {time_left}")
         return ", ".join(parts)
 
 
@@ -112,13 +96,6 @@ def progress(title: str, total: int | None) -> Iterator[Advance]:
     """Show the progress of ``total`` items; yields the function ``advance``."""
     with Progress(title, total) as shown:
         yield shown.advance
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that reads best."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 class Clock:

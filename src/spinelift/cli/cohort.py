@@ -8,9 +8,7 @@ import typer
 from spinelift.cli.options import require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 
-app = typer.Typer(
-    help="Build a training store from pairs of DXA and MRI, and inspect it.", no_args_is_help=True
-)
+app = typer.Typer(help="Build and inspect a training store of DXA and MRI pairs.", no_args_is_help=True)
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 
 
@@ -33,9 +31,7 @@ def build(
         Path | None, typer.Option(help="Folder of spine labels, NIfTI, instead of the MRI segmenter.")
     ] = None,
     mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Process failed visits again.")
-    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry failed visits.")] = False,
     memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
     """Pair, segment, align and filter archives, and write a training store with its manifest.
@@ -124,12 +120,9 @@ def status(store: Store) -> None:
 @app.command()
 def report(
     store: Store,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Output file, HTML.", show_default="STORE/report.html")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file [STORE/report.html].")] = None,
     truth: Annotated[
-        Path | None,
-        typer.Option(help="Folder truth/ of simulated people, to measure detected defects and errors."),
+        Path | None, typer.Option(help="Folder truth/ of simulated people, to measure errors against.")
     ] = None,
 ) -> None:
     """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""

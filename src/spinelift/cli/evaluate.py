@@ -19,16 +19,9 @@ def group() -> None:
 @app.command()
 def model(
     test: Annotated[Path, typer.Option(help="Pair store of people who are not in training.")],
-    bundle: Annotated[
-        Path | None, typer.Option(help="Model bundle.", show_default="the one that comes with spinelift")
-    ] = None,
-    train: Annotated[
-        list[Path] | None,
-        typer.Option(help="Pair store to fit the baselines to.", show_default="no baselines"),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Largest number of people of each store.", show_default="all")
-    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle, instead of the shipped one.")] = None,
+    train: Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Largest number of people of each store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table to this file too (.json or .md).")] = None,
     iou_step_mm: Annotated[float, typer.Option(help="Grid of the 3D IoU; 0 leaves it out.")] = 1.0,
 ) -> None:

@@ -14,21 +14,14 @@ if TYPE_CHECKING:
 
 Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]
-Cohort = Annotated[
-    list[Path], typer.Option(help="Cohort folder to train on, with archives; can be given several times.")
-]
+Cohort = Annotated[list[Path], typer.Option(help="Cohort folder to train on; can be given several times.")]
 ValCohort = Annotated[Path, typer.Option(help="Cohort folder to validate on, of other people.")]
 ConfigPath = Annotated[str, typer.Option(help="YAML file, or the name of a packaged configuration.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue from the run's checkpoint.")]
-Minutes = Annotated[float | None, typer.Option(help="Time budget.", show_default="that of the configuration")]
-Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads.", show_default="those of the configuration")
-]
-InitFrom = Annotated[
-    Path | None,
-    typer.Option(help="Weights to start from, safetensors.", show_default="those of the configuration"),
-]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")]
+Minutes = Annotated[float | None, typer.Option(help="Time budget, instead of the configuration's.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads, instead of the configuration's.")]
+InitFrom = Annotated[Path | None, typer.Option(help="Weights to start from, safetensors.")]
 
 PACKAGES = {
     "train": ("torch", "zarr", "safetensors"),

@@ -17,7 +17,7 @@ First = Annotated[int, typer.Option(min=0, help="Number of the first person.")]
 
 @app.command()
 def dxa(
-    out: Annotated[Path, typer.Option(help="Output folder: archives in dxa/, ground truth in truth/.")],
+    out: Annotated[Path, typer.Option(help="Output folder: dxa/, and ground truth in truth/.")],
     people: People = 10,
     seed: Seed = 0,
     workers: Workers = 1,
@@ -39,15 +39,11 @@ def dxa(
 
 @app.command()
 def cohort(
-    out: Annotated[
-        Path, typer.Option(help="Output folder: archives in dxa/ and mri/, ground truth in truth/.")
-    ],
+    out: Annotated[Path, typer.Option(help="Output folder: dxa/, mri/, and ground truth in truth/.")],
     people: People = 60,
     seed: Seed = 0,
     workers: Workers = 1,
-    traps: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of people with a defect in the MRI.")
-    ] = 0.2,
+    traps: Annotated[float, typer.Option(min=0, max=1, help="Share of people with MRI defects.")] = 0.2,
     first: First = 0,
 ) -> None:
     """Write pairs of archives, whole-body DXA and neck-to-knee Dixon MRI, and their ground truth.
@@ -60,9 +56,8 @@ def cohort(
     from spinelift.simulate.cohort import write_cohort
 
     with progress("people", people) as advance:
-        write_cohort(
-            out, people=people, seed=seed, workers=workers, trap_share=traps, first=first, advance=advance
-        )
+        settings = {"people": people, "seed": seed, "workers": workers, "first": first}
+        write_cohort(out, **settings, trap_share=traps, advance=advance)
     typer.echo(f"{people} people in {out / 'dxa'} and {out / 'mri'}, ground truth in {out / 'truth'}")
 
 
@@ -73,7 +68,7 @@ def training(
     seed: Seed = 0,
     workers: Workers = 1,
     whole_body: Annotated[
-        bool, typer.Option("--whole-body", help="Whole bodies with masks, for the segmenter.")
+        bool, typer.Option("--whole-body", help="Whole bodies, for the segmenter.")
     ] = False,
     other: Annotated[
         bool, typer.Option("--other", help="People and scanners unlike those of training, for calibration.")
@@ -105,10 +100,7 @@ def fit_prior(
     table: Annotated[Path, typer.Argument(help="CSV: spine_id, level, x_mm, y_mm, z_mm (LPS).")],
     out: Annotated[Path, typer.Option(help="Output file, JSON.")],
     keep_complete: Annotated[
-        bool,
-        typer.Option(
-            "--keep-complete", help="Also use complete T1-L5 spines, which are otherwise kept for evaluation."
-        ),
+        bool, typer.Option("--keep-complete", help="Also fit complete T1-L5 spines, meant for evaluation.")
     ] = False,
 ) -> None:
     """Fit the shape prior to vertebral-body centres, by probabilistic PCA with missing data."""

@@ -52,16 +52,7 @@ class Plan:
 def build(
     plan: Plan, *, progress: Progress, log: Callable[[str], None], work: Work | None = None
 ) -> pl.DataFrame:
-    """Build a store, or continue building; returns the manifest.
-
-    Parameters
-    ----------
-    progress
-        Shows the progress of a number of items, as :func:`spinelift.progress.progress`.
-    log
-        Called with each message.
-    work
-        Replaces the stages, for tests.
+    """Build a store, or continue building; returns the manifest. ``work`` replaces the stages, for tests.
 
     Raises
     ------

@@ -1,7 +1,9 @@
-"""One HTML page about a build: what was kept and why, figures, and pictures to look at."""
+"""HTML report of a build: counts and causes, times, charts and overlays."""
 
 import base64
 import io
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,6 @@ import numpy as np
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from spinelift.cohort.aggregates import counts, seconds
 from spinelift.cohort.manifest import PARTS
@@ -23,7 +24,7 @@ ON_SHEET = 12
 
 
 def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdict | None = None) -> None:
-    """Write the page; the pictures show bodies, so it must stay where the images may be."""
+    """Write the page. Its pictures show bodies, so it must stay on the platform of the images."""
     laid = manifest.filter(pl.col("iou").is_not_null())
     kept = laid.filter(pl.col("kept"))
     chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
@@ -54,10 +55,7 @@ def _template() -> Any:
 
 
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
-    """How often each trap was mended or reported, in visits."""
-    import json
-    from collections import Counter
-
+    """Number of visits in which each defect was corrected or reported."""
     tally: Counter[tuple[str, str]] = Counter()
     for text in manifest["findings"]:
         tally.update({(f["trap"], f["action"]) for f in json.loads(text)})
@@ -87,7 +85,7 @@ def _charts(laid: pl.DataFrame) -> Figure:
 
 
 def _sheet(store: Path, rows: pl.DataFrame) -> Figure:
-    """Crops with both masks' outlines; beside kept ones the sagittal curves."""
+    """Crops with the outlines of both masks, and the sagittal curves of kept ones."""
     across = 6
     down = -(-len(rows) // across)
     figure = Figure(figsize=(2.4 * across, 2.5 * down), layout="constrained")
@@ -105,7 +103,8 @@ def _draw(axis: Any, record: Record) -> None:
     assert record.image is not None
     axis.imshow(record.image, cmap="gray", vmin=0, vmax=255)
     if record.outlines is not None:
-        for bits, colour in zip(_unpacked(record.outlines), ("#4cc9f0", "#f9c74f"), strict=True):
+        masks = np.unpackbits(record.outlines, axis=2)[:, :, :CROP_SIZE]
+        for bits, colour in zip(masks, ("#4cc9f0", "#f9c74f"), strict=True):
             if bits.any():
                 axis.contour(bits, [0.5], colors=colour, linewidths=0.7)
     if record.curves is not None:
@@ -113,10 +112,6 @@ def _draw(axis: Any, record: Record) -> None:
             axis.plot(CROP_SIZE - 30 + record.curves[k], SPINE_CROP_ROWS, color="#90be6d", linewidth=0.7)
         axis.plot(record.curves[CORONAL][1], SPINE_CROP_ROWS, color="#f94144", linewidth=0.7)
     axis.set_xlim(30, CROP_SIZE)
-
-
-def _unpacked(outlines: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.unpackbits(outlines, axis=2)[:, :, :CROP_SIZE]
 
 
 def _png(figure: Figure) -> str:

@@ -1,4 +1,4 @@
-"""A build of simulated people against the truth that the simulator wrote: traps, alignment, curves."""
+"""A build of simulated people against the ground truth: defects, alignment, curves."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Quantity:
     values: Float
 
     def to_json(self) -> dict[str, Any]:
-        """Number, mean and 95th percentile; the mean with its 95 % bootstrap interval over visits."""
+        """Number, mean with 95 % bootstrap interval over visits, and 95th percentile."""
         if not len(self.values):
             return {"name": self.name, "unit": self.unit, "n": 0}
         mean = mean_estimate(self.values, resample_counts(len(self.values)))

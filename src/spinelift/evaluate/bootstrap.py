@@ -17,6 +17,10 @@ class Estimate:
     low: float
     high: float
 
+    def to_json(self) -> dict[str, object]:
+        """Plain values, rounded to four digits."""
+        return {"value": round(self.value, 4), "interval95": [round(self.low, 4), round(self.high, 4)]}
+
 
 def resample_counts(people: int, *, rounds: int = 1000, seed: int = 0) -> Float:
     """Number of times that each person is drawn in each round [rounds, people]."""

@@ -65,11 +65,6 @@ class CropScale:
     mm_per_px: float
 
 
-def aligned(pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float) -> tuple[Float, Float]:
-    """Prediction and truth [6, n] at the truth's heights, each with its sagittal zero there."""
-    return _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
-
-
 def curve_metrics(
     pred_mm: Float,
     true_mm: Float,
@@ -124,16 +119,14 @@ def score(
     ----------
     pred_z, true_z
         Heights [n], mm of the scan, growing to the feet.
-    pred_mm, true_mm
-        Six curves [6, n], mm of the scan; the sagittal zero does not matter.
+    pred_mm, true_mm, half_width_mm
+        As in :func:`curve_metrics`, at these heights.
     crop
         Needed for relative errors; None leaves them out.
-    half_width_mm
-        Half width [6, n] of the 90 % interval of each predicted point; None leaves out coverage.
     iou_step_mm
         Grid of the 3D IoU; None leaves it out.
     """
-    pred, true = aligned(pred_z, pred_mm, true_z, true_mm)
+    pred, true = _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
     half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)
     out = curve_metrics(pred, true, half_width_mm=half)
     if crop is not None:

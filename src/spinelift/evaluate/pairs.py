@@ -76,14 +76,8 @@ def evaluate_pairs(
 ) -> list[Row]:
     """Metrics of a regressor on test people.
 
-    Parameters
-    ----------
-    train
-        People that the baselines are fitted to; None for no baselines.
-    factors
-        Factors [6, 209] on the scale that give the half width of the 90 % interval; None leaves out coverage.
-    iou_step_mm
-        Grid of the 3D IoU; None leaves it out.
+    The baselines are fitted to ``train``. ``factors`` [6, 209] on the scale give the half width of the 90 %
+    interval; without them coverage is left out, without ``iou_step_mm`` the 3D IoU.
     """
     predicted = run_regressor(regressor, test.image)
     half_width = None if factors is None else predicted.scale * factors

@@ -33,16 +33,12 @@ class Row:
         return unit_of(self.name)
 
     def to_json(self) -> dict[str, object]:
-        """Plain values."""
-
-        def plain(e: Estimate) -> dict[str, object]:
-            return {"value": round(e.value, 4), "interval95": [round(e.low, 4), round(e.high, 4)]}
-
-        return {
-            "name": self.name, "unit": self.unit, "people": self.people, "model": plain(self.model),
-            "baselines": {label: plain(e) for label, e in self.baselines.items()},
-            "ratios": {label: plain(e) for label, e in self.ratios.items()},
-        }  # fmt: skip
+        """Plain values, rounded to four digits."""
+        out: dict[str, object] = {"name": self.name, "unit": self.unit, "people": self.people}
+        out["model"] = self.model.to_json()
+        for name in ("baselines", "ratios"):
+            out[name] = {label: e.to_json() for label, e in getattr(self, name).items()}
+        return out
 
     def to_card(self, dataset: str) -> Metric:
         """The entry of a bundle's card."""

@@ -1,4 +1,4 @@
-"""Training of the encoders of stage 1, and their export."""
+"""Training of the encoders of image-level registration, and their export."""
 
 import json
 from collections.abc import Sequence

@@ -27,12 +27,16 @@ class Config(BaseModel):
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read YAML from a file, or a configuration of the package by its name (``default.yaml``)."""
+        """Read YAML from a file, or a configuration of the package by its name (``default.yaml``).
+
+        A key ``base`` names another configuration, of which the file changes some values.
+        """
         source = Path(path)
         packaged = files("spinelift") / "configs" / source.name
         try:
-            text = source.read_text() if source.is_file() else packaged.read_text()
-            return cls.model_validate(yaml.safe_load(text))
+            document = yaml.safe_load(source.read_text() if source.is_file() else packaged.read_text())
+            base = document.pop("base", None) if isinstance(document, dict) else None
+            return cls.model_validate(_merged(cls.load(base).model_dump(), document) if base else document)
         except FileNotFoundError as error:
             raise ConfigError(
                 found=f"no file {path}",
@@ -47,6 +51,13 @@ class Config(BaseModel):
     def dump(self, path: Path) -> None:
         """Write as YAML."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+
+
+def _merged(old: object, new: object) -> object:
+    """Values of ``new`` in place of those of ``old``, in nested mappings key by key."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{key: _merged(old.get(key), value) for key, value in new.items()}}
 
 
 def packaged_configs() -> list[str]:

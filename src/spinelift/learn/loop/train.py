@@ -31,16 +31,8 @@ def train(
 ) -> Outcome:
     """Train a network, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record.
 
-    Parameters
-    ----------
-    make_model
-        Builds the network, after the seed is set.
-    make_task
-        Builds the task for that network, after the weights of ``config.init_from`` are in it.
-    data
-        Files that the examples come from, for the record.
-    people, examples, held_out
-        Numbers of people and examples to train on, and of examples to validate on.
+    ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
+    are loaded. ``data`` are the sources for the record, ``held_out`` is the number of validation examples.
 
     Raises
     ------
@@ -64,7 +56,7 @@ def train(
 def load_run(
     run: Path, kind: type[ConfigT], make_model: Callable[[ConfigT], ModelT]
 ) -> tuple[ModelT, ConfigT]:
-    """Network of a run with its averaged weights, in evaluation mode, and the run's configuration."""
+    """Network of a run with its averaged weights, ready to predict, and its configuration."""
     config = read_run_config(run, kind)
     model = make_model(config)
     load_weights(model, run / WEIGHTS)

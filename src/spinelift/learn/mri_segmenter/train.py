@@ -1,6 +1,7 @@
 """Training of the MRI segmenter, and its export."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,26 +33,23 @@ ENDS_WEIGHTS = "ends.safetensors"
 DICE = DiceLoss(batch=True, smooth_nr=0.0, smooth_dr=1.0)
 
 
+@dataclass(eq=False)
 class SliceTask:
-    """Slices of all people, augmented when they are read."""
+    """Slices ``index`` [n, 2] (person, slice), augmented when they are read."""
 
-    def __init__(
-        self,
-        config: MriSegmenterConfig,
-        train: list[MriPerson],
-        held_out: list[MriPerson],
-        model: SliceNetwork,
-    ) -> None:
-        self.config, self.train, self.held_out, self.model = config, train, held_out, model
-        self._index = _slices(train, config.heights)
+    config: MriSegmenterConfig
+    train: list[MriPerson]
+    held_out: list[MriPerson]
+    index: NDArray[np.int64]
+    model: SliceNetwork
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Cross-entropy and Dice of the cross-section, where it is known, and L1 of the height."""
         c = self.config.loss
-        image, mask, share = _batch(self.train, self._index[index.numpy()])
+        image, mask, share = _batch(self.train, self.index[index.numpy()])
         image, mask = augment_slices(image, mask, self.config.augment, generator)
         logits, features = self.model.logits(image)
         known = ((share > c.margin) & (share < 1 - c.margin)).float()
@@ -138,10 +136,11 @@ def train_mri_segmenter(
     resume: bool = False,
 ) -> Outcome:
     """Train both networks, or resume; ``out`` then holds a run's files, both ONNX files and their card."""
+    index = _slices(people, config.heights)
     outcome = train(
-        config, lambda: SliceNetwork(config.network), lambda m: SliceTask(config, people, held_out, m),
-        data=source, people=len(people), examples=len(_slices(people, config.heights)),
-        held_out=len(held_out), out=out, resume=resume, title="MRI segmenter",
+        config, lambda: SliceNetwork(config.network),
+        lambda model: SliceTask(config, people, held_out, index, model), data=source, people=len(people),
+        examples=len(index), held_out=len(held_out), out=out, resume=resume, title="MRI segmenter",
     )  # fmt: skip
     network = outcome.model
     assert isinstance(network, SliceNetwork)

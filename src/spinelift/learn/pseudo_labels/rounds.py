@@ -1,8 +1,8 @@
-"""The pseudo-label loop (paper, section 2): a few labelled scans teach a network to label the others.
+"""The pseudo-label loop (paper, section 2): a network trained on few labelled scans labels the others.
 
-A round: train on what is labelled, label the rest, accept what is sure, put the most doubtful before a
-person. The loop ends when the labels stay as they were, or after so many rounds. ``state.json`` is written
-last in a round; a loop that was cut short goes on inside the round that it was in.
+A round: train on the labelled scans, label the others, accept confident labels, present the most uncertain
+ones to a person for correction. The loop stops when the labels no longer change, or after a number of rounds.
+``state.json`` is written last in a round; an interrupted loop resumes inside its round.
 """
 
 import csv
@@ -27,7 +27,7 @@ from spinelift.store.rows import Scans, load_scans
 
 STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
 HELD_OUT_EVERY = 5
-"""Without a validation store, of the scans labelled by hand each fifth is kept from training."""
+"""Without a validation store, every fifth scan labelled by hand is held out."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class LoopData:
     Parameters
     ----------
     scans
-        Those to label; their masks and ends are never looked at.
+        Scans to label; their masks and ends are not used.
     known
-        Labelled beforehand, or None: then a person begins.
+        Scans that are already labelled; None if the first ones are labelled by hand.
     held_out
-        Labelled, to measure on, or None: then some of those that are labelled by hand.
+        Labelled scans to validate on; None for some of those labelled by hand.
     """
 
     scans: Scans
@@ -60,7 +60,7 @@ class LoopData:
 
 @dataclass(frozen=True)
 class LoopOutcome:
-    """How a call ended: ``stopped`` says why, ``run`` is the last round's training run (None before one)."""
+    """Result of a call: ``stopped`` is the reason, ``run`` the training run of the last round or None."""
 
     stopped: str
     rounds: list[dict[str, Any]]
@@ -82,7 +82,7 @@ def run_loop(
     Raises
     ------
     ConfigError
-        The folder holds a loop and ``resume`` is not given, or one of other scans.
+        The folder holds a loop and ``resume`` is False, or a loop over other scans.
     """
     state = _start(config, data, out, resume=resume)
     n, rounds = len(data.scans), state["rounds"]
@@ -116,7 +116,7 @@ def run_loop(
 
 
 NOTHING_LABELLED = "no scan is labelled yet"
-STILL = "nothing changes any more"
+STILL = "labels no longer change"
 ROUNDS = "all rounds are done"
 
 
@@ -127,7 +127,7 @@ def _reason(
     rounds: list[dict[str, Any]],
     corrected: list[int],
 ) -> str:
-    """Why the loop ends here; empty if it goes on."""
+    """The reason to stop here; empty to continue."""
     if data.known is None and len(labels.rows(Source.HAND)) < max(2, config.segmenter.loop.batch):
         return NOTHING_LABELLED
     last = rounds[-1] if rounds else None
@@ -139,7 +139,7 @@ def _reason(
 def _train(
     config: PseudoLabelConfig, data: LoopData, labels: Labels, folder: Path, last: Path | None
 ) -> dict[str, Any]:
-    """Train on what is labelled; the figures of the round's network."""
+    """Train on the labelled scans; returns metrics of the round's network."""
     known = len(data.known) if data.known is not None else 0
     hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
     sure = known + labels.rows(Source.ACCEPTED)
@@ -147,7 +147,7 @@ def _train(
     held_out = data.held_out
     if held_out is None:
         kept, hand = hand[::HELD_OUT_EVERY], np.delete(hand, np.s_[::HELD_OUT_EVERY])
-        held_out = Scans(*(getattr(scans, name)[kept] for name in ("image", "mask", "ends", "eid")))
+        held_out = scans.take(kept)
     settings = config.segmenter
     if last is None:
         longer = settings.loop.longer(config.first_round)
@@ -167,9 +167,9 @@ def _train(
 
 
 def _changes(before: Labels, now: Labels) -> dict[str, Any]:
-    """Scans newly accepted and no longer so, and how much of all that the network says stayed as it was.
+    """Scans newly accepted and withdrawn, and the share of the network's labels that is unchanged.
 
-    That is the mean Dice of a scan's masks of this round and the last, 0 where it was accepted in one alone.
+    This share is the mean Dice of a scan's masks in this round and the last, 0 if only one was accepted.
     """
     was, is_ = before.source == Source.ACCEPTED, now.source == Source.ACCEPTED
     rows = np.flatnonzero((now.source < Source.HAND) & (before.source < Source.HAND))
@@ -189,7 +189,7 @@ def _ask(
     proposals: Proposals,
     out: Path,
 ) -> None:
-    """Fill the review folder up with the most doubtful scans."""
+    """Fill the review folder with the most uncertain scans."""
     there = waiting(out / REVIEW)
     doubtful = [
         k for k in np.argsort(-proposals.doubt, kind="stable") if labels.source[rows[k]] == Source.DOUBTFUL
@@ -200,7 +200,7 @@ def _ask(
 
 
 def _ask_first(config: PseudoLabelConfig, data: LoopData, out: Path) -> None:
-    """Nothing is labelled: put scans from all over the list before a person, with empty masks."""
+    """Nothing is labelled: put evenly chosen scans with empty masks into the review folder."""
     count = min(len(data.scans), max(config.review, 2 * config.segmenter.loop.batch))
     there = set(waiting(out / REVIEW))
     for row in np.linspace(0, len(data.scans) - 1, count).round().astype(int):
@@ -214,7 +214,7 @@ def _folder(out: Path, number: int) -> Path:
 
 
 def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> dict[str, Any]:
-    """State of the loop in a folder, or a new one."""
+    """State of the loop in a folder, or a new state."""
     out.mkdir(parents=True, exist_ok=True)
     scans = {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
     path = out / STATE
@@ -231,14 +231,14 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
             raise ConfigError(
                 found=f"a loop over {state['scans']} other scans in {out}",
                 expected=f"one over these {len(data.scans)}",
-                do="Give the scans that it was begun with, or another --out.",
+                do="Give the scans that it was started with, or another --out.",
             )
     config.dump(out / CONFIG)
     return state
 
 
 def _save(out: Path, state: dict[str, Any]) -> None:
-    """Write the figures as a table, then the state; both appear whole."""
+    """Write the table of metrics, then the state, each completely or not at all."""
     if state["rounds"]:
         with (out / FIGURES).open("w", newline="") as file:
             writer = csv.DictWriter(file, list(state["rounds"][0]))

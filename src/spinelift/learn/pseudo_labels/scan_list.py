@@ -20,7 +20,7 @@ _COLUMNS = ("row", "scan", "file", "cause")
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the scans are, how many were read now or before, and how many could not be."""
+    """Path of the store, and numbers of scans that were read, now or before, and that failed."""
 
     path: Path
     read: int
@@ -35,7 +35,7 @@ def is_store(path: Path) -> bool:
 def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> Stored:
     """Read DXA archives (files or folders of them) into ``folder/scans.zarr``.
 
-    ``scans.csv`` names the scan of each row, ``failed.csv`` each one that could not be read, with its cause.
+    ``scans.csv`` names the scan of each row, ``failed.csv`` each scan that cannot be read, with its cause.
     A second call adds new scans. The ``eid`` of a row is its number: the name is in the table. ``advance`` is
     called with the number of scans read.
     """
@@ -43,7 +43,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> 
     store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
     names = _read(folder / NAMES)[: len(store)]
     failed = _read(folder / FAILED)
-    _write(folder / NAMES, names)  # without those that were named but not stored
+    _write(folder / NAMES, names)  # without those that are named but not stored
     known = {row["file"] for row in (*names, *failed)}
     empty = np.zeros(GRID_SHAPE, np.uint8)
     with store:
