@@ -78,7 +78,7 @@ def test_the_paper_config_has_the_numbers_of_the_paper():
     assert (c.optim.rate, c.optim.betas, c.optim.weight_decay) == (1e-4, (0.9, 0.999), 0)
     assert (c.optim.schedule.kind, c.optim.schedule.every_epochs) == ("step", 200)
     assert (c.loop.epochs, c.loop.batch) == (500, 16)
-    ablation = RegressorConfig.load("resnet50.yaml")
+    ablation = RegressorConfig.load("resnet50.yaml")  # a file with a base
     assert ablation.network == c.network.model_copy(update={"bot": False})
     assert ablation.model_copy(update={"network": c.network}) == c
 
@@ -90,6 +90,18 @@ def test_wrong_configs_say_what_is_wrong(tmp_path):
     bad.write_text("version: 1\nnetwork: {kind: rows, widht: 3}\noptim: {rate: 1}\nloop: {steps: 1}\n")
     with pytest.raises(ConfigError, match="widht"):
         RegressorConfig.load(bad)
+    bad.write_text("base: default.yaml\naugment: {tone: {blurr: 1}}\n")
+    with pytest.raises(ConfigError, match="blurr"):
+        RegressorConfig.load(bad)
+
+
+def test_a_configuration_changes_some_values_of_its_base(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: default.yaml\naugment: {tone: {blur: 0.1}}\noptim: {schedule: {kind: cosine}}\n")
+    mine, base = RegressorConfig.load(file), RegressorConfig.load("default.yaml")
+    assert mine.augment.tone.blur == 0.1
+    assert mine.augment.plain == base.augment.plain
+    assert mine.optim == base.optim
 
 
 def test_it_learns_the_painted_spines(trained, stores):

@@ -1,12 +1,15 @@
 """``spinelift cohort``: aligned training pairs from archives of DXA and MRI."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spinelift.cli.options import require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 app = typer.Typer(help="Build and inspect a training store of DXA and MRI pairs.", no_args_is_help=True)
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
@@ -77,7 +80,7 @@ def _check_scheme(name: str) -> None:
         )
 
 
-def _print_counts(manifest: Any) -> None:
+def _print_counts(manifest: "pl.DataFrame") -> None:
     from spinelift.cohort.aggregates import counts
 
     c = counts(manifest)

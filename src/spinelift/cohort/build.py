@@ -83,7 +83,9 @@ def build(
             connect(plan.workers, plan.scheduler, plan.memory) as client,
             progress("visits", len(todo)) as advance,
         ):
-            run(todo, task, client, parts, give_up=lambda v, cause: lost(v, digest, cause), advance=advance)
+            run(
+                todo, task, client, parts, on_failure=lambda v, cause: lost(v, digest, cause), advance=advance
+            )
     return compact(plan.out)
 
 

@@ -54,13 +54,13 @@ def run(
     client: Any,
     parts: Path,
     *,
-    give_up: Callable[[Visit, str], Record],
+    on_failure: Callable[[Visit, str], Record],
     advance: Advance = silent,
 ) -> None:
     """Process every visit; each result is a part on disk before the next one is accepted.
 
-    ``give_up`` makes the record of a visit whose task could not be run, from the cause. ``advance`` is called
-    with the number of visits done.
+    ``on_failure`` makes the record of a visit whose task could not be run, from the cause. ``advance`` is
+    called with the number of visits done.
     """
     queue = iter(visits)
     running: dict[str, Visit] = {}
@@ -79,7 +79,7 @@ def run(
     for future in done:
         visit = running.pop(future.key)
         good = future.status == "finished"
-        record: Record = future.result() if good else give_up(visit, _cause(future))
+        record: Record = future.result() if good else on_failure(visit, _cause(future))
         write_part(parts, record)
         future.release()
         advance(1)

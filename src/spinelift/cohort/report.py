@@ -25,10 +25,10 @@ ON_SHEET = 12
 
 def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdict | None = None) -> None:
     """Write the page. Its pictures show bodies, so it must stay on the platform of the images."""
-    laid = manifest.filter(pl.col("iou").is_not_null())
-    kept = laid.filter(pl.col("kept"))
+    aligned = manifest.filter(pl.col("iou").is_not_null())
+    kept = aligned.filter(pl.col("kept"))
     chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
-    worst = laid.sort("iou").head(ON_SHEET)
+    worst = aligned.sort("iou").head(ON_SHEET)
     times = seconds(store)
     total = sum(times.values())
     page = _template().render(
@@ -38,7 +38,7 @@ def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdic
         hours=PAPER_PEOPLE * total / PAPER_CORES / 3600,
         people=PAPER_PEOPLE,
         cores=PAPER_CORES,
-        charts=_png(_charts(laid)) if len(laid) else "",
+        charts=_png(_charts(aligned)) if len(aligned) else "",
         random_sheet=_png(_sheet(store, chosen)) if len(chosen) else "",
         worst_sheet=_png(_sheet(store, worst)) if len(worst) else "",
         verdict=verdict.to_json() if verdict else None,
@@ -62,17 +62,17 @@ def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
     return [{"trap": trap, "action": action, "visits": n} for (trap, action), n in sorted(tally.items())]
 
 
-def _charts(laid: pl.DataFrame) -> Figure:
+def _charts(aligned: pl.DataFrame) -> Figure:
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axes = figure.subplots(1, 4)
-    kept = laid["kept"].to_numpy()
+    kept = aligned["kept"].to_numpy()
     columns = (
         ("iou", "IoU"),
         ("rotation_deg", "rotation, °"),
         ("dx", "shift to the left, mm"),
         ("dz", "shift to the feet, mm"),
     )
-    frame = laid.with_columns(
+    frame = aligned.with_columns(
         dx=pl.col("dx_mm") - pl.col("dx_mm").median(), dz=pl.col("dy_mm") - pl.col("dy_mm").median()
     )
     for axis, (name, title) in zip(axes, columns, strict=True):

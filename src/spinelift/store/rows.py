@@ -137,7 +137,7 @@ class RowStore(Generic[RowsT]):
         return store
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, object]:
         """Description of the content."""
         about = self._group.attrs.get("about", {})
         return dict(about) if isinstance(about, Mapping) else {}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from spinelift.errors import ConfigError
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
-from spinelift.learn.pseudo_labels.proposals import Proposals, dice, propose
+from spinelift.learn.pseudo_labels.proposals import dice, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
 from spinelift.store.rows import Scans, load_scans
@@ -28,6 +28,19 @@ from spinelift.store.rows import Scans, load_scans
 STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
 HELD_OUT_EVERY = 5
 """Without a validation store, every fifth scan labelled by hand is held out."""
+
+
+Figures = dict[str, float]
+"""Numbers of a round, by name."""
+
+
+class State(TypedDict):
+    """Content of ``state.json``: finished rounds, and what identifies the scans."""
+
+    version: int
+    scans: int
+    eid_sum: int
+    rounds: list[Figures]
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class LoopOutcome:
     """Result of a call: ``stopped`` is the reason, ``run`` the training run of the last round or None."""
 
     stopped: str
-    rounds: list[dict[str, Any]]
+    rounds: list[Figures]
     run: Path | None
     waiting: int
     problems: tuple[str, ...]
@@ -93,7 +106,7 @@ def run_loop(
         stopped = _reason(config, data, labels, rounds, corrected)
         if stopped:
             if stopped == NOTHING_LABELLED:
-                _ask_first(config, data, out)
+                _ask_first(config, data, labels, out)
             run = _folder(out, len(rounds)) / "run" if rounds else None
             return LoopOutcome(stopped, rounds, run, len(waiting(out / REVIEW)), review.problems)
         before, began = Labels(labels.source.copy(), labels.mask.copy(), labels.ends), time.monotonic()
@@ -106,7 +119,8 @@ def run_loop(
         proposals = propose(model, data.scans.image[open_rows])
         labels.propose(open_rows, proposals, config)
         figures |= {s.name.lower(): len(labels.rows(s)) for s in Source} | _changes(before, labels)
-        _ask(config, data, labels, open_rows, proposals, out)
+        order = open_rows[np.argsort(-proposals.doubt, kind="stable")]
+        _present(data, labels, order[labels.source[order] == Source.DOUBTFUL], config.review, out)
         figures |= {"waiting": len(waiting(out / REVIEW)), "seconds": round(time.monotonic() - began, 1)}
         labels.save(folder / "labels.npz")
         rounds.append(figures)
@@ -124,7 +138,7 @@ def _reason(
     config: PseudoLabelConfig,
     data: LoopData,
     labels: Labels,
-    rounds: list[dict[str, Any]],
+    rounds: list[Figures],
     corrected: list[int],
 ) -> str:
     """The reason to stop here; empty to continue."""
@@ -138,7 +152,7 @@ def _reason(
 
 def _train(
     config: PseudoLabelConfig, data: LoopData, labels: Labels, folder: Path, last: Path | None
-) -> dict[str, Any]:
+) -> Figures:
     """Train on the labelled scans; returns metrics of the round's network."""
     known = len(data.known) if data.known is not None else 0
     hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
@@ -166,7 +180,7 @@ def _train(
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}
 
 
-def _changes(before: Labels, now: Labels) -> dict[str, Any]:
+def _changes(before: Labels, now: Labels) -> Figures:
     """Scans newly accepted and withdrawn, and the share of the network's labels that is unchanged.
 
     This share is the mean Dice of a scan's masks in this round and the last, 0 if only one was accepted.
@@ -181,45 +195,30 @@ def _changes(before: Labels, now: Labels) -> dict[str, Any]:
     }
 
 
-def _ask(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    labels: Labels,
-    rows: NDArray[np.intp],
-    proposals: Proposals,
-    out: Path,
-) -> None:
-    """Fill the review folder with the most uncertain scans."""
-    there = waiting(out / REVIEW)
-    doubtful = [
-        k for k in np.argsort(-proposals.doubt, kind="stable") if labels.source[rows[k]] == Source.DOUBTFUL
-    ]
-    fresh = [int(rows[k]) for k in doubtful if int(rows[k]) not in there]
-    for row in fresh[: max(0, config.review - len(there))]:
-        export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
-
-
-def _ask_first(config: PseudoLabelConfig, data: LoopData, out: Path) -> None:
-    """Nothing is labelled: put evenly chosen scans with empty masks into the review folder."""
+def _ask_first(config: PseudoLabelConfig, data: LoopData, labels: Labels, out: Path) -> None:
+    """Nothing is labelled: put evenly chosen scans into the review folder."""
     count = min(len(data.scans), max(config.review, 2 * config.segmenter.loop.batch))
-    there = set(waiting(out / REVIEW))
-    for row in np.linspace(0, len(data.scans) - 1, count).round().astype(int):
-        if int(row) not in there:
-            image = data.scans.image[row]
-            export(out / REVIEW, int(row), int(data.scans.eid[row]), image, np.zeros_like(image))
+    _present(data, labels, np.linspace(0, len(data.scans) - 1, count).round().astype(int), count, out)
+
+
+def _present(data: LoopData, labels: Labels, rows: NDArray[np.intp], most: int, out: Path) -> None:
+    """Fill the review folder up to ``most`` scans with the first ones of ``rows``."""
+    there = waiting(out / REVIEW)
+    for row in [int(r) for r in rows if r not in there][: max(0, most - len(there))]:
+        export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
 
 
 def _folder(out: Path, number: int) -> Path:
     return out / f"round-{number:02d}"
 
 
-def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> dict[str, Any]:
+def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> State:
     """State of the loop in a folder, or a new state."""
     out.mkdir(parents=True, exist_ok=True)
-    scans = {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
+    count, eid_sum = len(data.scans), int(data.scans.eid.sum())
     path = out / STATE
     if not path.exists():
-        state: dict[str, Any] = {"version": 1, **scans, "rounds": []}
+        state: State = {"version": 1, "scans": count, "eid_sum": eid_sum, "rounds": []}
         _save(out, state)
     elif not resume:
         raise ConfigError(
@@ -227,17 +226,17 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
         )
     else:
         state = json.loads(path.read_text(encoding="utf-8"))
-        if {name: state[name] for name in scans} != scans:
+        if (state["scans"], state["eid_sum"]) != (count, eid_sum):
             raise ConfigError(
                 found=f"a loop over {state['scans']} other scans in {out}",
-                expected=f"one over these {len(data.scans)}",
+                expected=f"one over these {count}",
                 do="Give the scans that it was started with, or another --out.",
             )
     config.dump(out / CONFIG)
     return state
 
 
-def _save(out: Path, state: dict[str, Any]) -> None:
+def _save(out: Path, state: State) -> None:
     """Write the table of metrics, then the state, each completely or not at all."""
     if state["rounds"]:
         with (out / FIGURES).open("w", newline="") as file:
