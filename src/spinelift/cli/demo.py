@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spinelift.cli.options import Bundle
+
 if TYPE_CHECKING:
     from spinelift.inference.model import Model
     from spinelift.inference.prediction import Prediction
@@ -31,9 +33,7 @@ def demo(
         typer.Option(help="Its true curves.", show_default="the package's own"),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo_out"),
-    bundle: Annotated[
-        Path | None, typer.Option(help="Model bundle.", show_default="the one that comes with spinelift")
-    ] = None,
+    bundle: Bundle = None,
 ) -> None:
     """Predict a simulated person who was never in training, and compare with the truth."""
     from spinelift.cli.predict import make_result_pictures

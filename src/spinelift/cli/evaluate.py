@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.options import require_extra
+from spinelift.cli.options import Bundle, require_extra
 
 app = typer.Typer(help="Measure a model against the truth.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ def group() -> None:
 @app.command()
 def model(
     test: Annotated[Path, typer.Option(help="Pair store of people who are not in training.")],
-    bundle: Annotated[Path | None, typer.Option(help="Model bundle, instead of the shipped one.")] = None,
+    bundle: Bundle = None,
     train: Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")] = None,
     limit: Annotated[int | None, typer.Option(help="Largest number of people of each store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table to this file too (.json or .md).")] = None,

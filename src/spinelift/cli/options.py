@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from spinelift.geometry import Spacing
     from spinelift.learn.loop.loop import Outcome
 
+Bundle = Annotated[
+    Path | None, typer.Option(help="Model bundle, a folder or a zip.", show_default="the shipped one")
+]
 Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]
 Cohort = Annotated[list[Path], typer.Option(help="Cohort folder to train on; can be given several times.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spinelift.cli.messages import print_error, stderr
-from spinelift.cli.options import parse_spacing
+from spinelift.cli.options import Bundle, parse_spacing
 from spinelift.errors import NoScansError, SpineliftError
 
 if TYPE_CHECKING:
@@ -32,17 +32,9 @@ def predict(
     ] = Path("spinelift-results"),
     spacing: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROW,COL",
-            help="Height and width of a pixel in mm, for images without a pixel size.",
-        ),
+        typer.Option(metavar="ROW,COL", help="Height and width of a pixel, mm, for images without them."),
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="Model bundle, a folder or a zip.", show_default="the one that comes with spinelift"
-        ),
-    ] = None,
+    bundle: Bundle = None,
     pictures: Annotated[
         bool,
         typer.Option("--pictures/--no-pictures", help="Also write overlay, animation, 3D page and meshes."),

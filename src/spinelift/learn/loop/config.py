@@ -124,9 +124,7 @@ class TrainingConfig(Config):
     version: Literal[1] = 1
     optim: OptimConfig
     loop: LoopConfig
-    init_from: str | None = Field(
-        default=None, description="safetensors to start from, of a run or a bundle; None for random weights"
-    )
+    init_from: str | None = Field(default=None, description="initial weights, safetensors; None: random")
 
     def override(
         self, *, max_minutes: float | None = None, threads: int | None = None, init_from: Path | None = None

@@ -32,12 +32,8 @@ class MriLossConfig(Config):
     bce: float = Field(default=5.0, description="weight of the cross-entropy of the cross-section")
     dice: float = Field(default=1.0, description="weight of its Dice loss")
     height: float = Field(default=1.0, description="weight of the L1 loss of the height")
-    margin: Share = Field(
-        default=0.004, description="height at either end in which the cross-section is not known"
-    )
-    height_range: tuple[float, float] = Field(
-        default=(-0.3, 1.3), description="range that the heights to learn are clipped to"
-    )
+    margin: Share = Field(default=0.004, description="height at either end without a known cross-section")
+    height_range: tuple[float, float] = Field(default=(-0.3, 1.3), description="limits of learnt heights")
 
 
 class EndsConfig(Config):
@@ -63,7 +59,5 @@ class MriSegmenterConfig(TrainingConfig):
     network: MriNetworkConfig = MriNetworkConfig()
     augment: MriAugment = MriAugment()
     loss: MriLossConfig = MriLossConfig()
-    heights: tuple[float, float] = Field(
-        default=(-0.25, 1.35), description="slices to learn from, as shares of T1 to L5: neck to pelvis"
-    )
+    heights: tuple[float, float] = Field(default=(-0.25, 1.35), description="slices used: neck to pelvis")
     ends: EndsConfig = EndsConfig()

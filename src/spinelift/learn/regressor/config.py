@@ -18,9 +18,7 @@ class RowsConfig(Config):
     layers: PositiveInt = 3
     heads: PositiveInt = 4
     dropout: Share = 0.1
-    context: PositiveInt = Field(
-        default=32, description="channels of the locator and of the row's features at low resolution"
-    )
+    context: PositiveInt = Field(default=32, description="channels of the locator and of a row's context")
 
 
 class PaperConfig(Config):
@@ -28,9 +26,7 @@ class PaperConfig(Config):
 
     kind: Literal["paper"]
     backbone: str = "resnetv2_50x1_bit.goog_in21k"
-    pretrained: bool = Field(
-        default=True, description="weights from the hub if it can be reached, else random ones"
-    )
+    pretrained: bool = Field(default=True, description="weights from the hub if reachable, else random ones")
     weights: str | None = Field(default=None, description="local file of timm weights instead of the hub")
     bot: bool = Field(default=True, description="False: the ablation without the transformer layer")
     bot_width: PositiveInt = 512
@@ -77,9 +73,7 @@ class ToneAugment(Config):
     grain: Share = Field(default=0.4, description="noise of `noise_level` that is correlated over pixels")
     grain_px: PositiveInt = Field(default=3, description="size of its cells")
     bone_grain: Share = Field(default=0.6, description="texture of what is brighter than its surroundings")
-    bone_grain_level: float = Field(
-        default=0.5, description="mean relative standard deviation; twice at most"
-    )
+    bone_grain_level: float = Field(default=0.5, description="mean relative deviation; twice it at most")
     bone_grain_rows: tuple[int, int] = Field(default=(30, 112), description="cells along the rows' axis")
     bone_grain_columns: tuple[int, int] = Field(default=(20, 112), description="cells along the columns")
     smear: Share = Field(default=0.35, description="a band of rows with vertical blur")
@@ -97,9 +91,7 @@ class AugmentConfig(Config):
 
     plain: Share = Field(default=0.1, description="share of images whose tones are never changed")
     ramp: Share = Field(default=0.15, description="share of the run over which changed tones come in")
-    scramble: Share = Field(
-        default=0.2, description="share of spines whose levels are reversed or out of order"
-    )
+    scramble: Share = Field(default=0.2, description="share of spines with reversed or shuffled levels")
     strangers: Share = Field(default=0.4, description="share of spines in the surroundings of another person")
     geometry: GeometryAugment = GeometryAugment()
     tone: ToneAugment = ToneAugment()
@@ -111,9 +103,7 @@ class LossConfig(Config):
     l1: float = 1.0
     nll: float = Field(default=0.1, description="Laplace negative log likelihood, which fits the scale")
     nll_detach: bool = Field(default=True, description="the likelihood trains the scale only, not the curves")
-    smooth: float = Field(
-        default=1.0, description="squared second difference along z, the paper's regulariser"
-    )
+    smooth: float = Field(default=1.0, description="squared second difference along z, as in the paper")
     sagittal: PositiveFloat = Field(default=1.0, description="weight of sagittal over coronal curves")
     locate: float = Field(default=1.0, description="L1 of the row-token network's locator")
     slope: float = Field(default=0.0, description="L1 of the change over 8 rows of the centre curves")
