@@ -45,7 +45,7 @@ def people_an_hour(folder: Path, workers: int) -> float:
     out = Path(tempfile.mkdtemp())
     start = time.perf_counter()
     plan = Plan(folder / "dxa", folder / "mri", out / "store", workers=workers)
-    manifest = build(plan, digest=plan.settings.load_and_hash(), progress=quiet, tell=lambda _: None)
+    manifest = build(plan, digest=plan.settings.load_and_hash(), progress=quiet, log=lambda _: None)
     seconds = time.perf_counter() - start
     shutil.rmtree(out)
     return 3600 * len(manifest) / seconds

@@ -114,12 +114,7 @@ def main() -> None:
     start = first / "run" / WEIGHTS
     table["5 %, as many steps"] = score(train("few", labelled, unseen, out, more, start), unseen)
     tell(table, out)
-    whole = Scans(
-        *(
-            np.concatenate([getattr(labelled, n), getattr(hidden, n)])
-            for n in ("image", "mask", "ends", "eid")
-        )
-    )
+    whole = Scans.join([labelled, hidden])
     table["all labels, as many steps"] = score(train("all", whole, unseen, out, more, start), unseen)
     tell(table, out)
 

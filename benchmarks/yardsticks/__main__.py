@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spinelift.cli.messages import print_error
+from spinelift.cli.options import parse_spacing
 from spinelift.errors import ConfigError, SpineliftError
 
 
@@ -31,7 +32,7 @@ def real(
     ] = False,
 ) -> None:
     """Measure a bundle on real and half-real people; what lacks its data is skipped, with the reason."""
-    numbers, (row, col) = parse_cases(cases), parse_spacing(spacing)
+    numbers, pixel = parse_cases(cases), parse_spacing(spacing)
     if into_card and bundle is None:
         raise ConfigError(
             found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
@@ -39,14 +40,13 @@ def real(
     from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
     from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
     from spinelift.bundle import PredictionCard, load_bundle
-    from spinelift.geometry import Spacing
 
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
-        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=Spacing(row, col), copies=copies,
+        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel, copies=copies,
         drawn=drawn,
     )  # fmt: skip
-    report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), tell=typer.echo)
+    report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), log=typer.echo)
     typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
     if into_card and bundle is not None:
         add_to_card(bundle, {TITLES[k]: figures for k, figures in report.figures.items()})
@@ -60,19 +60,6 @@ def parse_cases(text: str) -> tuple[int, ...]:
             found=f"--cases {text}", expected="numbers from 1 to 4, as 1,2,3,4", do="Correct it."
         )
     return tuple(sorted({int(p) for p in parts}))
-
-
-def parse_spacing(text: str) -> tuple[float, float]:
-    """``2.427,2.419`` → mm a row, mm a column."""
-    try:
-        row, col = (float(p) for p in text.split(","))
-    except ValueError:
-        row = col = 0.0
-    if not (0.1 < row < 20 and 0.1 < col < 20):
-        raise ConfigError(
-            found=f"--spacing {text}", expected="two sizes in mm, as 2.427,2.419", do="Correct it."
-        )
-    return row, col
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one place where yardsticks meet a model bundle."""
+"""Yardsticks of a model bundle: its predictor, its mean curves, its card."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.yardsticks.score import Figure, Predictor
+from benchmarks.yardsticks.score import Predictor
 from spinelift.bundle import Bundle, PredictionCard, add_metrics
-from spinelift.bundle.card import Metric, as_array
+from spinelift.bundle.card import as_array
 from spinelift.errors import BundleError
+from spinelift.evaluate.table import Row
 from spinelift.inference.calibrate import Calibrator
 
 Float = NDArray[np.float64]
@@ -42,19 +43,6 @@ def bundle_mean_curves(bundle: Bundle[PredictionCard]) -> Float | None:
     return None if curves is None else as_array(curves)
 
 
-def add_to_card(folder: Path, figures: Mapping[str, Sequence[Figure]]) -> PredictionCard:
-    """Put figures, by the name of their yardstick, into a bundle's card; earlier ones of that name go."""
-    return add_metrics(PredictionCard, folder, [_metric(f, k) for k, v in figures.items() for f in v])
-
-
-def _metric(figure: Figure, dataset: str) -> Metric:
-    mean = figure.mean_curve
-    return Metric(
-        name=figure.name,
-        dataset=dataset,
-        value=round(figure.model.value, 4),
-        unit=figure.unit,
-        spines=figure.people,
-        interval95=(round(figure.model.low, 4), round(figure.model.high, 4)),
-        baselines={} if mean is None else {"mean curve": round(mean.value, 4)},
-    )
+def add_to_card(folder: Path, rows: Mapping[str, Sequence[Row]]) -> PredictionCard:
+    """Put metrics, by the name of their yardstick, into a bundle's card in place of earlier ones."""
+    return add_metrics(PredictionCard, folder, [row.to_card(k) for k, v in rows.items() for row in v])

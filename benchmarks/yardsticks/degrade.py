@@ -22,11 +22,11 @@ class Step:
 
     kind: str
     strength: float
-    sagittal_mae: float
-    coronal_mae: float
-    interval_sagittal: float
-    coverage90_sagittal: float
-    mean_curve_mae: float
+    sagittal_mae_mm: float
+    coronal_mae_mm: float
+    sagittal_interval90_mm: float
+    sagittal_coverage90_percent: float
+    mean_curve_mae_mm: float
 
 
 def blur(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -70,7 +70,7 @@ def degrade(
     cases: Sequence[YardstickCase], predictor: Predictor, mean_curves: Float, *, seed: int = 5
 ) -> list[Step]:
     """Errors and intervals at every strength of every damage; the same people and noise at each."""
-    floor = float(case_errors(cases, mean_curves[None])["sagittal_mae"].mean())
+    floor = float(case_errors(cases, mean_curves[None])["sagittal_mae_mm"].mean())
     steps = []
     for kind, (damage, strengths, _) in DAMAGES.items():
         for strength in strengths:
@@ -80,7 +80,7 @@ def degrade(
             ]
             found = case_errors(cases, *predict_cases(worse, predictor))
             figures = {k: float(v.mean()) for k, v in found.items() if k in Step.__dataclass_fields__}
-            steps.append(Step(kind=kind, strength=strength, mean_curve_mae=floor, **figures))
+            steps.append(Step(kind=kind, strength=strength, mean_curve_mae_mm=floor, **figures))
     return steps
 
 
@@ -97,9 +97,9 @@ def plot_steps(steps: Sequence[Step], out: Path) -> None:
     for panel, (kind, (_, _, label)) in zip(panels, DAMAGES.items(), strict=True):
         part = [s for s in steps if s.kind == kind]
         x = range(len(part))
-        panel.plot(x, [s.sagittal_mae for s in part], "o-", label="sagittal error")
-        panel.plot(x, [s.interval_sagittal / 2 for s in part], "s--", label="half the 90 % interval")
-        panel.axhline(part[0].mean_curve_mae, color="0.4", linestyle=":", label="mean curve's error")
+        panel.plot(x, [s.sagittal_mae_mm for s in part], "o-", label="sagittal error")
+        panel.plot(x, [s.sagittal_interval90_mm / 2 for s in part], "s--", label="half the 90 % interval")
+        panel.axhline(part[0].mean_curve_mae_mm, color="0.4", linestyle=":", label="mean curve's error")
         panel.set_xticks(x, [f"{s.strength:g}" for s in part])
         panel.set_title(kind)
         panel.set_xlabel(label)

@@ -4,8 +4,6 @@ Spines are sums of waves, vertebrae simple solids, soft parts other shapes, text
 picture a sigmoid of the bone map with an additive share of soft tissue.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -69,12 +67,6 @@ def drawn_case(name: str, seed: tuple[int, ...]) -> YardstickCase:
     return photograph(name, picture(np.maximum(maps, 0), rng), view, spine)
 
 
-def drawn_cases(
-    people: int = 300, *, seed: int = 33, tick: Callable[[int], None] = lambda _: None
-) -> list[YardstickCase]:
+def drawn_cases(people: int = 300, *, seed: int = 33) -> list[YardstickCase]:
     """``people`` drawn people."""
-    cases = []
-    for k in range(people):
-        cases.append(drawn_case(f"drawn{k:04d}/0", (seed, k)))
-        tick(1)
-    return cases
+    return [drawn_case(f"drawn{k:04d}/0", (seed, k)) for k in range(people)]

@@ -5,7 +5,6 @@ rest follows by the warp of `tube`. Pelvis, sacrum and arms, which the CT lacks,
 truth is exact by construction.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -146,9 +145,7 @@ def disturbed(centres: Float, rng: np.random.Generator) -> Float:
     return np.asarray(out)
 
 
-def half_real_cases(
-    table: Path, *, copies: int = 4, seed: int = 22, tick: Callable[[int], None] = lambda _: None
-) -> list[YardstickCase]:
+def half_real_cases(table: Path, *, copies: int = 4, seed: int = 22) -> list[YardstickCase]:
     """``copies`` people on every complete spine of a table, every second one mirrored.
 
     Cases of one spine share their person's name, so that intervals resample spines.
@@ -158,5 +155,4 @@ def half_real_cases(
         for k in range(copies):
             turned = centres * np.array([-1.0 if k % 2 else 1.0, 1.0, 1.0])
             cases.append(half_real_case(f"{name}/{k}", turned, (seed, i, k)))
-            tick(1)
     return cases

@@ -1,4 +1,4 @@
-"""All yardsticks of one predictor: report.json, report.md, a sheet of pictures and the plot of damage."""
+"""All yardsticks of one predictor: report.json, report.md, example pictures, plot of degradation."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,11 +15,12 @@ from benchmarks.yardsticks.degrade import Step, degrade, plot_steps
 from benchmarks.yardsticks.drawn import drawn_cases
 from benchmarks.yardsticks.half_real import half_real_cases
 from benchmarks.yardsticks.real_scan import sagittal_distance, scan_case, scan_statistics
-from benchmarks.yardsticks.score import Figure, Predictor, predict_cases, score_cases, to_markdown
+from benchmarks.yardsticks.score import Predictor, predict_cases, score_cases
 from benchmarks.yardsticks.sheet import draw_sheet
 from benchmarks.yardsticks.simulated import simulated_statistics
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError, SpineliftError
+from spinelift.evaluate.table import Row, to_markdown
 from spinelift.geometry import SPINE_CROP_ROWS, Spacing
 
 Float = NDArray[np.float64]
@@ -51,15 +52,15 @@ class Plan:
 
 @dataclass
 class Report:
-    """What was found: figures by yardstick, what was skipped and why, damage, and more of the real scan."""
+    """Metrics by yardstick, those skipped with the reason, degradation, and details of the real scan."""
 
-    figures: dict[int, list[Figure]] = field(default_factory=dict)
+    figures: dict[int, list[Row]] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     scan: dict[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """As plain lists and numbers."""
+        """Plain lists and numbers."""
         return {
             "yardsticks": {TITLES[k]: [f.to_json() for f in v] for k, v in self.figures.items()},
             "skipped": {TITLES[k]: v for k, v in self.skipped.items()},
@@ -69,7 +70,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """Tables."""
-        text = [f"## {TITLES[k]}\n\n{to_markdown(v)}" for k, v in self.figures.items()]
+        text = [f"## {TITLES[k]}\n\n{to_markdown(v)}\n" for k, v in self.figures.items()]
         if self.scan:
             text.append(
                 f"Real scan, sagittal distance from the prior: {self.scan['sagittal_distance']:.2f}\n"
@@ -84,7 +85,7 @@ def build_cases(plan: Plan, yardstick: int) -> list[YardstickCase]:
     Raises
     ------
     SpineliftError
-        When its data are not there.
+        Its data are missing.
     """
     makers: dict[int, tuple[str, Callable[[], list[YardstickCase]]]] = {
         1: (f"ct-{plan.settings}", lambda: ct_cases(settings=plan.settings)),
@@ -116,7 +117,7 @@ def run_yardsticks(
     predictor: Predictor,
     mean_curves: Float | None,
     *,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Build, predict, score and write everything."""
     report, shown = Report(), []
@@ -125,7 +126,7 @@ def run_yardsticks(
             cases = build_cases(plan, k)
         except SpineliftError as problem:
             report.skipped[k] = str(problem)
-            tell(f"{TITLES[k]}: skipped. {problem}")
+            log(f"{TITLES[k]}: skipped. {problem}")
             continue
         curves, half = predict_cases(cases, predictor)
         report.figures[k] = score_cases(cases, curves, half, mean_curves)
@@ -137,7 +138,7 @@ def run_yardsticks(
             plot_steps(report.steps, plan.out / "degraded.png")
         if k == 4:
             report.scan = _scan_report(plan, cases[0], curves[0])
-        tell(f"{TITLES[k]}: {len(cases)} cases")
+        log(f"{TITLES[k]}: {len(cases)} cases")
     _write(plan.out, report, shown)
     return report
 

@@ -62,5 +62,5 @@ def make_folders(folder, people):
 if __name__ == "__main__":
     source, out, wait = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     plan = Plan(source / "dxa", source / "mri", out, workers=2)
-    build(plan, digest=DIGEST, progress=quiet, tell=print, work=slow(wait))
+    build(plan, digest=DIGEST, progress=quiet, log=print, work=slow(wait))
     print("whole", flush=True)

@@ -180,7 +180,7 @@ def test_what_a_killed_build_left_is_not_read_and_is_removed(tmp_path):
     (out / f".{PAIRS}.{'3' * 16}.part").mkdir()
     assert find_visits(dxa, mri).visits == visits
     assert len(all_parts(out / PARTS)) == len(visits)
-    manifest = build(Plan(dxa, mri, out), digest=DIGEST, progress=quiet, tell=print)
+    manifest = build(Plan(dxa, mri, out), digest=DIGEST, progress=quiet, log=print)
     assert len(manifest) == len(visits)
     assert not list(out.rglob(".*"))
     assert stale[-1].exists()  # the archives are not ours

@@ -52,11 +52,11 @@ def test_a_perfect_regressor_beats_every_baseline(people):
 
     rows = evaluate_pairs(oracle, test, train, factors=np.full((6, 209), 0.5), iou_step_mm=None)
     by_name = {row.name: row for row in rows}
-    assert by_name["mae"].model.value == pytest.approx(0, abs=1e-6)
-    assert by_name["coverage90_sagittal"].model.value == 100
+    assert by_name["mae_mm"].model.value == pytest.approx(0, abs=1e-6)
+    assert by_name["sagittal_coverage90_percent"].model.value == 100
     assert by_name["sagittal_pearson_r"].model.value == pytest.approx(1)
     assert by_name["sagittal_pearson_r"].baselines["mean curve"].value == 0
-    baselines = by_name["sagittal_mae"].baselines
+    baselines = by_name["sagittal_mae_mm"].baselines
     assert set(baselines) == {"mean curve", "shape | true coronal", "ridge on image"}
     assert baselines["ridge on image"].value < baselines["mean curve"].value
-    assert by_name["coronal_mae"].baselines["shape | true coronal"].value == pytest.approx(0, abs=1e-6)
+    assert by_name["coronal_mae_mm"].baselines["shape | true coronal"].value == pytest.approx(0, abs=1e-6)

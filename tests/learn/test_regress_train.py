@@ -79,7 +79,7 @@ def test_the_paper_config_has_the_numbers_of_the_paper():
     assert (c.optim.rate, c.optim.betas, c.optim.weight_decay) == (1e-4, (0.9, 0.999), 0)
     assert (c.optim.schedule.kind, c.optim.schedule.every_epochs) == ("step", 200)
     assert (c.loop.epochs, c.loop.batch) == (500, 16)
-    ablation = RegressorConfig.load("resnet50.yaml")
+    ablation = RegressorConfig.load("resnet50.yaml")  # a file with a base
     assert ablation.network == c.network.model_copy(update={"bot": False})
     assert ablation.model_copy(update={"network": c.network}) == c
 
@@ -91,6 +91,18 @@ def test_wrong_configs_say_what_is_wrong(tmp_path):
     bad.write_text("version: 1\nnetwork: {kind: rows, widht: 3}\noptim: {rate: 1}\nloop: {steps: 1}\n")
     with pytest.raises(ConfigError, match="widht"):
         RegressorConfig.load(bad)
+    bad.write_text("base: default.yaml\naugment: {tone: {blurr: 1}}\n")
+    with pytest.raises(ConfigError, match="blurr"):
+        RegressorConfig.load(bad)
+
+
+def test_a_configuration_changes_some_values_of_its_base(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: default.yaml\naugment: {tone: {blur: 0.1}}\noptim: {schedule: {kind: cosine}}\n")
+    mine, base = RegressorConfig.load(file), RegressorConfig.load("default.yaml")
+    assert mine.augment.tone.blur == 0.1
+    assert mine.augment.plain == base.augment.plain
+    assert mine.optim == base.optim
 
 
 def test_it_learns_the_painted_spines(trained, stores):
@@ -116,8 +128,8 @@ def test_a_run_leaves_its_record(trained):
         "l1",
         "nll",
         "smooth",
-        "coronal_mm",
-        "sagittal_mm",
+        "coronal_mae_mm",
+        "sagittal_mae_mm",
     }
     assert (out / "log.png").stat().st_size > 1000
     assert RegressorConfig.load(out / "config.yaml").loop.steps == 120
@@ -157,7 +169,9 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
     assert again.seconds < 5
     mean = torch.from_numpy(PairStore.open(stores / "train.zarr").load().curves.mean(0))
     torch.testing.assert_close(again.model.get_buffer("mean_curves"), mean)
-    assert again.validation["sagittal_mm"] == pytest.approx(outcome.validation["sagittal_mm"], rel=0.1)
+    assert again.validation["sagittal_mae_mm"] == pytest.approx(
+        outcome.validation["sagittal_mae_mm"], rel=0.1
+    )
 
 
 def test_the_command_trains(stores, tmp_path):
@@ -279,9 +293,9 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert bundle.card == card
     assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
     metrics = {m.name: m for m in card.metrics}
-    assert metrics["sagittal_mae"].spines == 30
-    assert metrics["sagittal_mae"].baselines.keys() >= {"mean curve", "ridge on image"}
-    assert 70 < metrics["coverage90_sagittal"].value <= 100
+    assert metrics["sagittal_mae_mm"].spines == 30
+    assert metrics["sagittal_mae_mm"].baselines.keys() >= {"mean curve", "ridge on image"}
+    assert 70 < metrics["sagittal_coverage90_percent"].value <= 100
     assert "painted" in card.calibration.source
     assert card.training.people == 160
 
@@ -298,9 +312,9 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     where = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "test.zarr"), "--iou-step-mm", "0"]
     told = CliRunner().invoke(evaluate_app, ["model", *where, "--out", str(tmp_path / "table.json")])
     assert told.exit_code == 0, told.output
-    assert "sagittal_mae" in told.output
+    assert "sagittal_mae_mm" in told.output
     table = {row["name"]: row["model"]["value"] for row in json.loads((tmp_path / "table.json").read_text())}
-    assert table["sagittal_mae"] == pytest.approx(metrics["sagittal_mae"].value, abs=1e-3)
+    assert table["sagittal_mae_mm"] == pytest.approx(metrics["sagittal_mae_mm"].value, abs=1e-3)
 
     shared = BundlePlan("x", "1", stores / "test.zarr", stores / "test.zarr")
     with pytest.raises(BundleError, match="both the calibration"):

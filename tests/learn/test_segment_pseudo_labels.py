@@ -192,9 +192,9 @@ def test_archives_become_a_store_once(tmp_path):
     visit_zip(folder)
     (folder / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
     counts = []
-    stored = store_archives([folder], tmp_path / "scans", tick=counts.append)
+    stored = store_archives([folder], tmp_path / "scans", advance=counts.append)
     visit_zip(folder, eid=7654321)
-    more = store_archives([folder], tmp_path / "scans", tick=counts.append)
+    more = store_archives([folder], tmp_path / "scans", advance=counts.append)
     assert (stored.read, stored.failed, more.read, more.failed, counts) == (1, 1, 2, 1, [1, 1])
     scans = load_scans([more.path])
     assert scans.eid.tolist() == [0, 1]

@@ -17,7 +17,7 @@ def nothing(_):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     made = PairStore.create(tmp_path_factory.mktemp("stores") / "one.zarr")
-    fill_pairs(made, people=3, seed=SEED, workers=1, tick=nothing)
+    fill_pairs(made, people=3, seed=SEED, workers=1, advance=nothing)
     return made
 
 
@@ -42,7 +42,7 @@ def test_a_row_is_a_function_of_seed_and_number(store):
 
 def test_two_workers_make_the_same_store(store, tmp_path):
     other = PairStore.create(tmp_path / "two.zarr")
-    fill_pairs(other, people=3, seed=SEED, workers=2, tick=nothing)
+    fill_pairs(other, people=3, seed=SEED, workers=2, advance=nothing)
     same(store, other)
 
 
@@ -56,12 +56,12 @@ def test_a_store_cut_short_goes_on_to_the_same_rows(store, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fill_pairs(PairStore.create(path), people=3, seed=SEED, workers=1, tick=stop_after_one)
+        fill_pairs(PairStore.create(path), people=3, seed=SEED, workers=1, advance=stop_after_one)
     again = PairStore.open(path, write=True)
     assert len(again) == 1
-    fill_pairs(again, people=3, seed=SEED, workers=1, tick=told.append)
+    fill_pairs(again, people=3, seed=SEED, workers=1, advance=told.append)
     same(store, PairStore.open(path))
-    fill_pairs(again, people=3, seed=SEED, workers=1, tick=told.append)
+    fill_pairs(again, people=3, seed=SEED, workers=1, advance=told.append)
     assert len(again) == 3
     assert len(told) == 3
 
@@ -81,7 +81,7 @@ def test_curves_of_a_row_are_a_spine_in_the_crop(store):
 
 def test_whole_bodies_have_their_mask_between_their_ends(tmp_path):
     with ScanStore.create(tmp_path / "scans.zarr") as store:
-        fill_scans(store, people=1, seed=SEED, workers=1, tick=nothing)
+        fill_scans(store, people=1, seed=SEED, workers=1, advance=nothing)
     image, mask, ends = (store.read(name)[0] for name in ("image", "mask", "ends"))
     inside = np.flatnonzero(mask.any(1))
     assert inside[0] == pytest.approx(ends[0, 0], abs=1)

@@ -60,12 +60,14 @@ def test_wrong_rows_are_refused(tmp_path):
         store.extend(**good | {"eid": np.arange(3)})
     with pytest.raises(ValueError, match="uint8"):
         store.extend(**good | {"image": np.zeros((2, 224, 224))})
+    with pytest.raises(ValueError, match="rows must have image"):
+        store.extend(**{k: v for k, v in good.items() if k != "eid"})
     assert store.pending == 0
 
 
 def test_wrong_places_are_refused(tmp_path):
     PairStore.create(tmp_path / "pairs.zarr")
-    with pytest.raises(ConfigError, match="exists"):
+    with pytest.raises(ConfigError, match="existing"):
         PairStore.create(tmp_path / "pairs.zarr")
     with pytest.raises(ConfigError, match="kind 'pairs'"):
         ScanStore.open(tmp_path / "pairs.zarr")

@@ -1,7 +1,7 @@
 """The command line: ``spinelift COMMAND``.
 
 A command is one module of this package with a Typer app called ``app``, and one row in ``COMMANDS``.
-Modules are imported when their command is asked for, and import what is heavy inside the command.
+Modules are imported when their command is called, and import heavy packages inside the command.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class _LazyGroup(TyperGroup):
-    """Imports a command's module when it is needed; shows a user's mistake without a traceback."""
+    """Imports the module of a command when it is called; shows errors of spinelift without a traceback."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -68,10 +68,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Lifts the spine from a single 2D DXA scan into 3D.
+    """Reconstruct the spine in 3D from a single 2D DXA scan.
 
     Start with [bold]spinelift predict SCAN -o results[/bold]. Research use only; not a medical device.
     """

@@ -1,16 +1,18 @@
-"""``spinelift cohort``: archives of DXA and MRI to aligned training pairs."""
+"""``spinelift cohort``: aligned training pairs from archives of DXA and MRI."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.extras import require_extra
-from spinelift.cli.options import MinIou
+from spinelift.cli.options import MinIou, require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 
-app = typer.Typer(help="Pairs of DXA and MRI: build a training store, look at it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    import polars as pl
+
+app = typer.Typer(help="Build and inspect a training store of DXA and MRI pairs.", no_args_is_help=True)
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 
 
@@ -19,36 +21,36 @@ def build(
     dxa: Annotated[Path, typer.Option(help="Folder of <eid>_20158_<instance>_<array>.zip.")],
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
-    workers: Annotated[int, typer.Option(help="Local processes, about 1.5 GB each.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
     ] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Model bundle whose segmenter reads the DXA.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
     mri_networks: Annotated[Path | None, typer.Option(help="Run or folder of an MRI segmenter.")] = None,
     encoders: Annotated[
         str | None,
         typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
     ] = None,
     mri_labels: Annotated[
-        Path | None, typer.Option(help="Folder of spine labels in NIfTI instead of the MRI segmenter.")
+        Path | None, typer.Option(help="Folder of spine labels, NIfTI, instead of the MRI segmenter.")
     ] = None,
-    mri_label_scheme: Annotated[str, typer.Option(help="Their labelling: vibesegmentator, …")] = "",
+    mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
     min_iou: MinIou = MIN_OVERLAP,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
-    memory: Annotated[str, typer.Option(help="Memory of a local process.")] = "4GiB",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry failed visits.")] = False,
+    memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
-    """Pair, segment, align, filter, and write a training store with its manifest.
+    """Pair, segment, align and filter archives, and write a training store with its manifest.
 
-    Resumable: after an interruption give the same command again. New archives in the folders are added.
-    A visit that fails is a row of the manifest and does not end the run.
+    Resumable: stop it at any time and run the same command again. New archives in the folders are added. A
+    visit that fails is a row of the manifest and does not stop the run.
 
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
     require_extra("cohort")
-    from spinelift.cli.progress import progress
     from spinelift.cohort.build import Plan
     from spinelift.cohort.build import build as run_build
     from spinelift.cohort.stages import Settings
+    from spinelift.progress import progress
 
     _check_scheme(mri_label_scheme)
     settings = Settings(
@@ -69,9 +71,8 @@ def build(
         memory=memory,
         retry_failed=retry_failed,
     )
-    manifest = run_build(
-        plan, digest=settings.load_and_hash(), progress=progress, tell=lambda text: typer.echo(text, err=True)
-    )
+    digest = settings.load_and_hash()
+    manifest = run_build(plan, digest=digest, progress=progress, log=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
@@ -98,7 +99,7 @@ def _check_scheme(name: str) -> None:
         )
 
 
-def _print_counts(manifest: Any) -> None:
+def _print_counts(manifest: "pl.DataFrame") -> None:
     from spinelift.cohort.aggregates import counts
 
     c = counts(manifest)
@@ -110,7 +111,7 @@ def _print_counts(manifest: Any) -> None:
 
 @app.command()
 def status(store: Store) -> None:
-    """Counts by stage, failures by cause, and the progress of a build that still runs."""
+    """Show counts by stage, failures by cause, and the progress of a running build."""
     require_extra("cohort")
     from rich.console import Console
     from rich.table import Table
@@ -127,7 +128,7 @@ def status(store: Store) -> None:
     _print_counts(manifest)
     if parts > len(manifest):
         typer.echo(
-            f"{parts - len(manifest)} more are done but not in the manifest: a build runs or was interrupted"
+            f"{parts - len(manifest)} more are done, not in the manifest: a build is running or was stopped"
         )
     c = counts(manifest)
     for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
@@ -141,12 +142,12 @@ def status(store: Store) -> None:
 @app.command()
 def report(
     store: Store,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file; STORE/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file [STORE/report.html].")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="truth/ of simulated people, to report errors against it.")
+        Path | None, typer.Option(help="Folder truth/ of simulated people, to measure errors against.")
     ] = None,
 ) -> None:
-    """One HTML page: what was kept and why, histograms, overlays (random and lowest IoU), times."""
+    """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
     require_extra("cohort")
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
@@ -171,13 +172,13 @@ def report(
 @app.command()
 def export(
     store: Store,
-    out: Annotated[Path, typer.Option("--out", "-o", help="JSON file, or the folder of a store.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output: a JSON file, or the folder of a store.")],
     aggregates_only: Annotated[
-        bool, typer.Option("--aggregates-only", help="Counts and histograms alone, none below 5.")
+        bool, typer.Option("--aggregates-only", help="Only counts and histograms, none below 5.")
     ] = False,
-    split: Annotated[str | None, typer.Option(help="Pairs of this split: train, val or test.")] = None,
+    split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
 ) -> None:
-    """Write the aggregates that may leave the platform, or the pairs of one split to train on.
+    """Write aggregates that may leave the platform, or the pairs of one split.
 
     [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
     """
@@ -189,7 +190,7 @@ def export(
 
     if aggregates_only == bool(split) or (split and split not in SHARES):
         raise ConfigError(
-            found="neither aggregates nor a split to export",
+            found="neither or both of --aggregates-only and --split, or an unknown split",
             expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
             do="Give one of them.",
         )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spinelift.cli.options import Bundle
+
 if TYPE_CHECKING:
     from spinelift.inference.model import Model
     from spinelift.inference.prediction import Prediction
@@ -14,10 +16,10 @@ app = typer.Typer(add_completion=False)
 
 DATA = Path(__file__).parents[1] / "demo"
 """The archive and the truth that come with the package."""
-FIGURES = {
-    "coronal_mae": "coronal MAE, mm",
-    "sagittal_mae": "sagittal MAE, mm",
-    "deviation_3d": "3D deviation, mm",
+SHOWN = {
+    "coronal_mae_mm": "coronal MAE, mm",
+    "sagittal_mae_mm": "sagittal MAE, mm",
+    "deviation3d_mm": "3D deviation, mm",
 }
 
 
@@ -31,9 +33,7 @@ def demo(
         typer.Option(help="Its true curves.", show_default="the package's own"),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("demo_out"),
-    bundle: Annotated[
-        Path | None, typer.Option(help="Model bundle.", show_default="the one that comes with spinelift")
-    ] = None,
+    bundle: Bundle = None,
 ) -> None:
     """Predict a simulated person who was never in training, and compare with the truth."""
     from spinelift.cli.predict import make_result_pictures
@@ -51,7 +51,7 @@ def demo(
     folder = result_folder(out, scan.scan_id)
     pictures = make_result_pictures(prediction, scan)
     write_result(prediction, folder, pictures=pictures, threads=model.threads)
-    _tell(folder, sorted(pictures), compare(prediction, true, model))
+    _print_scores(folder, sorted(pictures), compare(prediction, true, model))
 
 
 def _packaged_archive() -> Path:
@@ -83,7 +83,7 @@ def compare(prediction: "Prediction", truth: "SimulatedTruth", model: "Model") -
     }
 
 
-def _tell(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]) -> None:
+def _print_scores(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -95,7 +95,7 @@ def _tell(folder: Path, pictures: list[str], scores: dict[str, dict[str, float]]
     table = Table("error against the truth", *scores, title=None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for key, label in FIGURES.items():
+    for key, label in SHOWN.items():
         table.add_row(label, *(f"{one[key]:.2f}" for one in scores.values()))
     console.print(table)
     console.print(f"Open {escape(str(folder / 'spine.html'))} in a browser to turn the spine.")

@@ -1,9 +1,11 @@
-"""``spinelift evaluate``: a bundle's figures beside its baselines."""
+"""``spinelift evaluate``: metrics of a bundle beside its baselines."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from spinelift.cli.options import Bundle, require_extra
 
 app = typer.Typer(help="Measure a model against the truth.", no_args_is_help=True)
 
@@ -15,22 +17,18 @@ def group() -> None:
 
 @app.command()
 def model(
-    test: Annotated[Path, typer.Option(help="Pair store of people who were never trained on.")],
-    bundle: Annotated[Path | None, typer.Option(help="Model bundle; without it the default one.")] = None,
-    train: Annotated[
-        list[Path] | None, typer.Option(help="Pair store that the baselines are fitted to.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many people of each store.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the table here (.json or .md).")] = None,
+    test: Annotated[Path, typer.Option(help="Pair store of people who are not in training.")],
+    bundle: Bundle = None,
+    train: Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Largest number of people of each store.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table to this file too (.json or .md).")] = None,
     iou_step_mm: Annotated[float, typer.Option(help="Grid of the 3D IoU; 0 leaves it out.")] = 1.0,
 ) -> None:
-    """Print every figure with its 95 % interval, the regressor on crops at their true place."""
-    from spinelift.cli.extras import require_extra
-
+    """Print every metric with its 95 % interval, for the regressor on crops at their true position."""
     require_extra("train")
     from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.evaluate.pairs import evaluate_pairs
-    from spinelift.evaluate.table import to_json, to_markdown
+    from spinelift.evaluate.table import to_markdown
     from spinelift.files import write_json, write_whole
     from spinelift.inference.calibrate import Calibrator
     from spinelift.store.rows import load_pairs
@@ -46,4 +44,7 @@ def model(
     text = to_markdown(rows)
     typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
     if out is not None:
-        write_json(out, to_json(rows)) if out.suffix == ".json" else write_whole(out, text + "\n")
+        if out.suffix == ".json":
+            write_json(out, [row.to_json() for row in rows])
+        else:
+            write_whole(out, text + "\n")

@@ -1,4 +1,4 @@
-"""How the command line speaks to people."""
+"""Messages of the command line."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +13,7 @@ def stderr() -> Console:
 
 
 def print_error(error: SpineliftError) -> None:
-    """A user's problem as found / expected / do, on stderr."""
+    """Print an error as found, expected and do, on stderr."""
     console = stderr()
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="bold", no_wrap=True)

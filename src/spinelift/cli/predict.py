@@ -1,4 +1,4 @@
-"""``spinelift predict``: DXA scans in, 3D spines and their pictures out."""
+"""``spinelift predict``: 3D spines from DXA scans, with pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spinelift.cli.messages import print_error, stderr
-from spinelift.errors import ConfigError, NoScansError, SpineliftError
+from spinelift.cli.options import Bundle, parse_spacing
+from spinelift.errors import NoScansError, SpineliftError
 
 if TYPE_CHECKING:
-    from spinelift.geometry import Spacing
     from spinelift.inference.batch import BatchReport, Failure
     from spinelift.inference.prediction import Prediction
     from spinelift.io.dxa.scan import DxaScan
@@ -23,33 +23,24 @@ def predict(
         list[Path],
         typer.Argument(
             metavar="SCAN",
-            help="DXA scans: UK Biobank zips, DICOM files, PNG or TIFF images (with --spacing), or folders "
-            "of them.",
+            help="UK Biobank zips, DICOM files, PNG or TIFF images (with --spacing), or folders of them.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the results; one sub-folder a scan.")
+        Path, typer.Option("--out", "-o", help="Output folder, with one sub-folder for each scan.")
     ] = Path("spinelift-results"),
     spacing: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROW,COL",
-            help="Pixel size in mm, down the rows and along the columns, for images that do not hold it.",
-        ),
+        typer.Option(metavar="ROW,COL", help="Height and width of a pixel, mm, for images without them."),
     ] = None,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(
-            help="Model bundle, a folder or a zip.", show_default="the one that comes with spinelift"
-        ),
-    ] = None,
+    bundle: Bundle = None,
     pictures: Annotated[
         bool,
-        typer.Option("--pictures/--no-pictures", help="Overlay, turning spine, 3D page and meshes as well."),
+        typer.Option("--pictures/--no-pictures", help="Also write overlay, animation, 3D page and meshes."),
     ] = True,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the networks.", show_default="all cores, at most 4")
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores, at most 4")
     ] = None,
 ) -> None:
     """Predict the 3D spine of one or many DXA scans.
@@ -58,12 +49,12 @@ def predict(
 
     - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
-    - [bold]spine.html[/bold]: the 3D spine to turn and zoom, in any browser, offline
-    - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: the turning spine and its meshes
+    - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
+    - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: animation and meshes
     - [bold]run.json[/bold]: versions, hashes, times, warnings
 
-    A scan that cannot be used becomes a row in [bold]OUT/failed.csv[/bold], and the rest go on.
-    The good ones are listed in [bold]OUT/summary.csv[/bold].
+    A scan that cannot be used is a row in [bold]OUT/failed.csv[/bold], and the others continue.
+    Results are listed in [bold]OUT/summary.csv[/bold].
 
     [bold]Examples[/bold]
 
@@ -73,29 +64,26 @@ def predict(
     A folder of scans, numbers only:
     [cyan]spinelift predict scans/ -o results --no-pictures[/cyan]
 
-    A picture, 2.427 mm a row and 2.419 mm a column:
+    An image with pixels of 2.427 mm by 2.419 mm:
     [cyan]spinelift predict bone.png --spacing 2.427,2.419 -o results[/cyan]
 
     [bold]Exit codes[/bold]
 
-    - 0: all went well; 2: wrong command line; 3: some scans failed
-    - 10 and above: the cause, when all failed for the same one, such as
+    - 0: success; 2: wrong command line; 3: some scans failed
+    - 10 and above: the cause, if all scans failed for the same one, such as
       13 no DXA inside, 15 no pixel size, 19 no spine, 30 bad bundle
     """
-    pixel = _parse_spacing(spacing)
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    pixel = None if spacing is None else parse_spacing(spacing)
     from spinelift.files import make_folder
     from spinelift.inference.batch import run_batch
     from spinelift.inference.model import load_model
+    from spinelift.progress import progress
     from spinelift.report.names import PICTURE_NAMES
 
     found, lost = _find(scans)
     make_folder(out)
     model = load_model(bundle, threads=threads)
-    columns = (TextColumn("Predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr(), transient=True) as progress:
-        task = progress.add_task("predict", total=len(found))
+    with progress("scans", len(found)) as advance:
         report = run_batch(
             model,
             found,
@@ -104,15 +92,15 @@ def predict(
             pictures=make_result_pictures if pictures else None,
             picture_names=PICTURE_NAMES,
             lost=lost,
-            on_done=lambda _: progress.advance(task),
+            on_done=lambda _: advance(1),
         )
-    _tell(report, out)
+    _print_report(report, out)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
 
 def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
-    """Scans in the given paths, without the pictures of earlier results; and the paths that hold none."""
+    """Scans in the given paths, without pictures of earlier results; and the paths without scans."""
     from spinelift.inference.batch import Failure
     from spinelift.inference.outputs import CURVES_JSON
     from spinelift.io import find_scans
@@ -138,22 +126,6 @@ def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
     return list(found), lost
 
 
-def _parse_spacing(text: str | None) -> "Spacing | None":
-    if text is None:
-        return None
-    from spinelift.geometry import Spacing
-
-    try:
-        row, col = (float(part) for part in text.split(","))
-        return Spacing(row, col)
-    except ValueError as error:
-        raise ConfigError(
-            found=f"--spacing {text}",
-            expected="two positive numbers in mm, ROW,COL, such as 2.427,2.419",
-            do="Give the height of a pixel, a comma, and its width.",
-        ) from error
-
-
 def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
     """Every picture of a result, by file name."""
     from spinelift.report.pictures import SpineScene, make_pictures
@@ -170,7 +142,7 @@ def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str,
     return make_pictures(scene)
 
 
-def _tell(report: "BatchReport", out: Path) -> None:
+def _print_report(report: "BatchReport", out: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 

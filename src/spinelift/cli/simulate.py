@@ -1,62 +1,64 @@
-"""``spinelift simulate``: people who do not exist, as the files of real archives."""
+"""``spinelift simulate``: simulated people, as the files of real archives."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Simulate people: archives with their truth, training stores.", no_args_is_help=True)
+from spinelift.cli.options import require_extra
 
-People = Annotated[int, typer.Option(min=1, help="How many people.")]
-Seed = Annotated[
-    int, typer.Option(min=0, help="Other people with another seed; the same ones with the same.")
-]
-Workers = Annotated[int, typer.Option(min=1, help="Processes side by side.")]
+app = typer.Typer(help="Simulate people: archives with ground truth, training stores.", no_args_is_help=True)
+
+People = Annotated[int, typer.Option(min=1, help="Number of people.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same people.")]
+Workers = Annotated[int, typer.Option(min=1, help="Number of processes.")]
+First = Annotated[int, typer.Option(min=0, help="Number of the first person.")]
 
 
 @app.command()
 def dxa(
-    out: Annotated[Path, typer.Option(help="Folder: archives go to dxa/, the truth to truth/.")],
+    out: Annotated[Path, typer.Option(help="Output folder: dxa/, and ground truth in truth/.")],
     people: People = 10,
     seed: Seed = 0,
     workers: Workers = 1,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
+    first: First = 0,
 ) -> None:
-    """Write `<eid>_20158_2_0.zip` archives of whole-body DXA, and the truth beside them.
+    """Write archives `<eid>_20158_2_0.zip` of whole-body DXA, and their ground truth.
 
-    Resumable: people who are complete are not made again.
+    Resumable: people who are complete are skipped.
 
     [bold]Example[/bold]: spinelift simulate dxa --people 20 --out people --seed 7 --workers 2
     """
-    from spinelift.cli.progress import progress
+    from spinelift.progress import progress
     from spinelift.simulate.people import write_people
 
-    with progress("people", people) as tick:
-        write_people(out, people=people, seed=seed, workers=workers, first=first, tick=tick)
-    typer.echo(f"{people} people in {out / 'dxa'}, their truth in {out / 'truth'}")
+    with progress("people", people) as advance:
+        write_people(out, people=people, seed=seed, workers=workers, first=first, advance=advance)
+    typer.echo(f"{people} people in {out / 'dxa'}, ground truth in {out / 'truth'}")
 
 
 @app.command()
 def cohort(
-    out: Annotated[Path, typer.Option(help="Folder: archives go to dxa/ and mri/, the truth to truth/.")],
+    out: Annotated[Path, typer.Option(help="Output folder: dxa/, mri/, and ground truth in truth/.")],
     people: People = 60,
     seed: Seed = 0,
     workers: Workers = 1,
-    traps: Annotated[float, typer.Option(min=0, max=1, help="Share of people with a flaw in the MRI.")] = 0.2,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first person.")] = 0,
+    traps: Annotated[float, typer.Option(min=0, max=1, help="Share of people with MRI defects.")] = 0.2,
+    first: First = 0,
 ) -> None:
-    """Write pairs of archives, whole-body DXA and neck-to-knee Dixon MRI, and the truth beside them.
+    """Write pairs of archives, whole-body DXA and neck-to-knee Dixon MRI, and their ground truth.
 
-    Resumable: people who are complete are not made again.
+    Resumable: people who are complete are skipped.
 
     [bold]Example[/bold]: spinelift simulate cohort --people 60 --out people --seed 7 --workers 2
     """
-    from spinelift.cli.progress import progress
+    from spinelift.progress import progress
     from spinelift.simulate.cohort import write_cohort
 
-    with progress("people", people) as tick:
-        write_cohort(out, people=people, seed=seed, workers=workers, trap_share=traps, first=first, tick=tick)
-    typer.echo(f"{people} people in {out / 'dxa'} and {out / 'mri'}, their truth in {out / 'truth'}")
+    with progress("people", people) as advance:
+        settings = {"people": people, "seed": seed, "workers": workers, "first": first}
+        write_cohort(out, **settings, trap_share=traps, advance=advance)
+    typer.echo(f"{people} people in {out / 'dxa'} and {out / 'mri'}, ground truth in {out / 'truth'}")
 
 
 @app.command()
@@ -66,21 +68,19 @@ def training(
     seed: Seed = 0,
     workers: Workers = 1,
     whole_body: Annotated[
-        bool, typer.Option("--whole-body", help="Whole bodies with masks for the segmenter, not crops.")
+        bool, typer.Option("--whole-body", help="Whole bodies, for the segmenter.")
     ] = False,
     other: Annotated[
-        bool, typer.Option("--other", help="People and scanners unlike those of training: to calibrate on.")
+        bool, typer.Option("--other", help="People and scanners unlike those of training, for calibration.")
     ] = False,
 ) -> None:
-    """Write a training store (Zarr) straight from the simulator: crops and curves, or scans and masks.
+    """Write a training store (Zarr) from the simulator: crops and curves, or scans and masks.
 
-    Resumable: a store with fewer people grows to the number asked for.
+    Resumable: a store with fewer people is extended.
     """
-    from spinelift.cli.extras import require_extra
-    from spinelift.cli.progress import progress
-
     require_extra("train")
     from spinelift.files import make_folder
+    from spinelift.progress import progress
     from spinelift.simulate.stores import fill_pairs, fill_scans
     from spinelift.store.rows import PairStore, ScanStore
 
@@ -88,23 +88,23 @@ def training(
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
-        with progress("scans", people - len(scans)) as tick:
-            fill_scans(scans, people=people, seed=seed, workers=workers, tick=tick)
+        with progress("scans", people - len(scans)) as advance:
+            fill_scans(scans, people=people, seed=seed, workers=workers, advance=advance)
     else:
         pairs = PairStore.open_or_create(out, about=about)
-        with progress("people", people - len(pairs)) as tick:
-            fill_pairs(pairs, people=people, seed=seed, workers=workers, tick=tick, other=other)
+        with progress("people", people - len(pairs)) as advance:
+            fill_pairs(pairs, people=people, seed=seed, workers=workers, advance=advance, other=other)
 
 
 @app.command("fit-prior")
 def fit_prior(
     table: Annotated[Path, typer.Argument(help="CSV: spine_id, level, x_mm, y_mm, z_mm (LPS).")],
-    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    out: Annotated[Path, typer.Option(help="Output file, JSON.")],
     keep_complete: Annotated[
-        bool, typer.Option("--keep-complete", help="Use complete T1-L5 spines too, which evaluation needs.")
+        bool, typer.Option("--keep-complete", help="Also fit complete T1-L5 spines, meant for evaluation.")
     ] = False,
 ) -> None:
-    """Fit the shape prior to vertebral-body centres (probabilistic PCA with missing data)."""
+    """Fit the shape prior to vertebral-body centres, by probabilistic PCA with missing data."""
     from spinelift.simulate.body.prior import fit_table
 
     _, used = fit_table(table, out, keep_complete=keep_complete)

@@ -1,119 +1,69 @@
-"""``spinelift train``: regressor, segmenter, and the bundle made of both."""
+"""``spinelift train``: the networks, and the bundle made of them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spinelift.cli.extras import require_extra
-from spinelift.cli.options import ConfigPath, Data, InitFrom, Minutes, Out, Resume, Threads, Val, override
-from spinelift.cli.train_cohort import aligner, pseudo_labels
+from spinelift.cli import options as opt
 
 if TYPE_CHECKING:
     from spinelift.bundle.card import Card
 
-app = typer.Typer(help="Train the networks and make a bundle of them.", no_args_is_help=True)
+app = typer.Typer(help="Train networks and make a model bundle.", no_args_is_help=True)
 
 
 @app.command()
 def regressor(
-    data: Data,
-    val: Val,
-    out: Out,
-    config: ConfigPath = "default.yaml",
-    resume: Resume = False,
-    max_minutes: Minutes = None,
-    threads: Threads = None,
-    init_from: InitFrom = None,
+    data: opt.Data,
+    val: opt.Val,
+    out: opt.Out,
+    config: opt.ConfigPath = "default.yaml",
+    resume: opt.Resume = False,
+    max_minutes: opt.Minutes = None,
+    threads: opt.Threads = None,
+    init_from: opt.InitFrom = None,
 ) -> None:
-    """Train the network that turns a crop into six curves."""
-    require_extra("train")
+    """Train the network that predicts six curves from a crop."""
+    opt.require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
-    chosen = RegressorConfig.load(config)
-    chosen = chosen.model_copy(
-        update={
-            "loop": override(chosen.loop, max_minutes, threads),
-            "init_from": str(init_from) if init_from else chosen.init_from,
-        }
+    chosen = RegressorConfig.load(config).override(
+        max_minutes=max_minutes, threads=threads, init_from=init_from
     )
-    outcome = train_regressor(chosen, data=data, validation=val, out=out, resume=resume)
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
+    opt.print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 @app.command()
 def segmenter(
-    data: Data,
-    val: Val,
-    out: Out,
-    config: ConfigPath = "segmenter.yaml",
-    resume: Resume = False,
-    max_minutes: Minutes = None,
-    threads: Threads = None,
-    init_from: InitFrom = None,
+    data: opt.Data,
+    val: opt.Val,
+    out: opt.Out,
+    config: opt.ConfigPath = "segmenter.yaml",
+    resume: opt.Resume = False,
+    max_minutes: opt.Minutes = None,
+    threads: opt.Threads = None,
+    init_from: opt.InitFrom = None,
 ) -> None:
     """Train the network that finds the spine and its two ends on a whole-body image."""
-    require_extra("train")
+    opt.require_extra("train")
     from spinelift.learn.segmenter.config import SegmenterConfig
     from spinelift.learn.segmenter.train import train_segmenter
 
-    chosen = SegmenterConfig.load(config)
-    chosen = chosen.model_copy(
-        update={
-            "loop": override(chosen.loop, max_minutes, threads),
-            "init_from": str(init_from) if init_from else chosen.init_from,
-        }
+    chosen = SegmenterConfig.load(config).override(
+        max_minutes=max_minutes, threads=threads, init_from=init_from
     )
-    outcome = train_segmenter(chosen, data=data, validation=val, out=out, resume=resume)
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {outcome.validation} → {out}")
-
-
-@app.command("mri-segmenter")
-def mri_segmenter(
-    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on: folders mri/ and truth/.")],
-    val: Annotated[Path, typer.Option(help="Another one, of other people, to measure on.")],
-    out: Out,
-    config: ConfigPath = "mri_segmenter.yaml",
-    resume: Resume = False,
-    max_minutes: Minutes = None,
-    threads: Threads = None,
-) -> None:
-    """Train the networks that find the spine in a Dixon MRI, and measure them on unseen people.
-
-    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
-    """
-    require_extra("train")
-    from spinelift.bundle import MriSegmenterCard, add_metrics
-    from spinelift.cli.progress import progress
-    from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
-    from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.export import card_metrics
-    from spinelift.learn.mri_segmenter.train import train_mri_segmenter
-
-    chosen = MriSegmenterConfig.load(config)
-    chosen = chosen.model_copy(update={"loop": override(chosen.loop, max_minutes, threads)})
-    with progress("reading archives", len(list((cohort / "truth").glob("*.json")))) as tick:
-        people = load_people(cohort, out / "cache" / "train", tick=tick)
-    held_out = load_people(val, out / "cache" / "val")
-    outcome = train_mri_segmenter(
-        chosen, people=people, held_out=held_out, source=[cohort], out=out, resume=resume
-    )
-    metrics = evaluate_cohort(val, out)
-    add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
-    typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min → {out}")
-    for name, value in metrics.items():
-        typer.echo(f"{name:28} {value}")
+    opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 Calibration = Annotated[
     Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
 ]
 Test = Annotated[Path, typer.Option(help="Pair store to test on.")]
-Baselines = Annotated[list[Path] | None, typer.Option(help="Store that the baselines are fitted to.")]
-Limit = Annotated[int | None, typer.Option(help="At most so many people to calibrate and fit on.")]
-BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; replaced when it exists.")]
+Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")]
+Limit = Annotated[int | None, typer.Option(help="Largest number of people to calibrate and fit on.")]
+BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")]
 
 
 @app.command()
@@ -128,8 +78,8 @@ def bundle(
     train: Baselines = None,
     limit: Limit = None,
 ) -> None:
-    """Export both networks, calibrate, measure, and write the card."""
-    require_extra("train")
+    """Export both networks, calibrate and test them, and write the card."""
+    opt.require_extra("train")
     from spinelift.learn.export.bundle import BundlePlan, make_bundle
     from spinelift.learn.export.trained import Trained
 
@@ -148,7 +98,7 @@ def recalibrate(
     limit: Limit = None,
 ) -> None:
     """Make a bundle of the weights of another one: new gains, intervals and figures, no training."""
-    require_extra("train")
+    opt.require_extra("train")
     from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.learn.export.bundle import BundlePlan, make_bundle
     from spinelift.learn.export.trained import Trained
@@ -161,9 +111,135 @@ def recalibrate(
 def _print_metrics(card: "Card") -> None:
     for metric in card.metrics:
         typer.echo(
-            f"{metric.name:24} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
+            f"{metric.name:32} {metric.value:8.3f} {metric.unit:3} {metric.interval95} {metric.baselines}"
         )
 
 
-app.command("pseudo-labels")(pseudo_labels)
-app.command()(aligner)
+@app.command("mri-segmenter")
+def mri_segmenter(
+    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on, with folders mri/ and truth/.")],
+    val: opt.ValCohort,
+    out: opt.Out,
+    config: opt.ConfigPath = "mri_segmenter.yaml",
+    resume: opt.Resume = False,
+    max_minutes: opt.Minutes = None,
+    threads: opt.Threads = None,
+    init_from: opt.InitFrom = None,
+) -> None:
+    """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
+
+    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
+    """
+    opt.require_extra("train")
+    from spinelift.bundle import MriSegmenterCard, add_metrics
+    from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+    from spinelift.learn.mri_segmenter.data import load_people
+    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
+    from spinelift.learn.mri_segmenter.export import card_metrics
+    from spinelift.learn.mri_segmenter.train import train_mri_segmenter
+    from spinelift.progress import progress
+
+    chosen = MriSegmenterConfig.load(config).override(
+        max_minutes=max_minutes, threads=threads, init_from=init_from
+    )
+    people = []
+    for folder, name in ((cohort, "train"), (val, "val")):
+        with progress(f"reading {folder.name}", len(list((folder / "truth").glob("*.json")))) as advance:
+            people.append(load_people(folder, out / "cache" / name, advance=advance))
+    outcome = train_mri_segmenter(
+        chosen, people=people[0], held_out=people[1], source=[cohort], out=out, resume=resume
+    )
+    metrics = evaluate_cohort(val, out)
+    add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
+    opt.print_outcome(outcome, out)
+    for name, value in metrics.items():
+        typer.echo(f"{name:28} {value}")
+
+
+@app.command()
+def aligner(
+    cohort: opt.Cohort,
+    val: opt.ValCohort,
+    out: opt.Out,
+    config: opt.ConfigPath = "align.yaml",
+    resume: opt.Resume = False,
+    max_minutes: opt.Minutes = None,
+    threads: opt.Threads = None,
+    init_from: opt.InitFrom = None,
+) -> None:
+    """Train the encoders of image-level registration, for `spinelift align --encoders`.
+
+    Real and simulated archives can be used: no labels are needed, only pairs of one person. Images are
+    cached in the folder of the run.
+
+    [bold]Example[/bold]: spinelift train aligner --cohort people --val others --out runs/aligner
+    """
+    opt.require_extra("train")
+    from spinelift.io.visits import paired_visits
+    from spinelift.learn.aligner.cohort_images import load_cohort_pairs
+    from spinelift.learn.aligner.config import AlignerConfig
+    from spinelift.learn.aligner.pairs import save_pairs
+    from spinelift.learn.aligner.train import train_aligner
+    from spinelift.progress import progress
+
+    chosen = AlignerConfig.load(config).override(
+        max_minutes=max_minutes, threads=threads, init_from=init_from
+    )
+    files: list[Path] = []
+    for folder in (*cohort, val):
+        cache = out / "cache" / f"{len(files)}-{folder.name}"
+        with progress(f"reading {folder.name}", len(paired_visits(folder))) as advance:
+            pairs = load_cohort_pairs(folder, cache, advance=advance)
+        path = out / "cache" / f"{cache.name}.npz"
+        files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
+    opt.print_outcome(
+        train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume), out
+    )
+
+
+@app.command("pseudo-labels")
+def pseudo_labels(
+    scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
+    out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
+    labelled: Annotated[
+        Path | None, typer.Option(help="Store of labelled scans; without it some are labelled by hand.")
+    ] = None,
+    val: Annotated[
+        Path | None, typer.Option(help="Labelled store; without it a fifth of those labelled by hand.")
+    ] = None,
+    config: opt.ConfigPath = "pseudo_labels.yaml",
+    rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
+    resume: opt.Resume = False,
+    max_minutes: opt.Minutes = None,
+    threads: opt.Threads = None,
+) -> None:
+    """Label many DXA scans from a few labelled ones, in rounds.
+
+    A round trains on the labelled scans, labels the others, accepts confident labels, and puts uncertain
+    ones in review/ for correction by hand. `--resume` continues with the corrected masks. The time budget
+    is that of the training of one round.
+
+    [bold]Example[/bold]: spinelift train pseudo-labels --scans archives --labelled few.zarr --out runs/loop
+    """
+    opt.require_extra("train")
+    from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
+    from spinelift.learn.pseudo_labels.rounds import REVIEW, LoopData, run_loop
+    from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
+    from spinelift.progress import progress
+
+    chosen = PseudoLabelConfig.load(config)
+    segmenter = chosen.segmenter.override(max_minutes=max_minutes, threads=threads)
+    chosen = chosen.model_copy(update={"segmenter": segmenter, "rounds": rounds or chosen.rounds})
+    if not all(map(is_store, scans)):
+        with progress("reading scans", None) as advance:
+            stored = store_archives(scans, out / "scans", advance=advance)
+        typer.echo(f"{stored.read} scans read, {stored.failed} failed (scans/failed.csv)", err=True)
+        scans = [stored.path]
+    outcome = run_loop(chosen, LoopData.load(scans, labelled, val), out, resume=resume)
+    for row in outcome.rounds:
+        typer.echo("  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+    for problem in outcome.problems:
+        typer.echo(f"cannot be used: {problem}", err=True)
+    typer.echo(f"Stopped: {outcome.stopped}. Network: {outcome.run or 'none yet'}")
+    if outcome.waiting:
+        typer.echo(f"{outcome.waiting} masks to correct in {out / REVIEW}: see README.txt there.")

@@ -10,7 +10,7 @@ from spinelift.cohort.manifest import TIMES
 from spinelift.cohort.record import DONE, FAILED, REJECTED, STAGES
 
 SMALLEST_COUNT = 5
-"""Smaller counts are not exported."""
+"""Smaller counts are suppressed."""
 HISTOGRAMS: dict[str, tuple[float, float, int]] = {
     "iou": (0.0, 1.0, 20),
     "rotation_deg": (-6.0, 6.0, 24),
@@ -70,8 +70,8 @@ def seconds(store: Path) -> dict[str, float]:
 def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
     """Export for platforms that forbid individual-level data: no person, no small count.
 
-    A count from 1 to 4 is given as "<5", and so is the next smallest of its group, from which it could be
-    recovered by subtraction.
+    A count from 1 to 4 is given as "<5", as is every count from which it could be computed by subtraction:
+    the next smallest of its group.
     """
     document = counts(manifest)
     for group in (document["stages"], document["splits"], document["failures"]):
@@ -81,13 +81,13 @@ def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
     for row in document["splits"]:
         if not isinstance(row["pairs"], int) or row["pairs"] * row["scoliosis"] < SMALLEST_COUNT:
             row["scoliosis"] = f"<{SMALLEST_COUNT} people"
-    totals = dict(
+    suppressed = dict(
         zip((DONE, REJECTED, FAILED), suppress([document[s] for s in (DONE, REJECTED, FAILED)]), strict=True)
     )
     histograms = {c: histogram(manifest, c) for c in HISTOGRAMS}
     for h in histograms.values():
         h["count"] = suppress(h["count"])
-    return {**document, **totals, "histograms": histograms, "seconds": seconds(store)}
+    return {**document, **suppressed, "histograms": histograms, "seconds": seconds(store)}
 
 
 def suppress(values: list[int]) -> list[int | str]:

@@ -1,4 +1,4 @@
-"""Two folders of archives → a store: find, run what is not done yet, make manifest and pairs."""
+"""A store from two folders of archives: find visits, process new ones, write manifest and pairs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,8 +15,9 @@ from spinelift.cohort.stages import Settings, process_visit
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, remove_unfinished
 from spinelift.io.visits import Visit, find_visits
+from spinelift.progress import Advance
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,15 @@ class Plan:
     Parameters
     ----------
     dxa, mri, labels
-        Folders of archives, and of segmentations made elsewhere.
+        Folders of archives, and of segmentations by another program.
     out
         The store.
     settings
-        What results depend on.
+        Settings that the results depend on.
     workers, scheduler, memory
-        Local processes and the memory of each, or the address of a Dask scheduler.
+        Number of local processes and the memory of each, or the address of a Dask scheduler.
     retry_failed
-        Work again on visits that failed.
+        Process failed visits again.
     """
 
     dxa: Path
@@ -53,10 +54,10 @@ def build(
     *,
     digest: str,
     progress: Progress,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     work: Work | None = None,
 ) -> pl.DataFrame:
-    """Build or go on building; returns the manifest.
+    """Build a store, or continue building; returns the manifest.
 
     ``digest`` is the hash of what records depend on besides the files (``Settings.load_and_hash``): a record
     with another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
@@ -64,7 +65,7 @@ def build(
     Raises
     ------
     NoScansError
-        There are no archives.
+        No archives are found.
     OutputError
         The store cannot be written.
     """
@@ -76,19 +77,21 @@ def build(
         )
     found = find_visits(plan.dxa, plan.mri, plan.labels)
     if found.unknown:
-        tell(f"left alone, since their names are of another kind: {len(found.unknown)} files")
+        log(f"ignored {len(found.unknown)} files with names of another kind")
     parts = plan.out / PARTS
     make_folder(parts)
     remove_unfinished(plan.out, *parts.iterdir())
     todo = [v for v in found.visits if not _is_done(v, parts, digest, plan.retry_failed)]
-    tell(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them done before")
+    log(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them already done")
     if todo:
         task = work or partial(process_visit, settings=plan.settings, digest=digest)
         with (
             connect(plan.workers, plan.scheduler, plan.memory) as client,
-            progress("visits", len(todo)) as tick,
+            progress("visits", len(todo)) as advance,
         ):
-            run(todo, task, client, parts, give_up=lambda v, cause: lost(v, digest, cause), tick=tick)
+            run(
+                todo, task, client, parts, on_failure=lambda v, cause: lost(v, digest, cause), advance=advance
+            )
     return compact(plan.out)
 
 

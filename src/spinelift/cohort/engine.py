@@ -1,7 +1,7 @@
-"""Many visits on many processes: Dask, with few tasks in flight and every result on disk at once.
+"""Many visits in many processes with Dask: few tasks in flight, every result on disk immediately.
 
-The driver alone writes. A worker that dies takes only its task with it, which runs again elsewhere; a visit
-that kills its worker again and again becomes a row with its cause.
+Only the driver writes. If a worker dies, its task runs again on another one; a visit whose workers die
+repeatedly becomes a row with its cause.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,20 +14,21 @@ import distributed
 
 from spinelift.cohort.record import FAILED, Record, write_part
 from spinelift.io.visits import Visit
+from spinelift.progress import Advance, silent
 
 Work = Callable[[Visit], Record]
 Client: Any = distributed.Client  # Dask is not typed
 Cluster: Any = distributed.LocalCluster
 Completed: Any = distributed.as_completed
 IN_FLIGHT = 3
-"""Tasks for each worker thread that are handed out at a time."""
+"""Tasks submitted at a time for each worker thread."""
 DEATHS = 2
-"""How many workers a visit may kill before it is given up."""
+"""Number of workers that may die on a visit before it fails."""
 
 
 @contextmanager
 def connect(workers: int, scheduler: str | None, memory: str = "4GiB") -> Iterator[Any]:
-    """A client of a running cluster at ``scheduler``, or of local processes made for the occasion."""
+    """A client of a running cluster at ``scheduler``, or of new local processes."""
     options = {
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.logging.distributed": "critical",
@@ -53,19 +54,20 @@ def run(
     client: Any,
     parts: Path,
     *,
-    give_up: Callable[[Visit, str], Record],
-    tick: Callable[[int], None] = lambda _: None,
+    on_failure: Callable[[Visit, str], Record],
+    advance: Advance = silent,
 ) -> None:
-    """Work on every visit; each result is a part on disk before the next is taken.
+    """Process every visit; each result is a part on disk before the next one is accepted.
 
-    ``give_up`` makes the record of a visit whose task could not be run, given the cause.
+    ``on_failure`` makes the record of a visit whose task could not be run, from the cause. ``advance`` is
+    called with the number of visits done.
     """
     queue = iter(visits)
     running: dict[str, Visit] = {}
     done: Any = Completed()
     threads = max(sum(client.nthreads().values()), 1)
 
-    def hand_out() -> None:
+    def submit() -> None:
         for visit in queue:
             future = client.submit(work, visit, key=f"visit-{visit.key}", pure=False)
             running[future.key] = visit
@@ -73,16 +75,16 @@ def run(
             if len(running) >= IN_FLIGHT * threads:
                 return
 
-    hand_out()
+    submit()
     for future in done:
         visit = running.pop(future.key)
         good = future.status == "finished"
-        record: Record = future.result() if good else give_up(visit, _cause(future))
+        record: Record = future.result() if good else on_failure(visit, _cause(future))
         write_part(parts, record)
         future.release()
-        tick(1)
+        advance(1)
         if len(running) < IN_FLIGHT * threads:
-            hand_out()
+            submit()
 
 
 def _cause(future: Any) -> str:
@@ -91,10 +93,10 @@ def _cause(future: Any) -> str:
 
 
 def lost(visit: Visit, digest: str, cause: str) -> Record:
-    """The record of a visit whose worker died, or whose task could not be run."""
+    """The record of a visit whose worker died or whose task could not be run."""
     return Record(
         visit.eid, visit.instance, visit.dxa.name if visit.dxa else "", visit.mri.name if visit.mri else "",
         visit.fingerprint, digest, FAILED, "pair", error="WorkerDied",
-        message=f"Found that the process working on this visit died ({cause}). Expected it to end. "
-        "Run the build again with --retry-failed; if it dies again, give it more memory.",
+        message=f"Found that the process of this visit died ({cause}). Expected it to finish. "
+        "Run the build again with --retry-failed; if it dies again, raise --memory.",
     )  # fmt: skip

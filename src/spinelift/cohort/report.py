@@ -1,7 +1,9 @@
-"""One HTML page about a build: what was kept and why, histograms, and overlays."""
+"""HTML report of a build: counts and causes, times, charts and overlays."""
 
 import base64
 import io
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ ON_SHEET = 12
 
 
 def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdict | None = None) -> None:
-    """Write the page; the pictures show bodies, so it must stay where the images may be."""
+    """Write the page. Its pictures show bodies, so it must stay on the platform of the images."""
     aligned = manifest.filter(pl.col("iou").is_not_null())
     kept = aligned.filter(pl.col("kept"))
     chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
@@ -55,9 +57,7 @@ def _template() -> Any:
 
 
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
-    """Number of visits in which each defect of an MRI was corrected or reported."""
-    import json
-    from collections import Counter
+    """Number of visits in which each defect was corrected or reported."""
 
     tally: Counter[tuple[str, str]] = Counter()
     for text in manifest["findings"]:
@@ -88,7 +88,7 @@ def _charts(aligned: pl.DataFrame) -> Figure:
 
 
 def _sheet(store: Path, rows: pl.DataFrame) -> Figure:
-    """Crops with both masks' outlines; beside kept ones the sagittal curves."""
+    """Crops with the outlines of both masks, and the sagittal curves of kept ones."""
     across = 6
     down = -(-len(rows) // across)
     figure = Figure(figsize=(2.4 * across, 2.5 * down), layout="constrained")
@@ -106,7 +106,8 @@ def _draw(axis: Any, record: Record) -> None:
     assert record.image is not None
     axis.imshow(record.image, cmap="gray", vmin=0, vmax=255)
     if record.outlines is not None:
-        for bits, colour in zip(_unpacked(record.outlines), ("#4cc9f0", "#f9c74f"), strict=True):
+        masks = np.unpackbits(record.outlines, axis=2)[:, :, :CROP_SIZE]
+        for bits, colour in zip(masks, ("#4cc9f0", "#f9c74f"), strict=True):
             if bits.any():
                 axis.contour(bits, [0.5], colors=colour, linewidths=0.7)
     if record.curves is not None:

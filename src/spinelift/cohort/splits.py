@@ -1,4 +1,4 @@
-"""Training, validation and test, and five folds: by person, balanced for scoliosis, stable as people come."""
+"""Training, validation and test, and five folds: by person, balanced for scoliosis, stable for new people."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person belongs, and the stratum in which it was dealt."""
+    """Split and fold of a person, and the stratum in which they were assigned."""
 
     split: str
     fold: int
@@ -19,10 +19,10 @@ class Place:
 
 
 def deal(people: Mapping[int, bool], before: Mapping[int, Place] | None = None) -> dict[int, Place]:
-    """Places of ``people`` (person → scoliotic); those of ``before`` keep theirs, whatever is known now.
+    """Splits and folds of ``people`` (person → scoliotic); people of ``before`` keep theirs.
 
-    Newcomers are dealt in the order of their hash, scoliotic and others apart, each to the split and to the
-    fold that has least of its share. Shares are met to within one person a stratum.
+    New people are assigned in the order of their hash, scoliotic ones and others separately, each to the
+    split and the fold that lack most of their share. Shares are met to within one person a stratum.
     """
     out = dict(before or {})
     for stratum in (True, False):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +27,7 @@ from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
+from spinelift.progress import Clock
 from spinelift.segment.mri import MriSegmenter, MriSpine
 
 
@@ -74,25 +74,9 @@ def _networks(
     return load_model(bundle, threads=1), segmenter, choose_encoders(encoders, threads=1)
 
 
-class Clock:
-    """The stage that runs, and the seconds of each."""
-
-    def __init__(self) -> None:
-        self.stage, self.seconds = "pair", {}
-        self._since = time.perf_counter()
-
-    seconds: dict[str, float]
-
-    def start(self, stage: str) -> None:
-        """End the current stage and begin the next."""
-        now = time.perf_counter()
-        self.seconds[self.stage] = round(now - self._since, 3)
-        self.stage, self._since = stage, now
-
-
 def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
-    """Run one visit; a failure of any kind becomes its record."""
-    clock = Clock()
+    """Run one visit; a failure of any kind comes back as its record."""
+    clock = Clock("pair")
     known: dict[str, Any] = {
         "eid": visit.eid,
         "instance": visit.instance,
@@ -109,15 +93,13 @@ def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
         status, error = FAILED, problem
     except Exception as problem:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
         status, error = FAILED, problem
-    stage = clock.stage
-    clock.start("end")
     return Record(
         **known,
         status=status,
-        stage=stage,
+        stage=clock.stage,
         error=type(error).__name__ if error else "",
         message=str(error) if error else "",
-        seconds=clock.seconds,
+        seconds=clock.stop(),
     )
 
 

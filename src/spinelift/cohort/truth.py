@@ -1,4 +1,4 @@
-"""A build of simulated people against the truth that the simulator wrote: traps, alignment, curves."""
+"""A build of simulated people against the ground truth: defects, alignment, curves."""
 
 import json
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
 from spinelift.curves import CORONAL, SAGITTAL, zero_sagittal
 from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoScansError
+from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
 from spinelift.io.truth import MriTruth, PlantedTrap, SimulatedTruth, read_truth, truth_path
 from spinelift.io.ukb_names import visit_key
@@ -33,14 +34,13 @@ class Quantity:
     values: Float
 
     def to_json(self) -> dict[str, Any]:
-        """Number, mean and 95th percentile; the mean with its 95 % bootstrap interval over visits."""
+        """Number, mean with 95 % bootstrap interval over visits, and 95th percentile."""
         if not len(self.values):
             return {"name": self.name, "unit": self.unit, "n": 0}
-        rounds = np.random.default_rng(0).choice(self.values, (2000, len(self.values))).mean(1)
-        low, high = np.percentile(rounds, [2.5, 97.5])
+        mean = mean_estimate(self.values, resample_counts(len(self.values)))
         return {
-            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": float(self.values.mean()),
-            "interval95": [float(low), float(high)], "p95": float(np.percentile(self.values, 95)),
+            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": mean.value,
+            "interval95": [mean.low, mean.high], "p95": float(np.percentile(self.values, 95)),
         }  # fmt: skip
 
 

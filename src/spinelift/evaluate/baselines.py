@@ -1,4 +1,4 @@
-"""What a model must beat, fitted to the same training people; all in crop px [n, 6, 209]."""
+"""Baselines that a model must beat, fitted to the same training people; curves in crop px [n, 6, 209]."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MeanCurve:
-    """The mean of the training curves, whatever the image."""
+    """The mean of the training curves for every image."""
 
     mean: Float
 
@@ -29,10 +29,10 @@ class MeanCurve:
 
 @dataclass(frozen=True)
 class ConditionedShape:
-    """A Gaussian over whole spines, conditioned on the true coronal curves: all that shape alone can tell.
+    """A Gaussian over whole spines, conditioned on the true coronal curves: shape without an image.
 
     With principal scores c of the coronal and all sagittal points s, E[s | c] = μ + Σ_sc Σ_cc⁻¹ c
-    (Bishop 2006, section 2.3.1); so many scores as hold 99.9 % of the coronal variance.
+    (Bishop 2006, section 2.3.1); the scores hold 99.9 % of the coronal variance.
     """
 
     mean: Float
@@ -55,7 +55,7 @@ class ConditionedShape:
         return cls(mean, axes[:k], slope)
 
     def predict(self, true_curves: NDArray[np.floating]) -> Float:
-        """True curves [n, 6, 209], of which the coronal ones are kept, → curves."""
+        """Curves for true curves [n, 6, 209], of which only the coronal ones are used and kept."""
         out = np.asarray(true_curves, np.float64).copy()
         away = (out - self.mean)[:, CORONAL].reshape(len(out), -1)
         sagittal = (away @ self.axes.T @ self.slope).reshape(len(out), 3, SPINE_ROWS)
@@ -65,7 +65,7 @@ class ConditionedShape:
 
 @dataclass(frozen=True)
 class RidgeImage:
-    """Ridge regression of the curves on the image, averaged down to 28 × 28 and standardised each."""
+    """Ridge regression of the curves on the image, averaged down to 28 × 28 pixels and standardised."""
 
     mean: Float
     pixels: Float
@@ -73,7 +73,7 @@ class RidgeImage:
 
     @classmethod
     def fit(cls, image: NDArray[np.uint8], curves: NDArray[np.floating]) -> "RidgeImage":
-        """From crops [n, 224, 224] and curves; the penalty that does best on the last tenth."""
+        """From crops [n, 224, 224] and curves; the penalty is the best one on the last tenth of them."""
         x, y = small_images(image), np.asarray(curves, np.float64).reshape(len(curves), -1)
         cut = max(1, len(x) - max(1, len(x) // 10))
         errors = {}
@@ -93,12 +93,12 @@ class RidgeImage:
         return (x - self.pixels) @ self.slope + self.mean
 
     def predict(self, image: NDArray[np.uint8]) -> Float:
-        """Crops [n, 224, 224] → curves."""
+        """Curves for crops [n, 224, 224]."""
         return self._apply(small_images(image)).reshape(-1, 6, SPINE_ROWS)
 
 
 def small_images(image: NDArray[np.uint8], *, cells: int = 28) -> Float:
-    """Block means [n, cells²], each image with mean 0 and variance 1."""
+    """Block means [n, cells²] of images, each standardised to mean 0 and variance 1."""
     step = CROP_SIZE // cells
     small = image.reshape(len(image), cells, step, cells, step).mean((2, 4)).reshape(len(image), -1)
     out: Float = (small - small.mean(1, keepdims=True)) / (small.std(1, keepdims=True) + 1e-6)

@@ -1,5 +1,6 @@
-"""Bootstrap over spines: how far a figure would move with other people from the same population."""
+"""Bootstrap over people: how far a metric would vary with other people from the same population."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,43 +11,53 @@ Float = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % percentile interval (Efron and Tibshirani 1993, chapter 13)."""
+    """A value with its 95 % percentile interval (Efron and Tibshirani 1993, chapter 13)."""
 
     value: float
     low: float
     high: float
 
+    def to_json(self) -> dict[str, object]:
+        """Plain values, rounded to four digits."""
+        return {"value": round(self.value, 4), "interval95": [round(self.low, 4), round(self.high, 4)]}
 
-def resample_counts(spines: int, *, rounds: int = 1000, seed: int = 0) -> Float:
-    """How often each spine is drawn in each round [rounds, spines]."""
-    return np.random.default_rng(seed).multinomial(spines, [1 / spines] * spines, rounds).astype(np.float64)
+
+def resample_counts(people: int, *, rounds: int = 1000, seed: int = 0) -> Float:
+    """Number of times that each person is drawn in each round [rounds, people]."""
+    return np.random.default_rng(seed).multinomial(people, [1 / people] * people, rounds).astype(np.float64)
+
+
+def estimate(statistic: Callable[[Float], Float], counts: Float) -> Estimate:
+    """Bootstrap of a statistic: weights of people [rounds, people] → one value a round [rounds]."""
+    low, high = np.percentile(statistic(counts), [2.5, 97.5])
+    return Estimate(float(statistic(np.ones((1, counts.shape[1])))[0]), float(low), float(high))
 
 
 def mean_estimate(values: Float, counts: Float) -> Estimate:
-    """Mean over spines [n]."""
-    rounds = counts @ values / counts.sum(1)
-    low, high = np.percentile(rounds, [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high))
+    """Mean over people; values [people]."""
+    return estimate(lambda w: w @ values / w.sum(1), counts)
+
+
+def ratio_estimate(values: Float, baseline: Float, counts: Float) -> Estimate:
+    """Ratio of two means over the same people; both arrays [people]."""
+    return estimate(lambda w: (w @ values) / (w @ baseline), counts)
 
 
 def pearson_estimate(pred: Float, true: Float, counts: Float) -> Estimate:
-    """Pearson's r over spines at each point, averaged over points; arrays [n, points].
+    """Pearson's r over people at each point, averaged over points; arrays [people, points].
 
-    Taken point by point, so that the mean curve, which everyone shares, does not count as skill. Points
-    without variance count as 0.
+    It is computed at each point, so that the mean curve, which all people share, does not count as skill.
+    Points without variance count as 0.
     """
+    p, t = pred - pred.mean(0), true - true.mean(0)
 
     def r(weights: Float) -> Float:
         w = weights / weights.sum(1, keepdims=True)
-        p, t = pred - pred.mean(0), true - true.mean(0)
         mp, mt = w @ p, w @ t
         cov = w @ (p * t) - mp * mt
         var = (w @ p**2 - mp**2) * (w @ t**2 - mt**2)
         some = var > 1e-12
-        ratio = np.where(some, cov / np.sqrt(np.where(some, var, 1.0)), 0.0)
-        out: Float = ratio.mean(1)
+        out: Float = np.where(some, cov / np.sqrt(np.where(some, var, 1.0)), 0.0).mean(1)
         return out
 
-    rounds = r(counts)
-    low, high = np.percentile(rounds, [2.5, 97.5])
-    return Estimate(float(r(np.ones((1, len(pred))))[0]), float(low), float(high))
+    return estimate(r, counts)

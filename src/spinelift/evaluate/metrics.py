@@ -1,4 +1,4 @@
-"""Figures of one spine against the truth, in mm and degrees of the whole scan."""
+"""Metrics of one predicted spine against the truth, in mm and degrees of the whole scan."""
 
 from dataclasses import dataclass
 
@@ -11,28 +11,51 @@ from spinelift.measures import coronal_angles, kyphosis_deg, lordosis_deg
 
 Float = NDArray[np.float64]
 
-UNITS = {
-    "mae": "mm",
-    "coronal_mae": "mm",
-    "sagittal_mae": "mm",
-    **{f"{curve.name.lower()}_mae": "mm" for curve in Curve},
-    "coronal_re": "%",
-    "sagittal_re": "%",
-    "deviation_3d": "mm",
-    "iou_3d": "",
-    "ferguson_error": "°",
-    "cobb_equivalent_error": "°",
-    "kyphosis_error": "°",
-    "lordosis_error": "°",
-    "coverage90_coronal": "%",
-    "coverage90_sagittal": "%",
+CURVE_KEYS = {
+    Curve.LEFT: "coronal_left",
+    Curve.CENTRE: "coronal_centre",
+    Curve.RIGHT: "coronal_right",
+    Curve.ANTERIOR: "sagittal_anterior",
+    Curve.SAGITTAL: "sagittal_centre",
+    Curve.POSTERIOR: "sagittal_posterior",
 }
-"""Every figure that :func:`score` may give, with its unit."""
+"""Each curve in the keys of metrics."""
+METRICS = {
+    "mae_mm": "mean absolute error of all six curves",
+    "coronal_mae_mm": "mean absolute error of the three coronal curves",
+    "sagittal_mae_mm": "mean absolute error of the three sagittal curves",
+    **{
+        f"{key}_mae_mm": f"mean absolute error of the {key.replace('_', ' ')} curve"
+        for key in CURVE_KEYS.values()
+    },
+    "deviation3d_mm": "mean distance of the two centre lines at the same height, in the axial plane",
+    "coronal_relative_error_percent": "coronal error over the distance from the crop's left edge",
+    "sagittal_relative_error_percent": "sagittal error over the distance from the crop's front edge",
+    "iou3d": "intersection over union of the two spines as solids",
+    "ferguson_error_deg": "absolute error of the largest modified Ferguson angle",
+    "cobb_equivalent_error_deg": "absolute error of the Cobb-equivalent angle of the same curve",
+    "kyphosis_error_deg": "absolute error of the kyphosis T4 to T12",
+    "lordosis_error_deg": "absolute error of the lordosis L1 to L5",
+    "coronal_coverage90_percent": "points of the coronal curves inside their 90 % interval",
+    "sagittal_coverage90_percent": "points of the sagittal curves inside their 90 % interval",
+    "coronal_interval90_mm": "mean full width of the 90 % interval of the coronal curves",
+    "sagittal_interval90_mm": "mean full width of the 90 % interval of the sagittal curves",
+    "coronal_pearson_r": "Pearson's r over people at a point, mean over the coronal curves",
+    "sagittal_pearson_r": "Pearson's r over people at a point, mean over the sagittal curves",
+}
+"""Every metric with its definition. A key ends in its unit; without one it is a pure number."""
+_UNITS = {"_mm": "mm", "_deg": "°", "_percent": "%"}
+_PARTS = {"coronal": CORONAL, "sagittal": SAGITTAL}
+
+
+def unit_of(key: str) -> str:
+    """Unit of a metric, read from its key; empty for a pure number."""
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
 @dataclass(frozen=True)
 class CropScale:
-    """Where the crop's left edge lies, mm from the scan's first column, and how large its pixels are.
+    """Position of the crop's left edge, mm from the scan's first column, and size of its pixels.
 
     Relative errors are measured from the crop's edge: left in the coronal view, front in the sagittal
     view, where the crop is centred on the mean depth.
@@ -42,10 +65,42 @@ class CropScale:
     mm_per_px: float
 
 
-def aligned(pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float) -> tuple[Float, Float]:
-    """Prediction and truth [6, n] at the truth's heights, each with its sagittal zero there."""
-    predicted = _zeroed(resample_rows(pred_z, pred_mm, true_z))
-    return predicted, _zeroed(true_mm)
+def curve_metrics(
+    pred_mm: Float,
+    true_mm: Float,
+    *,
+    half_width_mm: Float | None = None,
+    known: NDArray[np.bool_] | None = None,
+) -> dict[str, float]:
+    """Errors of curves at the same heights, and coverage and width of their intervals.
+
+    Parameters
+    ----------
+    pred_mm, true_mm
+        Six curves [6, n], mm; the sagittal zero does not matter.
+    half_width_mm
+        Half width [6, n] of the 90 % interval of each predicted point; None without intervals.
+    known
+        Curves [6] whose truth is known; None for all. The means are over these; a metric without any is left
+        out.
+    """
+    known = np.ones(len(Curve), np.bool_) if known is None else known
+    error = np.abs(_zeroed(pred_mm) - _zeroed(true_mm))
+    out = {f"{CURVE_KEYS[c]}_mae_mm": error[c].mean() for c in Curve if known[c]}
+    if known.any():
+        out["mae_mm"] = error[known].mean()
+    for name, part in _PARTS.items():
+        some = known[part]
+        if not some.any():
+            continue
+        out[f"{name}_mae_mm"] = error[part][some].mean()
+        if half_width_mm is not None:
+            half = half_width_mm[part][some]
+            out[f"{name}_coverage90_percent"] = 100 * (error[part][some] <= half).mean()
+            out[f"{name}_interval90_mm"] = 2 * half.mean()
+    if known[Curve.CENTRE] and known[Curve.SAGITTAL]:
+        out["deviation3d_mm"] = np.hypot(error[Curve.CENTRE], error[Curve.SAGITTAL]).mean()
+    return {key: float(value) for key, value in out.items()}
 
 
 def score(
@@ -58,52 +113,35 @@ def score(
     half_width_mm: Float | None = None,
     iou_step_mm: float | None = 1.0,
 ) -> dict[str, float]:
-    """All figures of one spine.
+    """Metrics of one spine, by the keys of ``METRICS``.
 
     Parameters
     ----------
     pred_z, true_z
         Heights [n], mm of the scan, growing to the feet.
-    pred_mm, true_mm
-        Six curves [6, n], mm of the scan; the sagittal zero does not matter.
+    pred_mm, true_mm, half_width_mm
+        As in :func:`curve_metrics`, at these heights.
     crop
-        Gives relative errors.
-    half_width_mm
-        Of the 90 % interval of each predicted point [6, n]: gives coverage.
+        Needed for relative errors; None leaves them out.
     iou_step_mm
         Grid of the 3D IoU; None leaves it out.
     """
-    pred, true = aligned(pred_z, pred_mm, true_z, true_mm)
-    error = np.abs(pred - true)
-    out = {
-        "mae": error.mean(),
-        "coronal_mae": error[CORONAL].mean(),
-        "sagittal_mae": error[SAGITTAL].mean(),
-        **{f"{curve.name.lower()}_mae": error[curve].mean() for curve in Curve},
-        "deviation_3d": np.hypot(error[Curve.CENTRE], error[Curve.SAGITTAL]).mean(),
-    }
+    pred, true = _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
+    half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)
+    out = curve_metrics(pred, true, half_width_mm=half)
     if crop is not None:
-        out["coronal_re"] = 100 * (error[CORONAL] / (true[CORONAL] - crop.left_edge_mm)).mean()
-        front = -CROP_SIZE / 2 * crop.mm_per_px
-        out["sagittal_re"] = 100 * (error[SAGITTAL] / (true[SAGITTAL] - front)).mean()
+        error, front = np.abs(pred - true), -CROP_SIZE / 2 * crop.mm_per_px
+        for name, part, edge in (("coronal", CORONAL, crop.left_edge_mm), ("sagittal", SAGITTAL, front)):
+            out[f"{name}_relative_error_percent"] = float(100 * (error[part] / (true[part] - edge)).mean())
     if iou_step_mm is not None:
         own = _zeroed(pred_mm)
-        own[SAGITTAL] += _depth_shift(pred_z, own, true_z)
-        out["iou_3d"] = solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm)
-    if half_width_mm is not None:
-        inside = error <= resample_rows(pred_z, half_width_mm, true_z)
-        out["coverage90_coronal"] = 100 * inside[CORONAL].mean()
-        out["coverage90_sagittal"] = 100 * inside[SAGITTAL].mean()
-    return {k: float(v) for k, v in (out | _angle_errors(true_z, pred, true)).items()}
+        own[SAGITTAL] -= float(resample_rows(pred_z, own[Curve.SAGITTAL], true_z).mean())
+        out["iou3d"] = float(solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm))
+    return out | {f"{name}_deg": float(v) for name, v in _angle_errors(true_z, pred, true).items()}
 
 
 def _zeroed(mm: Float) -> Float:
     return np.asarray(zero_sagittal(np.asarray(mm, np.float64)), np.float64)
-
-
-def _depth_shift(pred_z: Float, pred_mm: Float, true_z: Float) -> float:
-    """What brings the prediction's sagittal zero to where it is at the truth's heights."""
-    return -float(resample_rows(pred_z, pred_mm[Curve.SAGITTAL], true_z).mean())
 
 
 def _angle_errors(z: Float, pred: Float, true: Float) -> dict[str, float]:

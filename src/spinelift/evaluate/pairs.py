@@ -1,4 +1,4 @@
-"""Evaluation on a pair store: crops at their true place, the regressor alone, beside the baselines."""
+"""Evaluation of a regressor on a pair store: crops at their true position, beside the baselines."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
 from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
 from spinelift.evaluate.metrics import CropScale, score
-from spinelift.evaluate.table import Row, table_rows
+from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.store.rows import Pairs
 
 Float = NDArray[np.float64]
 Regressor = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
-"""Images [n, 1, 224, 224] of 0..255 → curves and scale [n, 6, 209], features [n, D]."""
+"""Images [n, 1, 224, 224], 0..255 → curves and scale [n, 6, 209], features [n, D]."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Predicted:
 
 
 def run_regressor(regressor: Regressor, image: NDArray[np.uint8], *, batch: int = 32) -> Predicted:
-    """Run over crops uint8 [n, 224, 224]."""
+    """Run a regressor over crops uint8 [n, 224, 224]."""
     parts = [regressor(image[i : i + batch, None].astype(np.float32)) for i in range(0, len(image), batch)]
     curves, scale, features = (np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True))
     return Predicted(curves, scale, features)
@@ -38,7 +38,7 @@ def run_regressor(regressor: Regressor, image: NDArray[np.uint8], *, batch: int 
 def score_pairs(
     curves: Float, pairs: Pairs, *, half_width: Float | None = None, iou_step_mm: float | None = 1.0
 ) -> list[dict[str, float]]:
-    """Figures of each spine; curves [n, 6, 209] and half widths in crop px."""
+    """Metrics of each spine; curves [n, 6, 209] and half widths [n, 6, 209] in crop px."""
     out = []
     for k, (predicted, true, mm) in enumerate(zip(curves, pairs.curves, pairs.mm_per_px, strict=True)):
         size = float(mm)
@@ -58,7 +58,7 @@ def score_pairs(
 
 
 def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
-    """Predictions [n, 6, 209] of every baseline for the test people."""
+    """Predictions [n, 6, 209], crop px, of every baseline for the test people."""
     return {
         "mean curve": MeanCurve.fit(train.curves).predict(len(test)),
         "shape | true coronal": ConditionedShape.fit(train.curves).predict(test.curves),
@@ -74,13 +74,17 @@ def evaluate_pairs(
     factors: Float | None = None,
     iou_step_mm: float | None = 1.0,
 ) -> list[Row]:
-    """The table of a model on test people; ``train`` gives the baselines, ``factors`` [6, 209] coverage."""
+    """Metrics of a regressor on test people.
+
+    The baselines are fitted to ``train``. ``factors`` [6, 209] on the scale give the half width of the 90 %
+    interval; without them coverage is left out, without ``iou_step_mm`` the 3D IoU.
+    """
     predicted = run_regressor(regressor, test.image)
     half_width = None if factors is None else predicted.scale * factors
     model = score_pairs(predicted.curves, test, half_width=half_width, iou_step_mm=iou_step_mm)
     others = {} if train is None else baseline_curves(train, test)
-    scored = {name: score_pairs(c, test, iou_step_mm=iou_step_mm) for name, c in others.items()}
-    return [*table_rows(model, scored), *_pearson_rows(predicted.curves, others, test)]
+    scored = {name: columns(score_pairs(c, test, iou_step_mm=iou_step_mm)) for name, c in others.items()}
+    return [*table_rows(columns(model), scored), *_pearson_rows(predicted.curves, others, test)]
 
 
 def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
@@ -92,5 +96,5 @@ def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[
             label: pearson_estimate(c[:, part].reshape(len(test), -1), true, counts)
             for label, c in {"": curves, **others}.items()
         }
-        rows.append(Row(f"{name}_pearson_r", "", len(test), estimates.pop(""), estimates))
+        rows.append(Row(f"{name}_pearson_r", len(test), estimates.pop(""), estimates))
     return rows

@@ -1,78 +1,105 @@
-"""Figures of a model beside its baselines, each with its interval, as Markdown and JSON."""
+"""Metrics of a model beside its baselines, with intervals, as Markdown, JSON and entries of a card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spinelift.evaluate.bootstrap import Estimate, mean_estimate, resample_counts
-from spinelift.evaluate.metrics import UNITS
+from spinelift.bundle.card import Metric
+from spinelift.evaluate.bootstrap import Estimate, mean_estimate, ratio_estimate, resample_counts
+from spinelift.evaluate.metrics import METRICS, unit_of
+
+Values = Mapping[str, NDArray[np.float64]]
+"""Key of a metric → its value for each person [people]."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: the model's, and by name the baselines' (absent where they have none)."""
+    """One metric of a model and, by the name of the baseline, of baselines.
+
+    ``ratios`` are the model's mean over a baseline's; a baseline without error has none.
+    """
 
     name: str
-    unit: str
-    spines: int
+    people: int
     model: Estimate
-    baselines: dict[str, Estimate]
+    baselines: dict[str, Estimate] = field(default_factory=dict)
+    ratios: dict[str, Estimate] = field(default_factory=dict)
 
+    @property
+    def unit(self) -> str:
+        """Unit of the metric."""
+        return unit_of(self.name)
 
-def table_rows(
-    model: Sequence[Mapping[str, float]], baselines: Mapping[str, Sequence[Mapping[str, float]]]
-) -> list[Row]:
-    """Means over spines of what :func:`~spinelift.evaluate.metrics.score` gave, with intervals.
+    def to_json(self) -> dict[str, object]:
+        """Plain values, rounded to four digits."""
+        out: dict[str, object] = {"name": self.name, "unit": self.unit, "people": self.people}
+        out["model"] = self.model.to_json()
+        for name in ("baselines", "ratios"):
+            out[name] = {label: e.to_json() for label, e in getattr(self, name).items()}
+        return out
 
-    The same spines in the same order everywhere, so that one draw of the bootstrap serves all.
-    """
-    counts = resample_counts(len(model))
-
-    def estimate(scores: Sequence[Mapping[str, float]], name: str) -> Estimate:
-        return mean_estimate(np.array([s[name] for s in scores], np.float64), counts)
-
-    return [
-        Row(
-            name,
-            unit,
-            len(model),
-            estimate(model, name),
-            {label: estimate(scores, name) for label, scores in baselines.items() if name in scores[0]},
+    def to_card(self, dataset: str) -> Metric:
+        """The entry of a bundle's card."""
+        return Metric(
+            name=self.name,
+            dataset=dataset,
+            value=round(self.model.value, 4),
+            unit=self.unit,
+            spines=self.people,
+            interval95=(round(self.model.low, 4), round(self.model.high, 4)),
+            baselines={label: round(e.value, 4) for label, e in self.baselines.items()},
         )
-        for name, unit in UNITS.items()
-        if name in model[0]
-    ]
+
+
+def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
+    """Means over people, with intervals, in the order of ``METRICS``.
+
+    The arrays hold the same people in the same order, so that one draw of the bootstrap serves all.
+    """
+    rows = []
+    for name in (n for n in METRICS if n in model):
+        counts = resample_counts(len(model[name]))
+        others = {label: values[name] for label, values in baselines.items() if name in values}
+        rows.append(
+            Row(
+                name,
+                len(model[name]),
+                mean_estimate(model[name], counts),
+                {label: mean_estimate(v, counts) for label, v in others.items()},
+                {
+                    label: ratio_estimate(model[name], v, counts)
+                    for label, v in others.items()
+                    if (v > 0).all()
+                },
+            )
+        )
+    return rows
+
+
+def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Metrics of each person → arrays over people of each metric that all of them have."""
+    names = [n for n in METRICS if all(n in s for s in scores)]
+    return {name: np.array([s[name] for s in scores], np.float64) for name in names}
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """A table with one column for the model and one for each baseline."""
+    """A table with a column for the model, each baseline, and the ratio to the first one."""
     labels = list(dict.fromkeys(label for row in rows for label in row.baselines))
-    head = ["figure", "unit", "model", *labels]
+    ratio = labels[0] if any(row.ratios for row in rows) else None
+    head = ["metric", "unit", "people", "model", *labels, *([f"ratio to {ratio}"] if ratio else [])]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
-        cells = [row.name, row.unit, _cell(row.model)]
-        cells += [_cell(row.baselines[label]) if label in row.baselines else "" for label in labels]
+        cells = [row.name, row.unit, str(row.people), _cell(row.model)]
+        cells += [_cell(row.baselines.get(label)) for label in labels]
+        cells += [_cell(row.ratios.get(ratio))] if ratio else []
         lines.append("| " + " | ".join(cells) + " |")
-    spines = rows[0].spines if rows else 0
-    return "\n".join([*lines, "", f"{spines} spines; in brackets 95 % bootstrap intervals over spines."])
+    return "\n".join([*lines, "", "Mean over people (95 % bootstrap interval over people)."])
 
 
-def to_json(rows: Sequence[Row]) -> list[dict[str, object]]:
-    """Plain values, rounded to four digits behind the point."""
-    return [_rounded(asdict(row)) for row in rows]
-
-
-def _cell(e: Estimate) -> str:
+def _cell(e: Estimate | None) -> str:
+    if e is None:
+        return ""
     digits = 3 if abs(e.value) < 1 else 2
-    return f"{e.value:.{digits}f} ({e.low:.{digits}f}–{e.high:.{digits}f})"
-
-
-def _rounded(document: dict[str, object]) -> dict[str, object]:
-    out: dict[str, object] = {}
-    for key, value in document.items():
-        if isinstance(value, dict):
-            out[key] = _rounded(value)
-        else:
-            out[key] = round(value, 4) if isinstance(value, float) else value
-    return out
+    return f"{e.value:.{digits}f} ({e.low:.{digits}f} to {e.high:.{digits}f})"

@@ -1,6 +1,5 @@
 """One scan in, its 3D spine out: segment, crop, regress, calibrate, with ONNX Runtime and no torch."""
 
-import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.inference.calibrate import Calibrator, calibration_warnings
 from spinelift.inference.prediction import Prediction
 from spinelift.io.dxa.scan import DxaScan
+from spinelift.progress import Clock
 from spinelift.segment.postprocess import SpineLocation, locate_spine
 
 Array = NDArray[np.float32]
@@ -44,22 +44,22 @@ class Model:
         SpineliftError
             When the file cannot be used or holds no whole spine.
         """
-        clock = _Clock()
+        clock = Clock("segment" if isinstance(scan, DxaScan) else "read")
         if not isinstance(scan, DxaScan):
             from spinelift.io import read_dxa
 
             scan = read_dxa(Path(scan), spacing=spacing)
-            clock.lap("read")
+            clock.start("segment")
         location = self.locate(scan)
-        clock.lap("segment")
+        clock.start("crop")
         crop = location.frame.crop(scan.bone)
-        clock.lap("crop")
+        clock.start("regress")
         px, scale, features = self._regress(crop)
         curves = SpineCurves(px, location.frame)
         half_width = self._calibrator.half_width_mm(scale, location.frame.mm_per_px)
         shift = self._calibrator.shift_score(features)
         share = self._calibrator.prior_share(half_width)
-        clock.lap("regress")
+        seconds = clock.stop()
         warnings = (
             *scan.warnings,
             *location.warnings,
@@ -78,7 +78,7 @@ class Model:
             location=location,
             bundle=self.bundle.ref,
             warnings=warnings,
-            timings_ms=clock.laps,
+            timings_ms={stage: round(1e3 * s, 2) for stage, s in seconds.items()},
         )
 
     def locate(self, scan: DxaScan) -> SpineLocation:
@@ -117,17 +117,6 @@ def predict(
 ) -> Prediction:
     """The 3D spine of one scan; the model is kept for the next call."""
     return _cached_model(None if bundle is None else str(bundle)).predict(scan, spacing=spacing)
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round((now - self._last) * 1e3, 2)
-        self._last = now
 
 
 def _order_warnings(curves: SpineCurves) -> list[str]:

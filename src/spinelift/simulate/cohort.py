@@ -4,7 +4,6 @@
 written last: a person without it is made again. The DXA is that of ``simulate dxa`` with the same seed.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from spinelift.files import make_folder
 from spinelift.io.dixon.volume import Trap
 from spinelift.io.truth import MriTruth, PlantedTrap, PostureTruth, StationTruth, write_truth
+from spinelift.progress import Advance
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.posture import repose, sample_posture
@@ -78,9 +78,9 @@ def write_cohort(
     workers: int,
     trap_share: float = TRAP_SHARE,
     first: int = 0,
-    tick: Callable[[int], None],
+    advance: Advance,
 ) -> None:
-    """Write the pairs that are missing; ``tick`` is called with the number done.
+    """Write the pairs that are missing; ``advance`` is called with the number of people done.
 
     Raises
     ------
@@ -88,4 +88,4 @@ def write_cohort(
         The seed or a person's number is out of range.
     """
     write = partial(write_pair, out, seed, trap_share)
-    write_missing(write, out, seed, range(first, first + people), workers=workers, tick=tick)
+    write_missing(write, out, seed, range(first, first + people), workers=workers, advance=advance)

@@ -13,6 +13,7 @@ from pathlib import Path
 from spinelift.files import make_folder
 from spinelift.io.truth import DxaTruth, SimulatedTruth, truth_path, write_truth
 from spinelift.io.ukb_names import visit_key
+from spinelift.progress import Advance
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.body import Body, sample_body
@@ -77,9 +78,9 @@ def write_person(out: Path, seed: int, person: int) -> Path:
 
 
 def write_people(
-    out: Path, *, people: int, seed: int, workers: int, first: int = 0, tick: Callable[[int], None]
+    out: Path, *, people: int, seed: int, workers: int, first: int = 0, advance: Advance
 ) -> None:
-    """Write the people that are missing; ``tick`` is called with the number done.
+    """Write the people that are missing; ``advance`` is called with the number of people done.
 
     Raises
     ------
@@ -87,27 +88,21 @@ def write_people(
         The seed or a person's number is out of range.
     """
     write = partial(write_person, out, seed)
-    write_missing(write, out, seed, range(first, first + people), workers=workers, tick=tick)
+    write_missing(write, out, seed, range(first, first + people), workers=workers, advance=advance)
 
 
 def write_missing(
-    write: Callable[[int], object],
-    out: Path,
-    seed: int,
-    numbers: range,
-    *,
-    workers: int,
-    tick: Callable[[int], None],
+    write: Callable[[int], object], out: Path, seed: int, numbers: range, *, workers: int, advance: Advance
 ) -> None:
     """Call ``write`` for the people without a truth, in ``workers`` processes."""
     keys = {n: visit_key(person_id(seed, n), FIRST_VISIT) for n in numbers}
     missing = [n for n in numbers if not truth_path(out / TRUTH, keys[n]).is_file()]
-    tick(len(numbers) - len(missing))
+    advance(len(numbers) - len(missing))
     if workers <= 1:
         for n in missing:
             write(n)
-            tick(1)
+            advance(1)
         return
     with ProcessPoolExecutor(workers) as pool:
         for _ in pool.map(write, missing, chunksize=2):
-            tick(1)
+            advance(1)

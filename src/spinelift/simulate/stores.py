@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.progress import Advance
 from spinelift.simulate.body.body import sample_body, sample_other_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import canonical_truth, take_scan
@@ -46,26 +47,24 @@ def fill_pairs(
     people: int,
     seed: int,
     workers: int,
-    tick: Callable[[int], None],
+    advance: Advance,
     other: bool = False,
 ) -> None:
-    """Grow a store to ``people`` rows; ``tick`` is called with the number added."""
+    """Extend a store to ``people`` rows; ``advance`` is called with the number of people added."""
     with store:
         rows = _people(partial(make_pair, seed, other), seed, range(len(store), people), workers)
         for eid, (image, curves, mm_per_px) in rows:
             store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=eid)
-            tick(1)
+            advance(1)
 
 
-def fill_scans(
-    store: ScanStore, *, people: int, seed: int, workers: int, tick: Callable[[int], None]
-) -> None:
-    """Grow a store of whole-body scans to ``people`` rows."""
+def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, advance: Advance) -> None:
+    """Extend a store of whole-body scans to ``people`` rows; ``advance`` as in :func:`fill_pairs`."""
     with store:
         rows = _people(partial(make_scan, seed), seed, range(len(store), people), workers)
         for eid, (image, mask, ends) in rows:
             store.append(image=image, mask=mask, ends=ends, eid=eid)
-            tick(1)
+            advance(1)
 
 
 def _people(make: Callable[[int], Any], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, Any]]:

@@ -1,15 +1,15 @@
 """Training stores: sharded Zarr 3 groups that grow by whole rows.
 
-A store's ``rows`` attribute is written last, after the arrays: rows beyond it are the rest of an append
-that was cut short. They are not read, and the next append writes over them. Appending is buffered up to
-whole shards; leave the ``with`` block, or call :meth:`flush`, to write what is left. One writer at a time.
+A store's ``rows`` attribute is written last, after the arrays: rows beyond it belong to an append that was
+interrupted. They are not read, and the next append overwrites them. Rows are buffered up to whole shards;
+the end of the ``with`` block, or :meth:`RowStore.flush`, writes the rest. Only one process may write.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import zarr
@@ -22,9 +22,61 @@ from spinelift.geometry.canonical import CANONICAL_SHAPE
 Field = tuple[str, tuple[int, ...]]
 
 
-class RowStore:
-    """Arrays of equal length on disk; subclasses name the fields as {name: (dtype, shape of one row)}."""
+class Rows:
+    """Rows in memory: a dataclass of arrays with the same number of rows."""
 
+    eid: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.eid)
+
+    def take(self, rows: NDArray[np.integer]) -> Self:
+        """The given rows, in that order."""
+        return type(self)(**{name: array[rows] for name, array in vars(self).items()})
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """All rows of several parts."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])})
+
+
+@dataclass(frozen=True)
+class Pairs(Rows):
+    """Crops and curves.
+
+    ``image`` uint8 [n, 224, 224]; ``curves`` float32 [n, 6, 209] in crop px; ``mm_per_px`` float32 [n];
+    ``eid`` int64 [n].
+    """
+
+    image: NDArray[np.uint8]
+    curves: NDArray[np.float32]
+    mm_per_px: NDArray[np.float32]
+    eid: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scans(Rows):
+    """Whole-body images on the canonical grid.
+
+    ``image`` uint8 [n, 832, 320]; ``mask`` uint8 0/1 of the same shape; ``ends`` float32 [n, 2, 2], (row,
+    col) of T1's upper and L5's lower endplate in canonical px; ``eid`` int64 [n].
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+    ends: NDArray[np.float32]
+    eid: NDArray[np.int64]
+
+
+RowsT = TypeVar("RowsT", bound=Rows)
+
+
+class RowStore(Generic[RowsT]):
+    """Rows on disk; subclasses give their type in memory and the fields, {name: (dtype, shape of a row)}."""
+
+    ROWS: type[RowsT]
     FIELDS: ClassVar[Mapping[str, Field]]
     KIND: ClassVar[str]
     CHUNK: ClassVar[int]
@@ -37,27 +89,22 @@ class RowStore:
 
     @classmethod
     def create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
-        """Make an empty store at a path that does not exist yet; ``about`` says what is in it (JSON)."""
+        """Make an empty store at a new path; ``about`` describes its content (JSON)."""
         path = Path(path)
         if path.exists():
             raise ConfigError(
-                found=f"that {path} exists", expected="a new path for the store", do="Open it, or delete it."
+                found=f"an existing {path}", expected="a new path for the store", do="Open it, or delete it."
             )
         group = zarr.open_group(path, mode="w", zarr_format=3)
         for name, (dtype, shape) in cls.FIELDS.items():
-            group.create_array(
-                name,
-                shape=(0, *shape),
-                dtype=dtype,
-                chunks=(cls.CHUNK, *shape),
-                shards=(cls.SHARD, *shape),
-            )
+            chunks, shards = (cls.CHUNK, *shape), (cls.SHARD, *shape)
+            group.create_array(name, shape=(0, *shape), dtype=dtype, chunks=chunks, shards=shards)
         group.attrs.update({"kind": cls.KIND, "version": 1, "rows": 0, "about": dict(about or {})})
         return cls(group, path)
 
     @classmethod
     def open(cls, path: Path | str, *, write: bool = False) -> Self:
-        """Open a store to read, or to append to."""
+        """Open a store for reading, or for appending with ``write``."""
         path = Path(path)
         if not (path / "zarr.json").is_file():
             raise ConfigError(
@@ -77,30 +124,37 @@ class RowStore:
 
     @classmethod
     def open_or_create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
-        """Open to append, or create where nothing is; refused if the store says otherwise about itself."""
+        """Open for appending, or create; an existing store must have the same ``about``."""
         if not Path(path).exists():
             return cls.create(path, about=about)
         store = cls.open(path, write=True)
         if about is not None and store.about != dict(about):
             raise ConfigError(
-                found=f"that the rows of {path} were made with {store.about}",
+                found=f"rows of {path} made with {store.about}",
                 expected=f"{dict(about)}",
-                do="Give the settings of that store, or another path.",
+                do="Use the settings of that store, or another path.",
             )
         return store
 
     @property
-    def about(self) -> dict[str, Any]:
-        """What the maker of the store said about it."""
+    def about(self) -> dict[str, object]:
+        """Description of the content."""
         about = self._group.attrs.get("about", {})
         return dict(about) if isinstance(about, Mapping) else {}
 
     def __len__(self) -> int:
-        """Rows on disk; those still in the buffer do not count."""
+        """Rows on disk, without those in the buffer."""
         return self._rows
 
-    def _extend(self, rows: Mapping[str, ArrayLike]) -> None:
-        arrays = {name: np.asarray(value) for name, value in rows.items()}
+    def append(self, **row: ArrayLike) -> None:
+        """Add one row, a value for each field."""
+        self.extend(**{name: np.asarray(value)[None] for name, value in row.items()})
+
+    def extend(self, **rows: ArrayLike) -> None:
+        """Add n rows, an array [n, ...] for each field; ValueError on another shape or type."""
+        arrays = {name: np.asarray(rows[name]) for name in self.FIELDS if name in rows}
+        if arrays.keys() != self.FIELDS.keys():
+            raise ValueError(f"rows must have {', '.join(self.FIELDS)}, not {', '.join(rows)}")
         counts = {len(a) for a in arrays.values()}
         for name, (dtype, shape) in self.FIELDS.items():
             array = arrays[name]
@@ -142,6 +196,15 @@ class RowStore:
         assert isinstance(array, zarr.Array)
         return np.asarray(array[start : min(self._rows if stop is None else stop, self._rows)])
 
+    def load(self, limit: int | None = None) -> RowsT:
+        """Read the first ``limit`` rows, or all, into memory."""
+        return self.ROWS(**{name: self.read(name, stop=limit) for name in self.FIELDS})
+
+    @classmethod
+    def load_all(cls, paths: Sequence[Path], *, limit: int | None = None) -> RowsT:
+        """Read several stores, at most ``limit`` rows of each, into memory."""
+        return cls.ROWS.join([cls.open(path).load(limit) for path in paths])
+
     def __enter__(self) -> Self:
         return self
 
@@ -151,26 +214,10 @@ class RowStore:
         self.flush()
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Crops and curves in memory.
-
-    ``image`` uint8 [n, 224, 224]; ``curves`` float32 [n, 6, 209] in crop px; ``mm_per_px`` float32 [n];
-    ``eid`` int64 [n].
-    """
-
-    image: NDArray[np.uint8]
-    curves: NDArray[np.float32]
-    mm_per_px: NDArray[np.float32]
-    eid: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-class PairStore(RowStore):
+class PairStore(RowStore[Pairs]):
     """``pairs.zarr``: crops of the bone image and their six curves."""
 
+    ROWS = Pairs
     KIND = "pairs"
     CHUNK, SHARD = 64, 512
     FIELDS: ClassVar[Mapping[str, Field]] = {
@@ -180,39 +227,11 @@ class PairStore(RowStore):
         "eid": ("int64", ()),
     }
 
-    def append(self, *, image: ArrayLike, curves: ArrayLike, mm_per_px: float, eid: int) -> None:
-        """Add one person: image [224, 224] 0..255, curves [6, 209] crop px."""
-        self._extend(_one(image=image, curves=curves, mm_per_px=mm_per_px, eid=eid))
 
-    def extend(self, *, image: ArrayLike, curves: ArrayLike, mm_per_px: ArrayLike, eid: ArrayLike) -> None:
-        """Add n people: arrays with n first."""
-        self._extend({"image": image, "curves": curves, "mm_per_px": mm_per_px, "eid": eid})
-
-    def load(self, limit: int | None = None) -> Pairs:
-        """Read the first ``limit`` rows, or all, into memory."""
-        return Pairs(**{name: self.read(name, stop=limit) for name in self.FIELDS})
-
-
-@dataclass(frozen=True)
-class Scans:
-    """Whole bodies in memory.
-
-    ``image`` uint8 [n, 832, 320] on the canonical grid; ``mask`` uint8 0/1 of the same shape; ``ends``
-    float32 [n, 2, 2]: (row, col) of T1's upper and of L5's lower endplate in canonical px; ``eid`` int64 [n].
-    """
-
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    ends: NDArray[np.float32]
-    eid: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-class ScanStore(RowStore):
+class ScanStore(RowStore[Scans]):
     """``scans.zarr``: whole-body bone images on the canonical grid, spine masks and ends."""
 
+    ROWS = Scans
     KIND = "scans"
     CHUNK, SHARD = 16, 128
     FIELDS: ClassVar[Mapping[str, Field]] = {
@@ -222,34 +241,6 @@ class ScanStore(RowStore):
         "eid": ("int64", ()),
     }
 
-    def append(self, *, image: ArrayLike, mask: ArrayLike, ends: ArrayLike, eid: int) -> None:
-        """Add one person: image and mask [832, 320], ends [2, 2] (row, col)."""
-        self._extend(_one(image=image, mask=mask, ends=ends, eid=eid))
 
-    def extend(self, *, image: ArrayLike, mask: ArrayLike, ends: ArrayLike, eid: ArrayLike) -> None:
-        """Add n people: arrays with n first."""
-        self._extend({"image": image, "mask": mask, "ends": ends, "eid": eid})
-
-    def load(self, limit: int | None = None) -> Scans:
-        """Read the first ``limit`` rows, or all, into memory."""
-        return Scans(**{name: self.read(name, stop=limit) for name in self.FIELDS})
-
-
-def load_pairs(paths: Sequence[Path], *, limit: int | None = None) -> Pairs:
-    """All pairs of several stores, at most ``limit`` of each, in one piece of memory."""
-    parts = [PairStore.open(p).load(limit) for p in paths]
-    return Pairs(**{name: _join([getattr(p, name) for p in parts]) for name in PairStore.FIELDS})
-
-
-def load_scans(paths: Sequence[Path], *, limit: int | None = None) -> Scans:
-    """All scans of several stores, at most ``limit`` of each, in one piece of memory."""
-    parts = [ScanStore.open(p).load(limit) for p in paths]
-    return Scans(**{name: _join([getattr(p, name) for p in parts]) for name in ScanStore.FIELDS})
-
-
-def _one(**row: ArrayLike) -> dict[str, NDArray[Any]]:
-    return {name: np.asarray(value)[None] for name, value in row.items()}
-
-
-def _join(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+load_pairs = PairStore.load_all
+load_scans = ScanStore.load_all

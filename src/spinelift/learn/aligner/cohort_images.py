@@ -1,7 +1,6 @@
 """Images of the pairs of a cohort folder, read once from the archives and kept on disk."""
 
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.visits import PairedVisit, paired_visits
+from spinelift.progress import Advance, silent
 
 FAILED = "failed.txt"
 
@@ -29,12 +29,11 @@ class CohortPair:
     mri: PlaneImage
 
 
-def load_cohort_pairs(
-    cohort: Path, cache: Path, *, tick: Callable[[int], None] | None = None
-) -> list[CohortPair]:
+def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -> list[CohortPair]:
     """Images of all visits that can be read; ``cache`` keeps them, and a list of those that cannot.
 
-    Reading a Dixon MRI takes seconds; a second call reads the cache. ``tick`` is called with the number done.
+    Reading a Dixon MRI takes seconds; a second call reads the cache. ``advance`` is called with the number of
+    visits done.
 
     Raises
     ------
@@ -55,8 +54,7 @@ def load_cohort_pairs(
                 _save(pair, path)
         if pair is not None:
             pairs.append(pair)
-        if tick:
-            tick(1)
+        advance(1)
     write_whole(cache / FAILED, "".join(failed))
     return pairs
 

@@ -1,11 +1,11 @@
 """Typed configuration of the aligner's encoders and their training."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.align.onnx import CELL_PX
-from spinelift.learn.loop.config import Config, LoopConfig, OptimConfig, Share
+from spinelift.learn.loop.config import Config, Share, TrainingConfig
 
 
 class EncoderConfig(Config):
@@ -18,7 +18,7 @@ class EncoderConfig(Config):
 
 
 class CanvasConfig(Config):
-    """What the encoders see: square pixels, fixed sizes, zeros where nothing was measured."""
+    """Input of the encoders: square pixels, fixed sizes, zeros where nothing was measured."""
 
     pixel_mm: PositiveFloat = 2.0
     dxa: tuple[PositiveInt, PositiveInt] = (1000, 352)
@@ -32,7 +32,7 @@ class CanvasConfig(Config):
 
 
 class AlignAugment(Config):
-    """Changes of a pair while training, each modality apart."""
+    """Augmentation of a pair, independent for each modality."""
 
     rotation_deg: float = Field(default=2.0, description="± rotation of the MRI")
     shift_px: int = Field(default=8, ge=0, description="± shift of the MRI, pixels")
@@ -41,13 +41,10 @@ class AlignAugment(Config):
     mirror: Share = Field(default=0.0, description="both images of a pair, left to right")
 
 
-class AlignerConfig(Config):
+class AlignerConfig(TrainingConfig):
     """One experiment."""
 
-    version: Literal[1] = 1
     encoder: EncoderConfig = EncoderConfig()
     canvas: CanvasConfig = CanvasConfig()
     augment: AlignAugment = AlignAugment()
     temperature: PositiveFloat = Field(default=0.1, description="of InfoNCE (paper, section 2)")
-    optim: OptimConfig
-    loop: LoopConfig

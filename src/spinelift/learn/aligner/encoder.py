@@ -1,4 +1,4 @@
-"""The encoders of stage 1, the score of a pair, and the contrast that trains them."""
+"""The encoders of image-level registration, the score of a pair, and the contrastive loss."""
 
 import itertools
 
@@ -13,7 +13,7 @@ DXA_CHANNELS, MRI_CHANNELS = 1, 2
 
 
 def _stage(before: int, after: int) -> nn.Sequential:
-    """Two 3×3 convolutions, then half the resolution."""
+    """Two 3×3 convolutions, then pooling to half the resolution."""
     layers: list[nn.Module] = []
     for channels in (before, after):
         layers += [nn.Conv2d(channels, after, 3, padding=1), nn.GroupNorm(1, after), nn.ReLU()]
@@ -53,8 +53,8 @@ class Aligner(nn.Module):
 def pair_scores(dxa: Tensor, mri: Tensor) -> Tensor:
     """Largest cross-correlation over all shifts of maps [B, D, H, W] and [B', D, h, w] → [B, B'].
 
-    Divided by the number of the MRI's cells that hold anything, so that it lies in -1..1. Shifts are tried
-    by which at least half of the smaller map overlaps each way.
+    It is divided by the number of non-empty cells of the MRI, so that it lies in -1..1. Shifts leave at least
+    half of the smaller map overlapping in each direction.
     """
     shapes = list(zip(dxa.shape[2:], mri.shape[2:], strict=True))
     spare = [m - (min(d, m) + 1) // 2 for d, m in shapes]
@@ -71,7 +71,7 @@ def pair_scores(dxa: Tensor, mri: Tensor) -> Tensor:
 
 
 def info_nce(scores: Tensor, temperature: float) -> Tensor:
-    """InfoNCE of scores [B, B] whose diagonal are the matching pairs, both ways (arXiv:1807.03748)."""
+    """Symmetric InfoNCE of scores [B, B] with the matching pairs on the diagonal (arXiv:1807.03748)."""
     wanted = torch.arange(len(scores))
     logits = scores / temperature
     return (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2

@@ -1,4 +1,4 @@
-"""Pairs of images to train the encoders on: one ``.npz`` of bytes."""
+"""Pairs of images to train the encoders on, stored as ``.npz``."""
 
 import zipfile
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class ImagePairs:
 
 
 def to_canvas(image: PlaneImage, pixel_mm: float, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image as an encoder sees it, in bytes [C, H, W]."""
+    """An image on the canvas of an encoder, uint8 [C, H, W]."""
     onto = canvas_grid(image.grid, pixel_mm, shape)
     return np.rint(canvas_pixels(image.resample_to(onto)) * 255).astype(np.uint8)
 

@@ -1,6 +1,7 @@
-"""Training of the encoders of stage 1, and their export."""
+"""Training of the encoders of image-level registration, and their export."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,32 +19,27 @@ from spinelift.learn.aligner.encoder import DXA_CHANNELS, MRI_CHANNELS, Aligner,
 from spinelift.learn.aligner.pairs import ImagePairs, load_pairs
 from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx
-from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
-from spinelift.learn.loop.loop import Outcome, fit
-from spinelift.learn.loop.run import finish_run, read_run_config, start_run
+from spinelift.learn.loop.loop import Outcome
+from spinelift.learn.loop.train import load_run, train
 from spinelift.version import __version__
 
 
+@dataclass(eq=False)
 class AlignerTask:
     """Pairs in memory; within a batch every other person is a non-matching example."""
 
-    def __init__(
-        self, config: AlignerConfig, train: ImagePairs, held_out: ImagePairs, model: Aligner
-    ) -> None:
-        self.config, self.train, self.held_out, self._model = config, train, held_out, model
-
-    @property
-    def model(self) -> Aligner:
-        """The networks."""
-        return self._model
+    config: AlignerConfig
+    train: ImagePairs
+    held_out: ImagePairs
+    model: Aligner
 
     def __len__(self) -> int:
         return len(self.train)
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        """InfoNCE of the pairs ``index`` [B], and the share that is matched rightly."""
+        """InfoNCE of the pairs ``index`` [B], and the share that is matched correctly."""
         dxa, mri = _tensors(self.train, index.numpy())
-        scores = self._model(*augment_pairs(dxa, mri, self.config.augment, generator))
+        scores = self.model(*augment_pairs(dxa, mri, self.config.augment, generator))
         right = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
         return {"loss": info_nce(scores, self.config.temperature), "matched": right}
 
@@ -65,7 +61,7 @@ def _tensors(pairs: ImagePairs, rows: NDArray[np.integer]) -> tuple[Tensor, Tens
 def augment_pairs(
     dxa: Tensor, mri: Tensor, config: AlignAugment, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Turn and shift the MRI [B, 2, h, w], change the greys of both; what is empty stays empty."""
+    """Rotate and shift the MRI [B, 2, h, w] and change the greys of both images; empty pixels stay empty."""
     count = len(mri)
 
     def uniform(*shape: int) -> Tensor:
@@ -94,30 +90,26 @@ def augment_pairs(
 def train_aligner(
     config: AlignerConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
-    """Train, or go on; ``out`` then holds a run's files and the encoders as ONNX.
+    """Train, or resume; ``out`` then holds the files of a run and the encoders as ONNX.
 
-    ``data`` and ``validation`` are files of ``align.pairs.save_pairs``, of different people.
+    ``data`` and ``validation`` are files of :func:`~spinelift.learn.aligner.pairs.save_pairs`, of different
+    people.
     """
-    train, held_out = load_pairs(data, config.canvas), load_pairs([validation], config.canvas)
+    pairs, held_out = load_pairs(data, config.canvas), load_pairs([validation], config.canvas)
     if config.loop.batch < 2:
         raise ConfigError(found="a batch of 1", expected="at least 2 pairs", do="Raise loop.batch.")
-    start_run(config, config.loop, out, resume=resume, train=len(train), validation=len(held_out))
-    torch.manual_seed(config.loop.seed)
-    task = AlignerTask(config, train, held_out, Aligner(config.encoder))
-    outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="aligner")
-    finish_run(
-        out, outcome, data=data, people=len(train), examples=len(train), seed=config.loop.seed, init_from=None
-    )
+    outcome = train(
+        config, lambda: Aligner(config.encoder), lambda model: AlignerTask(config, pairs, held_out, model),
+        data=data, people=len(pairs), examples=len(pairs), held_out=len(held_out), out=out, resume=resume,
+        title="aligner",
+    )  # fmt: skip
     export_aligner(out, out)
     return outcome
 
 
 def load_aligner(run: Path) -> tuple[Aligner, AlignerConfig]:
-    """Averaged weights of a run, ready to use, and its configuration."""
-    config = read_run_config(run, AlignerConfig)
-    model = Aligner(config.encoder)
-    load_weights(model, run / WEIGHTS)
-    return model.eval(), config
+    """Encoders of a run with their averaged weights, ready to use, and the run's configuration."""
+    return load_run(run, AlignerConfig, lambda config: Aligner(config.encoder))
 
 
 def export_aligner(run: Path, out: Path) -> None:

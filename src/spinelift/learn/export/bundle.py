@@ -11,7 +11,6 @@ from spinelift.bundle.kinds import DxaPreprocessing
 from spinelift.errors import BundleError
 from spinelift.evaluate.bootstrap import Estimate
 from spinelift.evaluate.pairs import evaluate_pairs
-from spinelift.evaluate.table import Row
 from spinelift.files import whole_folder
 from spinelift.geometry import CROP_SIZE
 from spinelift.geometry.canonical import CANONICAL_SHAPE
@@ -71,19 +70,7 @@ def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibratio
         factors=Calibrator(calibration).factors,
         iou_step_mm=plan.iou_step_mm,
     )
-    return [_metric(row, _about(plan.test)) for row in rows]
-
-
-def _metric(row: Row, dataset: str) -> Metric:
-    return Metric(
-        name=row.name,
-        dataset=dataset,
-        value=round(row.model.value, 4),
-        unit=row.unit,
-        spines=row.spines,
-        interval95=(round(row.model.low, 4), round(row.model.high, 4)),
-        baselines={name: round(e.value, 4) for name, e in row.baselines.items()},
-    )
+    return [row.to_card(_about(plan.test)) for row in rows]
 
 
 def _must_be_apart(calibration: Pairs, test: Pairs) -> None:

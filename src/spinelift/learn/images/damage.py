@@ -1,4 +1,4 @@
-"""Damage to crops: metal, gaps, and degradation up to the unreadable. Images are [B, 1, H, W], 0..1."""
+"""Damage to crops: metal, gaps, and degradation up to unreadable images. Images are [B, 1, H, W], 0..1."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ Generator = torch.Generator
 
 
 def add_patches(x: Tensor, generator: Generator, *, size_px: float = 24.0) -> Tensor:
-    """One to three rotated boxes or ellipses a picture, at most ``size_px`` to a side: metal, or dark."""
+    """Add one to three rotated boxes or ellipses, bright (metal) or dark, at most ``size_px`` wide."""
     n, height, width = len(x), x.shape[-2], x.shape[-1]
     rows, columns = torch.arange(height, dtype=x.dtype), torch.arange(width, dtype=x.dtype)
     for slot in range(3):
@@ -28,7 +28,7 @@ def add_patches(x: Tensor, generator: Generator, *, size_px: float = 24.0) -> Te
 
 
 def drop_rows(x: Tensor, generator: Generator) -> Tensor:
-    """One to three bands of rows that are black, or that repeat the row above."""
+    """Make one to three bands of rows black, or repeat the row above them."""
     n, size = len(x), x.shape[2]
     rows = torch.arange(size)
     for slot in range(3):
@@ -44,9 +44,9 @@ def drop_rows(x: Tensor, generator: Generator) -> Tensor:
 
 
 def degrade(x: Tensor, generator: Generator) -> Tensor:
-    """Lose detail, contrast and rows by random amounts, until at the worst nothing is left to see.
+    """Remove detail, contrast and rows by random amounts, at the worst everything.
 
-    A network that has seen these learns to fall back to the mean spine, and to say so by its scale.
+    A network trained on these learns to predict the mean spine with a large scale for unreadable images.
     """
     n, size = len(x), x.shape[-1]
     u = torch.rand(6, n, 1, 1, 1, generator=generator)
@@ -73,9 +73,9 @@ def degrade(x: Tensor, generator: Generator) -> Tensor:
 
 
 def smear(x: Tensor, generator: Generator, largest_px: float) -> Tensor:
-    """Blur a band of rows along the columns [B, 1, H, W]: what lies there shows no levels any more.
+    """Blur a band of rows vertically [B, 1, H, W], so that single vertebrae cannot be seen.
 
-    On real scans the middle of the chest looks like that, without being blurred across.
+    The middle of the chest on real scans looks like this, without horizontal blur.
     """
     n, rows = len(x), x.shape[2]
     sigma = rand(n, generator, 2.0, largest_px)[:, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""Operations on batches of images [B, 1, H, W] with a random generator of their own."""
+"""Operations on batches of images [B, 1, H, W], random ones with an explicit generator."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Generator = torch.Generator
 
 
 def rand(n: int, generator: Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Even random numbers [n, 1, 1, 1]."""
+    """Uniform random numbers [n, 1, 1, 1]."""
     return torch.rand(n, 1, 1, 1, generator=generator) * (high - low) + low
 
 
@@ -35,7 +35,7 @@ def monotone_curves(n: int, generator: Generator, *, knots: int = 8) -> Tensor:
 
 
 def gaussian_blur(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur images [B, 1, H, W] with a sigma each [B], px."""
+    """Blur images [B, 1, H, W] with one sigma for each [B], px."""
     radius = max(1, int(torch.ceil(2.5 * sigma.max())))
     taps = torch.arange(-radius, radius + 1)
     kernel = torch.exp(-0.5 * (taps / sigma.clamp(min=0.05)[:, None]) ** 2)
@@ -55,14 +55,14 @@ def smooth_field(n: int, cells: tuple[int, int], size: tuple[int, int], generato
 def local_mean(x: Tensor, window: int) -> Tensor:
     """Mean over ``window`` × ``window`` pixels (odd; those inside the image), [B, 1, H, W].
 
-    As two matrix products, which on a CPU take a tenth of the time of a pooling layer.
+    Two matrix products, which take a tenth of the time of a pooling layer on a CPU.
     """
     down, across = (_averaging(n, window) for n in x.shape[2:])
     return down @ x @ across.T
 
 
 def _averaging(size: int, window: int) -> Tensor:
-    """Matrix [size, size] whose rows average the ``window`` nearest places that exist."""
+    """Matrix [size, size] whose rows average the ``window`` nearest elements inside the image."""
     at = torch.arange(size)
     near = ((at[:, None] - at[None]).abs() <= window // 2).float()
     return near / near.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The training loop that the regressor and the segmenter share: time budget, resume, averaged weights."""
+"""The training loop of all networks: time budget, exact resume, averaged weights."""
 
 from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule
 from spinelift.learn.loop.loop import Task, fit

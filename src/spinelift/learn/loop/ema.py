@@ -1,4 +1,4 @@
-"""Averaged weights: steadier than the last ones."""
+"""Averaged weights."""
 
 import copy
 
@@ -7,9 +7,11 @@ from torch import nn
 
 
 class Ema:
-    """Exponential moving average of weights and buffers.
+    """Exponential moving average of weights and buffers, in a copy of the model.
 
-    The decay grows with the steps, min(decay, (1 + n) / (10 + n)), so that the start is soon forgotten.
+    The decay at step n is min(decay, (1 + n) / (10 + n)), so that the initial weights are soon forgotten.
+    Counters are copied. ``torch.optim.swa_utils.AveragedModel`` has neither: it averages counters and takes
+    the first update as a whole.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -18,7 +20,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move the average towards the model."""
+        """Add the model's current weights to the average."""
         self.updates += 1
         keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for mean, now in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):

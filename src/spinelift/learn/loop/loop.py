@@ -1,10 +1,11 @@
-"""The loop: batches, schedule, averaged weights, checkpoints, log; stops on time and resumes exactly.
+"""The training loop: batches, schedule, averaged weights, checkpoints, log; time budget, exact resume.
 
 Plain PyTorch: on one machine the loop is shorter than the callbacks that a framework would need for a
 budget in seconds and an exact resume.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -23,12 +24,12 @@ from spinelift.learn.loop.checkpoint import (
 )
 from spinelift.learn.loop.config import LoopConfig, OptimConfig
 from spinelift.learn.loop.ema import Ema
-from spinelift.learn.loop.progress import TrainingProgress
 from spinelift.learn.loop.schedule import rate_factor
+from spinelift.progress import Progress
 
 
 class Task(Protocol):
-    """What is trained: examples, loss and validation."""
+    """A network with its examples, loss and validation."""
 
     @property
     def model(self) -> nn.Module:
@@ -37,15 +38,15 @@ class Task(Protocol):
     def __len__(self) -> int: ...
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        """Losses of the examples ``index`` [B] at ``progress`` 0..1 of the run; ``loss`` is minimised."""
+        """Losses of the examples ``index`` [B] at share ``progress`` 0..1 of a run; ``loss`` is minimised."""
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Figures of a model on at most ``limit`` held-out examples."""
+        """Metrics of a model on at most ``limit`` held-out examples."""
 
 
 @dataclass
 class Outcome:
-    """How a run ended."""
+    """Result of a run: averaged model, number of steps and seconds, last validation."""
 
     model: nn.Module
     steps: int
@@ -54,7 +55,7 @@ class Outcome:
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW with decay on matrices and kernels only (Adam where the decay is 0)."""
+    """AdamW with weight decay on matrices and kernels only (Adam if the decay is 0)."""
     params = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in params if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -74,7 +75,7 @@ def fit(
 ) -> Outcome:
     """Train until the first limit of ``loop``; the folder ``out`` then holds weights, checkpoint and log.
 
-    With ``resume`` the run goes on from its checkpoint as if it had never stopped.
+    With ``resume`` the run continues from its checkpoint as if it had never stopped.
     """
     out.mkdir(parents=True, exist_ok=True)
     if loop.threads is not None:
@@ -116,7 +117,7 @@ def fit(
     counted, mark, validation = 0, time.monotonic(), {}
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    with CsvLog(out / LOG, after_step=step) as log, TrainingProgress(title) as show:
+    with CsvLog(out / LOG, after_step=step) as log, Progress(title, 1.0, done=progress()) as shown:
         while (done := progress()) < 1.0:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:
@@ -140,12 +141,12 @@ def fit(
                 means = {name: value / counted for name, value in sums.items()}
                 speed = counted * loop.batch / (time.monotonic() - mark)
                 log.add(step, seconds(), rate, "train", {**means, "images_per_second": speed})
-                show.report(progress=progress(), step=step, seconds=seconds(), per_second=speed, values=means)
+                shown.report(progress(), f"step {step}, {speed:.0f} images/s, {_text(means)}")
                 sums, counted, mark = {}, 0, time.monotonic()
             if step % loop.validate_every == 0:
                 validation = task.validate(ema.model, loop.validate_limit)
                 log.add(step, seconds(), rate, "validation", validation)
-                show.validated(step, validation)
+                shown.message(f"validation at step {step}: {_text(validation)}")
                 mark = time.monotonic()
             if time.monotonic() - saved >= loop.checkpoint_seconds:
                 save()
@@ -154,5 +155,9 @@ def fit(
         if not validation or step % loop.validate_every:
             validation = task.validate(ema.model, loop.validate_limit)
             log.add(step, seconds(), 0.0, "validation", validation)
-            show.validated(step, validation)
+            shown.message(f"validation at step {step}: {_text(validation)}")
     return Outcome(ema.model, step, seconds(), validation)
+
+
+def _text(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""Picture of a run's log."""
+"""Plot of a run's log."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SKIPPED = ("images_per_second",)
 
 
 def plot_log(log: Path, out: Path) -> None:
-    """One panel a figure that was logged, training and validation, against the step."""
+    """Plot every logged value against the step, one panel for each value of training and validation."""
     series: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row in read_log(log):
         if row["name"] not in SKIPPED:

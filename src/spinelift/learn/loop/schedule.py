@@ -1,4 +1,4 @@
-"""Learning-rate schedules, driven by how far the run is (of its steps or of its seconds)."""
+"""Learning-rate schedules, driven by the share of the run that is done (of its steps or its seconds)."""
 
 import math
 
@@ -6,7 +6,7 @@ from spinelift.learn.loop.config import CosineSchedule, StepSchedule
 
 
 def rate_factor(schedule: CosineSchedule | StepSchedule, *, progress: float, epoch: int) -> float:
-    """Factor on the rate at ``progress`` 0..1 of the run and in ``epoch`` (from 0)."""
+    """Factor on the rate at the share ``progress`` 0..1 of the run, in ``epoch`` (from 0)."""
     if isinstance(schedule, StepSchedule):
         return float(schedule.factor ** (epoch // schedule.every_epochs))
     if progress < schedule.warmup:

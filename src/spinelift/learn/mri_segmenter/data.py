@@ -1,6 +1,5 @@
 """Windows of simulated MRIs with the true column: from the archives and the truth of ``simulate cohort``."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from spinelift.files import make_folder, whole_file
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.truth import MriTruth, mri_with_truth, read_truth
+from spinelift.progress import Advance, silent
 from spinelift.segment.mri import WINDOW, Window, window_of
 
 
@@ -67,10 +67,10 @@ def read_person(mri: Path, truth: MriTruth) -> MriPerson:
     return MriPerson(window.pixels[:, rows], mask[rows], ends)
 
 
-def load_people(
-    cohort: Path, cache: Path, *, tick: Callable[[int], None] = lambda _: None
-) -> list[MriPerson]:
-    """All people of a simulated cohort whose MRI can be read; windows are kept in ``cache``.
+def load_people(cohort: Path, cache: Path, *, advance: Advance = silent) -> list[MriPerson]:
+    """People of a simulated cohort whose MRI can be read; windows are kept in ``cache``.
+
+    ``advance`` is called with the number of people read.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def load_people(
                 np.savez_compressed(file, pixels=person.pixels, mask=person.mask, ends=person.ends)
         with np.load(kept) as held:
             people.append(MriPerson(held["pixels"], held["mask"], held["ends"]))
-        tick(1)
+        advance(1)
     if not people:
         raise ConfigError(
             found=f"no pairs of archive and truth in {cohort}",

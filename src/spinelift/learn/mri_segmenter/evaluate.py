@@ -40,11 +40,7 @@ def evaluate_cohort(cohort: Path, networks: Path | None = None) -> dict[str, Any
     counts = resample_counts(len(rows))
     out: dict[str, Any] = {"people": len(rows), "not_found": lost}
     for k, name in enumerate(("dice", "centre_line_mm", "upper_end_mm", "lower_end_mm")):
-        estimate = mean_estimate(values[:, k], counts)
-        out[name] = {
-            "value": round(estimate.value, 3),
-            "interval95": [round(estimate.low, 3), round(estimate.high, 3)],
-        }
+        out[name] = mean_estimate(values[:, k], counts).to_json()
     return out
 
 

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 from spinelift.learn.mri_segmenter.config import MriNetworkConfig
 from spinelift.segment.mri import CHANNELS
 
+BRIGHTEST = 2.5
+"""Greys above are clipped; 1 is the brightest tenth of the window."""
+
 
 def _block(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
     """A strided convolution (kernel 4, so that nothing shifts by half a voxel), then one more."""
@@ -34,7 +37,7 @@ class SliceNetwork(nn.Module):
 
     def logits(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Before the sigmoid, and the features."""
-        x1 = self.down1(image.clamp(0.0, 2.5))
+        x1 = self.down1(image.clamp(0.0, BRIGHTEST))
         x2 = self.down2(x1)
         x3 = self.down3(x2)
         x4 = self.down4(x3)
@@ -51,7 +54,7 @@ class SliceNetwork(nn.Module):
 
 
 class EndsNetwork(nn.Module):
-    """Features of all slices [1, F, Z] → where T1 begins and L5 ends: distributions over slices [1, 2, Z]."""
+    """Features of all slices [1, F, Z] → distributions of T1's and L5's outer ends [1, 2, Z]."""
 
     def __init__(self, config: MriNetworkConfig) -> None:
         super().__init__()

@@ -1,64 +1,62 @@
-"""Training of the MRI segmenter, its export, and its figures on unseen people."""
+"""Training of the MRI segmenter, and its export."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from monai.losses.dice import DiceLoss
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.learn.loop.checkpoint import save_weights
-from spinelift.learn.loop.loop import Outcome, fit
-from spinelift.learn.loop.run import finish_run, start_run
+from spinelift.learn.loop.loop import Outcome
+from spinelift.learn.loop.train import train
 from spinelift.learn.mri_segmenter.config import MriAugment, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
+from spinelift.learn.mri_segmenter.ends import slice_features, train_ends
 from spinelift.learn.mri_segmenter.export import export_mri_segmenter
-from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork
+from spinelift.learn.mri_segmenter.network import BRIGHTEST, SliceNetwork
 from spinelift.segment.mri import WINDOW, triples
 
 ENDS_WEIGHTS = "ends.safetensors"
+DICE = DiceLoss(batch=True, smooth_nr=0.0, smooth_dr=1.0)
 
 
+@dataclass(eq=False)
 class SliceTask:
-    """Slices of all people, augmented as they are asked for."""
+    """Slices ``index`` [n, 2] (person, slice), augmented when they are read."""
 
-    def __init__(
-        self,
-        config: MriSegmenterConfig,
-        train: list[MriPerson],
-        held_out: list[MriPerson],
-        model: SliceNetwork,
-    ) -> None:
-        self.config, self.train, self.held_out, self._model = config, train, held_out, model
-        self._index = _slices(train)
-
-    @property
-    def model(self) -> SliceNetwork:
-        """The network."""
-        return self._model
+    config: MriSegmenterConfig
+    train: list[MriPerson]
+    held_out: list[MriPerson]
+    index: NDArray[np.int64]
+    model: SliceNetwork
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.index)
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Cross-entropy and Dice of the cross-section, where it is known, and L1 of the height."""
-        image, mask, share = _batch(self.train, self._index[index.numpy()])
+        c = self.config.loss
+        image, mask, share = _batch(self.train, self.index[index.numpy()])
         image, mask = augment_slices(image, mask, self.config.augment, generator)
-        logits, features = self._model.logits(image)
-        known = ((share > 0.004) & (share < 0.996)).float()
+        logits, features = self.model.logits(image)
+        known = ((share > c.margin) & (share < 1 - c.margin)).float()
         bce = (F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mean((1, 2)) * known).mean()
-        p = torch.sigmoid(logits) * known[:, None, None]
-        dice = 1 - 2 * (p * mask).sum() / ((p + mask * known[:, None, None]).sum() + 1.0)
-        height = (features[:, 0] - share.clamp(-0.3, 1.3)).abs().mean()
-        return {"loss": 5 * bce + dice + height, "bce": bce, "dice": dice, "height": height}
+        inside = known[:, None, None, None]
+        dice = DICE(torch.sigmoid(logits)[:, None] * inside, mask[:, None] * inside)
+        height = (features[:, 0] - share.clamp(*c.height_range)).abs().mean()
+        loss = c.bce * bce + c.dice * dice + c.height * height
+        return {"loss": loss, "bce": bce, "dice": dice, "height": height}
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Dice and error of the height on ``limit`` held-out slices."""
+        """Dice, and mean error of the height, on ``limit`` held-out slices."""
         model.eval()
-        index = _slices(self.held_out)
+        index = _slices(self.held_out, self.config.heights)
         chosen = index[np.linspace(0, len(index) - 1, min(limit, len(index))).astype(int)]
         both = total = 0.0
         error = []
@@ -68,19 +66,18 @@ class SliceTask:
             known = ((share > 0.0) & (share < 1.0))[:, None, None]
             a, b = (p >= 0.5) & known, (mask >= 0.5) & known
             both, total = both + float((a & b).sum()), total + float(a.sum() + b.sum())
-            error.append((features[:, 0] - share.clamp(-0.3, 1.3)).abs())
+            error.append((features[:, 0] - share.clamp(*self.config.loss.height_range)).abs())
         return {"dice": 2 * both / max(total, 1.0), "height": float(torch.cat(error).mean())}
 
 
-def _slices(people: Sequence[MriPerson]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(person, slice) of what is worth seeing [n, 2]: from the neck to below the pelvis."""
-    rows = [np.flatnonzero((p.share > -0.25) & (p.share < 1.35)) for p in people]
+def _slices(people: Sequence[MriPerson], heights: tuple[float, float]) -> NDArray[np.int64]:
+    """(person, slice) [n, 2] between two heights, shares of T1 to L5."""
+    rows = [np.flatnonzero((p.share > heights[0]) & (p.share < heights[1])) for p in people]
     return np.concatenate([np.stack([np.full(len(r), k), r], 1) for k, r in enumerate(rows)])
 
 
-def _batch(
-    people: Sequence[MriPerson], chosen: np.ndarray[Any, np.dtype[np.int64]]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _batch(people: Sequence[MriPerson], chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    """Triples [B, 6, 96, 96], cross-sections [B, 96, 96], 0..1, and heights [B]."""
     image = np.concatenate([triples(people[k].pixels, np.array([z])) for k, z in chosen])
     mask = np.stack([people[k].mask[z] for k, z in chosen]).astype(np.float32) / 255
     share = np.array([people[k].share[z] for k, z in chosen], np.float32)
@@ -90,7 +87,7 @@ def _batch(
 def augment_slices(
     image: Tensor, mask: Tensor, config: MriAugment, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Turn, scale and shift triples [B, 6, h, w] with their cross-sections [B, h, w]; change the greys."""
+    """Rotate, scale and shift triples [B, 6, h, w] with their cross-sections [B, h, w]; change the greys."""
     n = len(image)
 
     def uniform(*shape: int) -> Tensor:
@@ -99,7 +96,7 @@ def augment_slices(
     angle = torch.deg2rad(uniform(n) * config.rotation_deg)
     size = 1 + uniform(n) * config.scale
     cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
-    mirror = torch.where(torch.rand(n, generator=generator) < 0.5, -1.0, 1.0)
+    mirror = torch.where(torch.rand(n, generator=generator) < config.mirror, -1.0, 1.0)
     shift = uniform(n, 2) * 2 * config.shift_px / WINDOW
     turn = torch.stack(
         [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)],
@@ -115,56 +112,10 @@ def augment_slices(
         * config.noise
         * torch.rand(n, 1, 1, 1, generator=generator)
     )
-    image = (image * gain * torch.exp(field) + noise).clamp(0.0, 2.5)
+    image = (image * gain * torch.exp(field) + noise).clamp(0.0, BRIGHTEST)
     lost = torch.rand(n, generator=generator) < config.drop
     image[lost, 0], image[lost, 3] = image[lost, 1], image[lost, 4]
     return image, mask
-
-
-@torch.inference_mode()
-def slice_features(model: SliceNetwork, people: Sequence[MriPerson]) -> list[Tensor]:
-    """Features [F, z] of every slice of every person."""
-    model.eval()
-    out = []
-    for person in people:
-        rows = np.arange(len(person.mask))
-        parts = [
-            model(torch.from_numpy(triples(person.pixels, r)))[1]
-            for r in np.array_split(rows, len(rows) // 64 + 1)
-        ]
-        out.append(torch.cat(parts).T)
-    return out
-
-
-def train_ends(
-    config: MriSegmenterConfig, features: list[Tensor], people: Sequence[MriPerson]
-) -> EndsNetwork:
-    """Train the second network on the first one's features, stretched, cut and noisy."""
-    generator = torch.Generator().manual_seed(config.loop.seed)
-    torch.manual_seed(config.loop.seed)
-    model = EndsNetwork(config.network)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    spread = torch.cat(features, 1).std(1)[:, None]
-    ends = [torch.tensor(p.ends, dtype=torch.float32) for p in people]
-    for step in range(config.ends_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * 0.5 * (1 + np.cos(np.pi * step / config.ends_steps)) + 1e-5
-        loss = torch.zeros(())
-        for k in torch.randint(len(people), (8,), generator=generator).tolist():
-            stretch = 1 + 0.12 * float(torch.rand((), generator=generator) * 2 - 1)
-            x = F.interpolate(features[k][None], scale_factor=stretch, mode="linear", align_corners=False)
-            at = (ends[k] + 0.5) * x.shape[2] / features[k].shape[1] - 0.5
-            first = int(torch.randint(0, 1 + max(0, min(12, int(at[0]) - 4)), (1,), generator=generator))
-            x, at = x[:, :, first:], at - first
-            x = x + torch.randn(x.shape, generator=generator) * spread * 0.15
-            x = x + torch.randn((1, x.shape[1], 1), generator=generator) * spread * 0.1
-            target = torch.softmax(-0.5 * ((torch.arange(x.shape[2]) - at[:, None]) / 2.0) ** 2, 1)
-            loss = loss - (target * model.logits(x)[0].log_softmax(1)).sum(1).mean() / 8
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-    return model.eval()
 
 
 def train_mri_segmenter(
@@ -176,20 +127,13 @@ def train_mri_segmenter(
     out: Path,
     resume: bool = False,
 ) -> Outcome:
-    """Train both networks, or go on; ``out`` then holds a run's files, both ONNX files and their card."""
-    model = SliceNetwork(config.network)
-    task = SliceTask(config, people, held_out, model)
-    start_run(config, config.loop, out, resume=resume, train=len(task), validation=len(held_out))
-    outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="MRI segmenter")
-    finish_run(
-        out,
-        outcome,
-        data=source,
-        people=len(people),
-        examples=len(task),
-        seed=config.loop.seed,
-        init_from=None,
-    )
+    """Train both networks, or resume; ``out`` then holds a run's files, both ONNX files and their card."""
+    index = _slices(people, config.heights)
+    outcome = train(
+        config, lambda: SliceNetwork(config.network),
+        lambda model: SliceTask(config, people, held_out, index, model), data=source, people=len(people),
+        examples=len(index), held_out=len(held_out), out=out, resume=resume, title="MRI segmenter",
+    )  # fmt: skip
     network = outcome.model
     assert isinstance(network, SliceNetwork)
     ends = train_ends(config, slice_features(network, people), people)

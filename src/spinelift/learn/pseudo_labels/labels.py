@@ -1,4 +1,4 @@
-"""Labels of the scans of a pseudo-label loop: who gave them, masks and ends; a file that appears whole."""
+"""Labels of the scans of a pseudo-label loop: their source, masks and ends."""
 
 import zipfile
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ Mask = NDArray[np.uint8]
 
 
 class Source(IntEnum):
-    """Who labelled a scan."""
+    """Source of a label."""
 
-    DOUBTFUL = 0  # the network, unsure: not trained on
-    ACCEPTED = 1  # the network, sure
+    DOUBTFUL = 0  # the network, uncertain: not trained on
+    ACCEPTED = 1  # the network, confident
     HAND = 2  # a person
-    UNUSABLE = 3  # a person said that it is of no use
+    UNUSABLE = 3  # a person: the scan cannot be used
 
 
 @dataclass
@@ -38,17 +38,17 @@ class Labels:
 
     @classmethod
     def none(cls, n: int) -> "Labels":
-        """All doubtful and empty."""
+        """Labels that are all doubtful and empty."""
         return cls(
             np.zeros(n, np.uint8), np.zeros((n, *CANONICAL_SHAPE), np.uint8), np.zeros((n, 2, 2), np.float32)
         )
 
     def rows(self, source: Source) -> NDArray[np.intp]:
-        """Scans with a label of that source."""
+        """Indices of the scans with a label of this source."""
         return np.flatnonzero(self.source == source)
 
     def correct(self, correction: Correction) -> bool:
-        """Take over a person's label; whether it says something new."""
+        """Set a label by hand; returns whether it changes anything."""
         row = correction.row
         if correction.mask is None:
             new = self.source[row] != Source.UNUSABLE
@@ -60,19 +60,19 @@ class Labels:
         return bool(new)
 
     def propose(self, rows: NDArray[np.intp], proposals: Proposals, config: PseudoLabelConfig) -> None:
-        """Take over what the network says about ``rows``."""
+        """Set the network's labels of ``rows``."""
         self.source[rows] = np.where(proposals.accepted(config), Source.ACCEPTED, Source.DOUBTFUL)
         self.mask[rows], self.ends[rows] = proposals.mask, proposals.ends
 
     def save(self, path: Path) -> None:
-        """Write; masks take a bit a pixel before compression."""
+        """Write as npz; masks are packed to one bit a pixel."""
         bits = np.packbits(self.mask.reshape(len(self.mask), -1), axis=1)
         with whole_file(path) as file:
             np.savez_compressed(file, source=self.source, bits=bits, ends=self.ends)
 
     @classmethod
     def load(cls, path: Path) -> "Labels":
-        """Read what ``save`` wrote."""
+        """Read a file of :meth:`save`."""
         try:
             with np.load(path, allow_pickle=False) as held:
                 source, bits, ends = held["source"], held["bits"], held["ends"]
@@ -86,20 +86,13 @@ class Labels:
 
 
 def joined(known: Scans | None, images: Mask, eid: NDArray[np.int64], labels: Labels) -> Scans:
-    """Scans labelled beforehand, then all others with the labels that they have now."""
-    here = Scans(images, labels.mask, labels.ends, eid)
-    if known is None:
-        return here
-    return Scans(
-        *(
-            np.concatenate([getattr(known, name), getattr(here, name)])
-            for name in ("image", "mask", "ends", "eid")
-        )
-    )
+    """Scans that were labelled before, then the others with their current labels."""
+    others = Scans(images, labels.mask, labels.ends, eid)
+    return others if known is None else Scans.join([known, others])
 
 
 def examples(hand: NDArray[np.intp], sure: NDArray[np.intp], hand_share: float) -> NDArray[np.intp]:
-    """Rows of an epoch: each sure scan once, those labelled by hand as often as makes up their share."""
+    """Rows of an epoch: accepted scans once, scans labelled by hand repeated to reach their share."""
     if not len(hand):
         return sure
     wanted = hand_share / max(1 - hand_share, 1e-6) * len(sure)

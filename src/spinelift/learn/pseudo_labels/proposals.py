@@ -1,6 +1,5 @@
-"""What a trained segmenter says about unlabelled scans, and how far it can be believed."""
+"""Labels of a trained segmenter for unlabelled scans, and their confidence."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, locate_spine, soft_peak
 
 CANVAS = CanonicalGrid(Spacing(CANONICAL_MM, CANONICAL_MM), CANONICAL_SHAPE)
-"""A scan that is the canvas itself."""
+"""The canonical grid of a scan that is stored on it."""
 Mask = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 
@@ -27,18 +26,17 @@ class Proposals:
     Parameters
     ----------
     mask
-        uint8 0/1 [n, 832, 320], the mean of what is seen in the scan and in its mirror image.
+        uint8 0/1 [n, 832, 320], the mean over the scan and its mirror image.
     ends
         float32 [n, 2, 2], (row, col) of both ends, canonical px.
     found
-        bool [n]: there is one whole spine.
+        bool [n]: one complete spine was found.
     confidence
         float32 [n], 0 to 1: the lowest of both ends' peaks and the mean probability inside; 0 if not found.
     agreement
         float32 [n]: Dice of the masks of the scan and of its mirror image.
     ends_apart_mm
-        float32 [n]: largest distance of an end in the scan from that in its mirror image, or from the mask's
-        own end, whichever is more.
+        float32 [n]: largest distance of an end in the scan from that in its mirror image or of the mask.
     """
 
     mask: Mask
@@ -49,7 +47,7 @@ class Proposals:
     ends_apart_mm: Float32
 
     def accepted(self, config: PseudoLabelConfig) -> NDArray[np.bool_]:
-        """Which are sure enough to be trained on, bool [n]."""
+        """Labels that are confident enough to train on, bool [n]."""
         return np.asarray(
             self.found
             & (self.confidence >= config.min_confidence)
@@ -59,21 +57,19 @@ class Proposals:
 
     @property
     def doubt(self) -> Float32:
-        """How much a person's look is needed, [n]; the largest first."""
+        """Uncertainty [n]; the largest values need review most."""
         return np.asarray(2.0 - self.confidence - self.agreement, np.float32)
 
 
 @torch.inference_mode()
-def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | None = None) -> Proposals:
-    """Labels for images uint8 [n, 832, 320]; ``tick`` is told how many are done."""
+def propose(model: Segmenter, images: Mask) -> Proposals:
+    """Labels for images uint8 [n, 832, 320]."""
     model.eval()
     rows: list[tuple[Mask, Float32, bool, float, float, float]] = []
     for image in images:
         both = np.stack([image, image[:, ::-1]])[:, None]
         maps = model(torch.from_numpy(both).float()).numpy()
         rows.append(_one(maps[0], maps[1, :, :, ::-1]))
-        if tick:
-            tick(1)
     mask, ends, found, confidence, agreement, apart = zip(*rows, strict=True) if rows else ([],) * 6
     return Proposals(
         np.array(mask, np.uint8).reshape(-1, *CANONICAL_SHAPE),
@@ -84,7 +80,7 @@ def propose(model: Segmenter, images: Mask, *, tick: Callable[[int], None] | Non
 
 
 def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, float, float]:
-    """Mask, ends, found, confidence, agreement, ends apart of maps [3, H, W] of a scan seen both ways."""
+    """Mask, ends, found, confidence, agreement, ends apart from maps [3, H, W] of a scan and its mirror."""
     agreement = dice(maps[MASK] >= 0.5, mirrored[MASK] >= 0.5)
     apart = max(
         float(np.linalg.norm(soft_peak(maps[c])[0] - soft_peak(mirrored[c])[0])) for c in (TOP, BOTTOM)

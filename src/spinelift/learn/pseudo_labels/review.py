@@ -1,8 +1,8 @@
-"""The folder through which a person corrects masks, with any painting tool or 3D Slicer.
+"""The folder in which a person corrects masks, with any painting tool or 3D Slicer.
 
 ``to_do/<row>_<eid>_scan.png`` is a scan, ``to_do/<row>_<eid>_mask.png`` its mask, white inside, of the same
-size. A mask that is right, or has been made right, belongs into ``done/`` under the same name. A black one
-says that the scan is of no use.
+size. A correct or corrected mask is moved to ``done/`` under the same name. A black mask marks a scan that
+cannot be used.
 """
 
 import re
@@ -24,15 +24,15 @@ from spinelift.io.dxa.picture import read_picture
 
 TO_DO, DONE = "to_do", "done"
 MIN_ROWS = 100
-"""Least height of a painted spine, canonical px (240 mm)."""
+"""Smallest height of a painted spine, canonical px (240 mm)."""
 MAX_SHARE = 0.08
-"""Largest share of the picture that a spine can fill; an adult's fills 1 to 2 %."""
-README = """Masks of the spine to look at.
+"""Largest share of the image that a spine can fill; an adult's fills 1 to 2 %."""
+README = """Masks of the spine to review.
 
-to_do/ holds pairs of pictures of one size: *_scan.png, and *_mask.png, white from T1's upper endplate to
+to_do/ holds pairs of images of the same size: *_scan.png, and *_mask.png, white from T1's upper endplate to
 L5's lower endplate. Correct the mask with any painting tool, or in 3D Slicer (load both, edit, save as PNG),
-and put it into done/ under the name that it has. Move it there as it is if it is right. Make it all black if
-the scan is of no use. Then run the same command again with --resume.
+and save it in done/ under the same name. Move a correct mask there unchanged. Paint the mask black if the
+scan cannot be used. Then run the same command again with --resume.
 """
 _NAME = re.compile(r"(\d+)_\d+_mask\.(png|tif|tiff)", re.IGNORECASE)
 _PX = Spacing(1.0, 1.0)
@@ -42,7 +42,7 @@ _PX = Spacing(1.0, 1.0)
 class Correction:
     """A person's mask of the scan ``row``, uint8 0/1 [832, 320], and its ends [2, 2] (row, col).
 
-    ``mask`` is None where the scan is of no use.
+    ``mask`` is None if the scan cannot be used.
     """
 
     row: int
@@ -52,7 +52,7 @@ class Correction:
 
 @dataclass(frozen=True)
 class Review:
-    """What was found in ``done``: corrections, and files that could not be read with the reason."""
+    """Content of ``done``: corrections, and files that cannot be read with the reason."""
 
     corrections: tuple[Correction, ...]
     problems: tuple[str, ...]
@@ -64,7 +64,7 @@ def mask_name(row: int, eid: int) -> str:
 
 
 def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
-    """Put a scan [832, 320] and its mask 0/1 into ``to_do``; the mask appears last, and whole."""
+    """Write a scan [832, 320] and its mask 0/1 to ``to_do``, the mask last."""
     for name in (TO_DO, DONE):
         make_folder(folder / name)
     write_whole(folder / "README.txt", README)
@@ -74,12 +74,12 @@ def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDA
 
 
 def waiting(folder: Path) -> list[int]:
-    """Rows whose masks lie in ``to_do`` and not in ``done``."""
+    """Rows whose masks are in ``to_do`` and not in ``done``."""
     return sorted(_rows(folder / TO_DO).keys() - _rows(folder / DONE).keys())
 
 
 def read_corrections(folder: Path, scans: int) -> Review:
-    """Read every mask in ``done``; what cannot be read is told and left where it is."""
+    """Read every mask in ``done``; a file that cannot be read is reported and kept."""
     corrections, problems = [], []
     for row, path in sorted(_rows(folder / DONE).items()):
         try:
@@ -107,7 +107,7 @@ def _correction(row: int, path: Path) -> Correction:
         raise UnsupportedImageError(
             found=f"a mask of {pixels.shape[0]} × {pixels.shape[1]} pixels",
             expected=f"{CANONICAL_SHAPE[0]} × {CANONICAL_SHAPE[1]}, as the scan has",
-            do="Paint on the scan's own pixels, and save without scaling.",
+            do="Paint on the pixels of the scan, and save without scaling.",
         )
     if pixels.max() == 0:
         return Correction(row, None, np.zeros((2, 2), np.float32))
@@ -117,13 +117,13 @@ def _correction(row: int, path: Path) -> Correction:
         raise UnsupportedImageError(
             found=f"a mask {height} pixels high that fills {100 * mask.mean():.1f} % of the picture",
             expected=f"T1 to L5 in one piece, at least {MIN_ROWS} pixels and at most {100 * MAX_SHARE:.0f} %",
-            do="Paint the whole spine, or make the mask all black if the scan is of no use.",
+            do="Paint the whole spine, or paint the mask black if the scan cannot be used.",
         )
     return Correction(row, mask.astype(np.uint8), ends_of_mask(mask))
 
 
 def _rows(folder: Path) -> dict[int, Path]:
-    """Row → mask in a folder; of several the one that was changed last."""
+    """Row → mask in a folder; the newest of several."""
     found: dict[int, Path] = {}
     files: Sequence[Path] = (
         sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []

@@ -1,8 +1,8 @@
-"""The pseudo-label loop (paper, section 2): a few labelled scans teach a network to label the others.
+"""The pseudo-label loop (paper, section 2): a network trained on few labelled scans labels the others.
 
-A round: train on what is labelled, label the rest, accept what is sure, put the most doubtful before a
-person. The loop ends when the labels stay as they were, or after so many rounds. ``state.json`` is written
-last in a round; a loop that was cut short goes on inside the round that it was in.
+A round: train on the labelled scans, label the others, accept confident labels, present the most uncertain
+ones to a person for correction. The loop stops when the labels no longer change, or after a number of rounds.
+``state.json`` is written last in a round; an interrupted loop resumes inside its round.
 """
 
 import json
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,27 @@ from spinelift.files import make_folder, remove_unfinished, write_csv, write_jso
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
-from spinelift.learn.pseudo_labels.proposals import Proposals, dice, propose
+from spinelift.learn.pseudo_labels.proposals import dice, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
 from spinelift.store.rows import Scans, load_scans
 
 STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
 HELD_OUT_EVERY = 5
-"""Without a validation store, of the scans labelled by hand each fifth is kept from training."""
+"""Without a validation store, every fifth scan labelled by hand is held out."""
+
+
+Figures = dict[str, float]
+"""Numbers of a round, by name."""
+
+
+class State(TypedDict):
+    """Content of ``state.json``: finished rounds, and what identifies the scans."""
+
+    version: int
+    scans: int
+    eid_sum: int
+    rounds: list[Figures]
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,11 @@ class LoopData:
     Parameters
     ----------
     scans
-        Those to label; their masks and ends are never looked at.
+        Scans to label; their masks and ends are not used.
     known
-        Labelled beforehand, or None: then a person begins.
+        Scans that are already labelled; None if the first ones are labelled by hand.
     held_out
-        Labelled, to measure on, or None: then some of those that are labelled by hand.
+        Labelled scans to validate on; None for some of those labelled by hand.
     """
 
     scans: Scans
@@ -60,10 +73,10 @@ class LoopData:
 
 @dataclass(frozen=True)
 class LoopOutcome:
-    """How a call ended: ``stopped`` says why, ``run`` is the last round's training run (None before one)."""
+    """Result of a call: ``stopped`` is the reason, ``run`` the training run of the last round or None."""
 
     stopped: str
-    rounds: list[dict[str, Any]]
+    rounds: list[Figures]
     run: Path | None
     waiting: int
     problems: tuple[str, ...]
@@ -82,7 +95,7 @@ def run_loop(
     Raises
     ------
     ConfigError
-        The folder holds a loop and ``resume`` is not given, or one of other scans.
+        The folder holds a loop and ``resume`` is False, or a loop over other scans.
     """
     state = _start(config, data, out, resume=resume)
     n, rounds = len(data.scans), state["rounds"]
@@ -93,7 +106,7 @@ def run_loop(
         stopped = _reason(config, data, labels, rounds, corrected)
         if stopped:
             if stopped == NOTHING_LABELLED:
-                _ask_first(config, data, out)
+                _ask_first(config, data, labels, out)
             run = _folder(out, len(rounds)) / "run" if rounds else None
             return LoopOutcome(stopped, rounds, run, len(waiting(out / REVIEW)), review.problems)
         before, began = Labels(labels.source.copy(), labels.mask.copy(), labels.ends), time.monotonic()
@@ -106,7 +119,8 @@ def run_loop(
         proposals = propose(model, data.scans.image[open_rows])
         labels.propose(open_rows, proposals, config)
         figures |= {s.name.lower(): len(labels.rows(s)) for s in Source} | _changes(before, labels)
-        _ask(config, data, labels, open_rows, proposals, out)
+        order = open_rows[np.argsort(-proposals.doubt, kind="stable")]
+        _present(data, labels, order[labels.source[order] == Source.DOUBTFUL], config.review, out)
         figures |= {"waiting": len(waiting(out / REVIEW)), "seconds": round(time.monotonic() - began, 1)}
         labels.save(folder / "labels.npz")
         rounds.append(figures)
@@ -116,7 +130,7 @@ def run_loop(
 
 
 NOTHING_LABELLED = "no scan is labelled yet"
-STILL = "nothing changes any more"
+STILL = "labels no longer change"
 ROUNDS = "all rounds are done"
 
 
@@ -124,10 +138,10 @@ def _reason(
     config: PseudoLabelConfig,
     data: LoopData,
     labels: Labels,
-    rounds: list[dict[str, Any]],
+    rounds: list[Figures],
     corrected: list[int],
 ) -> str:
-    """Why the loop ends here; empty if it goes on."""
+    """The reason to stop here; empty to continue."""
     if data.known is None and len(labels.rows(Source.HAND)) < max(2, config.segmenter.loop.batch):
         return NOTHING_LABELLED
     last = rounds[-1] if rounds else None
@@ -138,8 +152,8 @@ def _reason(
 
 def _train(
     config: PseudoLabelConfig, data: LoopData, labels: Labels, folder: Path, last: Path | None
-) -> dict[str, Any]:
-    """Train on what is labelled; the figures of the round's network."""
+) -> Figures:
+    """Train on the labelled scans; returns metrics of the round's network."""
     known = len(data.known) if data.known is not None else 0
     hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
     sure = known + labels.rows(Source.ACCEPTED)
@@ -147,7 +161,7 @@ def _train(
     held_out = data.held_out
     if held_out is None:
         kept, hand = hand[::HELD_OUT_EVERY], np.delete(hand, np.s_[::HELD_OUT_EVERY])
-        held_out = Scans(*(getattr(scans, name)[kept] for name in ("image", "mask", "ends", "eid")))
+        held_out = scans.take(kept)
     settings = config.segmenter
     if last is None:
         longer = settings.loop.longer(config.first_round)
@@ -166,10 +180,10 @@ def _train(
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}
 
 
-def _changes(before: Labels, now: Labels) -> dict[str, Any]:
-    """Scans newly accepted and no longer so, and how much of all that the network says stayed as it was.
+def _changes(before: Labels, now: Labels) -> Figures:
+    """Scans newly accepted and withdrawn, and the share of the network's labels that is unchanged.
 
-    That is the mean Dice of a scan's masks of this round and the last, 0 where it was accepted in one alone.
+    This share is the mean Dice of a scan's masks in this round and the last, 0 if only one was accepted.
     """
     was, is_ = before.source == Source.ACCEPTED, now.source == Source.ACCEPTED
     rows = np.flatnonzero((now.source < Source.HAND) & (before.source < Source.HAND))
@@ -181,46 +195,31 @@ def _changes(before: Labels, now: Labels) -> dict[str, Any]:
     }
 
 
-def _ask(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    labels: Labels,
-    rows: NDArray[np.intp],
-    proposals: Proposals,
-    out: Path,
-) -> None:
-    """Fill the review folder up with the most doubtful scans."""
-    there = waiting(out / REVIEW)
-    doubtful = [
-        k for k in np.argsort(-proposals.doubt, kind="stable") if labels.source[rows[k]] == Source.DOUBTFUL
-    ]
-    fresh = [int(rows[k]) for k in doubtful if int(rows[k]) not in there]
-    for row in fresh[: max(0, config.review - len(there))]:
-        export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
-
-
-def _ask_first(config: PseudoLabelConfig, data: LoopData, out: Path) -> None:
-    """Nothing is labelled: put scans from all over the list before a person, with empty masks."""
+def _ask_first(config: PseudoLabelConfig, data: LoopData, labels: Labels, out: Path) -> None:
+    """Nothing is labelled: put evenly chosen scans into the review folder."""
     count = min(len(data.scans), max(config.review, 2 * config.segmenter.loop.batch))
-    there = set(waiting(out / REVIEW))
-    for row in np.linspace(0, len(data.scans) - 1, count).round().astype(int):
-        if int(row) not in there:
-            image = data.scans.image[row]
-            export(out / REVIEW, int(row), int(data.scans.eid[row]), image, np.zeros_like(image))
+    _present(data, labels, np.linspace(0, len(data.scans) - 1, count).round().astype(int), count, out)
+
+
+def _present(data: LoopData, labels: Labels, rows: NDArray[np.intp], most: int, out: Path) -> None:
+    """Fill the review folder up to ``most`` scans with the first ones of ``rows``."""
+    there = waiting(out / REVIEW)
+    for row in [int(r) for r in rows if r not in there][: max(0, most - len(there))]:
+        export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
 
 
 def _folder(out: Path, number: int) -> Path:
     return out / f"round-{number:02d}"
 
 
-def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> dict[str, Any]:
-    """State of the loop in a folder, or a new one."""
+def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> State:
+    """State of the loop in a folder, or a new state."""
     make_folder(out)
     remove_unfinished(out, *out.glob("round-*"), *(out / REVIEW).glob("*"))
-    scans = {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
+    count, eid_sum = len(data.scans), int(data.scans.eid.sum())
     path = out / STATE
     if not path.exists():
-        state: dict[str, Any] = {"version": 1, **scans, "rounds": []}
+        state: State = {"version": 1, "scans": count, "eid_sum": eid_sum, "rounds": []}
         _save(out, state)
     elif not resume:
         raise ConfigError(
@@ -228,18 +227,18 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
         )
     else:
         state = json.loads(path.read_text(encoding="utf-8"))
-        if {name: state[name] for name in scans} != scans:
+        if (state["scans"], state["eid_sum"]) != (count, eid_sum):
             raise ConfigError(
                 found=f"a loop over {state['scans']} other scans in {out}",
-                expected=f"one over these {len(data.scans)}",
-                do="Give the scans that it was begun with, or another --out.",
+                expected=f"one over these {count}",
+                do="Give the scans that it was started with, or another --out.",
             )
     config.dump(out / CONFIG)
     return state
 
 
-def _save(out: Path, state: dict[str, Any]) -> None:
-    """Write the figures as a table, then the state; both appear whole."""
+def _save(out: Path, state: State) -> None:
+    """Write the table of metrics, then the state, each completely or not at all."""
     if state["rounds"]:
         header = list(state["rounds"][0])
         write_csv(out / FIGURES, header, [[row[name] for name in header] for row in state["rounds"]])

@@ -1,7 +1,7 @@
 """Archives of DXA scans as one store of whole bodies, without labels."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from spinelift.files import make_folder, write_csv
 from spinelift.geometry.canonical import CANONICAL_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import find_scans
+from spinelift.progress import Advance
 from spinelift.store.rows import ScanStore
 
 STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
@@ -20,7 +21,7 @@ _COLUMNS = ("row", "scan", "file", "cause")
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the scans are, how many were read now or before, and how many could not be."""
+    """Path of the store, and numbers of scans that were read, now or before, and that failed."""
 
     path: Path
     read: int
@@ -32,17 +33,18 @@ def is_store(path: Path) -> bool:
     return (path / "zarr.json").is_file()
 
 
-def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int], None]) -> Stored:
+def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> Stored:
     """Read DXA archives (files or folders of them) into ``folder/scans.zarr``.
 
-    ``scans.csv`` names the scan of each row, ``failed.csv`` each one that could not be read, with its cause.
-    Called again, it adds what is new. ``eid`` of a row is its number: the name is in the table.
+    ``scans.csv`` names the scan of each row, ``failed.csv`` each scan that cannot be read, with its cause.
+    A second call adds new scans. The ``eid`` of a row is its number: the name is in the table. ``advance`` is
+    called with the number of scans read.
     """
     make_folder(folder)
     store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
     names = _read(folder / NAMES)[: len(store)]
     failed = _read(folder / FAILED)
-    _write(folder / NAMES, names)  # without those that were named but not stored
+    _write(folder / NAMES, names)  # without those that are named but not stored
     known = {row["file"] for row in (*names, *failed)}
     empty = np.zeros(CANONICAL_SHAPE, np.uint8)
     with store:
@@ -61,7 +63,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, tick: Callable[[int],
             names.append({"row": str(len(names)), "scan": scan.scan_id, "file": str(path), "cause": ""})
             _add(folder / NAMES, names[-1])
             store.append(image=image, mask=empty, ends=np.zeros((2, 2), np.float32), eid=len(names) - 1)
-            tick(1)
+            advance(1)
     return Stored(folder / STORE, len(names), len(failed))
 
 

@@ -1,4 +1,4 @@
-"""Augmentation of crops in which the curves follow the pixels exactly.
+"""Augmentation of crops; the curves follow the pixels exactly.
 
 New crop pixel (r, c) shows the source pixel
 
@@ -6,7 +6,7 @@ New crop pixel (r, c) shows the source pixel
 
 optionally mirrored first, where s is an error in the spine's measured height, t a vertical shift, w a
 widening and d(r) a smooth shift of each row. A crop pixel then measures s × as many mm as before, so the
-sagittal curves, which keep their mm, are divided by s. Beyond its ends the spine runs straight on.
+sagittal curves, which keep their mm, are divided by s. Beyond its ends the spine is extended straight.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images.pixels import on_some
+from spinelift.learn.images.pixels import on_some, rand
 from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment
 from spinelift.learn.regressor.head import zero_mean_sagittal
 from spinelift.learn.regressor.tone import change_tone
@@ -46,37 +46,34 @@ class Placement(NamedTuple):
     row_shift: Tensor
 
 
-def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """Even random numbers [n]."""
-    return torch.rand(n, generator=generator) * (high - low) + low
-
-
 def draw_placement(n: int, config: GeometryAugment, generator: torch.Generator) -> Placement:
     """Random placements of n crops."""
     rows = (torch.arange(CROP_SIZE) - MIDDLE) / MIDDLE
     waves = torch.zeros(n, CROP_SIZE)
     for k in range(1, 5):
-        phase = uniform(n, 0.0, 2 * torch.pi, generator)[:, None]
+        phase = rand(n, generator, 0.0, 2 * torch.pi).flatten()[:, None]
         size = torch.randn(n, 1, generator=generator) / k**1.5
         waves = waves + size * torch.sin(torch.pi * k * rows / 2 + phase)
     waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-6)
-    amount = uniform(n, 0.0, config.warp_px, generator) * (torch.rand(n, generator=generator) < config.warp)
+    amount = rand(n, generator, 0.0, config.warp_px).flatten() * (
+        torch.rand(n, generator=generator) < config.warp
+    )
     shift = waves * amount[:, None]
     ends = (int(FIRST_SPINE_ROW), CROP_SIZE - 1 - int(FIRST_SPINE_ROW))
     shift = shift - (shift[:, ends[0]] + shift[:, ends[1]])[:, None] / 2
-    shift = shift + uniform(n, -config.tilt_px, config.tilt_px, generator)[:, None] * rows
+    shift = shift + rand(n, generator, -config.tilt_px, config.tilt_px).flatten()[:, None] * rows
     shift = shift + config.column_px * torch.randn(n, 1, generator=generator)
     return Placement(
         torch.rand(n, generator=generator) < config.mirror,
-        1 + uniform(n, -config.scale, config.scale, generator),
+        1 + rand(n, generator, -config.scale, config.scale).flatten(),
         config.row_px * torch.randn(n, generator=generator),
-        1 + uniform(n, -config.width, config.width, generator),
+        1 + rand(n, generator, -config.width, config.width).flatten(),
         shift,
     )
 
 
 def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
-    """Curves [B, 6, 209] at fractional indices [B, 209]; straight on beyond the ends."""
+    """Curves [B, 6, 209] at fractional indices [B, 209], extrapolated linearly beyond the ends."""
     last = SPINE_ROWS - 1
     inside = at.clamp(0, last)
     i = inside.floor().clamp(max=last - 1)
@@ -90,7 +87,7 @@ def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
 
 
 def mirror_curves(curves: Tensor) -> Tensor:
-    """Curves [B, 6, 209] of the image with its columns reversed: left and right change places."""
+    """Curves [B, 6, 209] of the image with reversed columns: left and right are swapped."""
     coronal = CROP_SIZE - 1 - curves[:, [2, 1, 0]]
     return torch.cat([coronal, curves[:, 3:]], 1)
 
@@ -118,13 +115,13 @@ def place(batch: Batch, p: Placement) -> Batch:
 
 
 def centre_columns(curves: Tensor) -> Tensor:
-    """Column of the spine's centre in each row of the crop [B, 224]; beyond its ends that of the end."""
+    """Column of the spine's centre in each row of the crop [B, 224], constant beyond its ends."""
     rows = (torch.arange(CROP_SIZE) - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
     return curves[:, Curve.CENTRE].gather(1, rows.expand(len(curves), -1))
 
 
 def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
-    """Image whose row r is row ``source`` [B, 224] of the given one, ``aside`` [B, 224] px on."""
+    """Image whose row r is row ``source`` [B, 224] of the given one, shifted by ``aside`` [B, 224] px."""
     columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
     lines = (source - MIDDLE)[:, :, None].expand_as(columns)
     grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
@@ -132,15 +129,15 @@ def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
 
 
 def near_spine(centre: Tensor, reach: Tensor) -> Tensor:
-    """Pixels [B, 1, 224, 224] less than ``reach`` [B] px beside the centre [B, 224]."""
+    """Mask [B, 1, 224, 224] of pixels less than ``reach`` [B] px from the centre [B, 224]."""
     return ((torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None])[:, None]
 
 
 def scramble(batch: Batch, generator: torch.Generator) -> Batch:
-    """Turn blocks of rows over, or take them from elsewhere, whole or near the spine; its centre stays.
+    """Reverse blocks of rows or replace them by others, whole or near the spine, and keep its centre line.
 
-    What is left is a spine that cannot be, whose side view is not to be read: a network that has seen such
-    ones answers what it does not know with the mean curve, and not with just any.
+    The result is an impossible spine whose side view cannot be read: a network trained on these predicts the
+    mean curve for what it does not know.
     """
     n = len(batch.image)
     rows = torch.arange(CROP_SIZE).expand(n, -1)
@@ -154,22 +151,24 @@ def scramble(batch: Batch, generator: torch.Generator) -> Batch:
     source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
     centre = centre_columns(batch.curves)
     image = take_rows(batch.image, source, centre.gather(1, source.long()) - centre)
-    reach = torch.where(torch.rand(n, generator=generator) < 0.5, uniform(n, 14, 40, generator), CROP_SIZE)
+    reach = torch.where(
+        torch.rand(n, generator=generator) < 0.5, rand(n, generator, 14, 40).flatten(), CROP_SIZE
+    )
     return batch._replace(image=torch.where(near_spine(centre, reach), image, batch.image))
 
 
 def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
-    """Put every spine into the next person's surroundings, spine upon spine.
+    """Put every spine into the surroundings of the next person in the batch.
 
-    Ribs and outlines of simulated people follow their spines more closely than real ones do: what they say
-    about the side view does not hold.
+    Ribs and outlines of simulated people follow their spines more closely than those of real people, so they
+    must not be used to predict the side view.
     """
     n = len(batch.image)
     centre = centre_columns(batch.curves)
     other = take_rows(
         batch.image.roll(1, 0), torch.arange(CROP_SIZE).expand(n, -1), centre.roll(1, 0) - centre
     )
-    own = near_spine(centre, uniform(n, 13, 26, generator))
+    own = near_spine(centre, rand(n, generator, 13, 26).flatten())
     return batch._replace(image=torch.where(own, batch.image, other))
 
 
@@ -185,7 +184,7 @@ def on_part(
 
 
 def tone_share(config: AugmentConfig, progress: float) -> float:
-    """Share of images whose tones are changed at ``progress`` 0..1 of a run: 1 / 4 at first."""
+    """Share of images whose tones are changed at ``progress`` 0..1 of a run; a quarter of it at the start."""
     grown = 1.0 if config.ramp == 0 else min(1.0, 0.25 + 0.75 * progress / config.ramp)
     return (1 - config.plain) * grown
 
@@ -193,7 +192,7 @@ def tone_share(config: AugmentConfig, progress: float) -> float:
 def augment(
     batch: Batch, config: AugmentConfig, generator: torch.Generator, *, progress: float = 1.0
 ) -> Batch:
-    """A random variant of every pair; the input is left alone."""
+    """A random variant of every pair; the input is not changed."""
     placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
     placed = on_part(placed, config.strangers, generator, among_strangers)
     placed = on_part(placed, config.scramble, generator, scramble)

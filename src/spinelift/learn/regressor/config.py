@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from spinelift.learn.loop.config import Config, LoopConfig, OptimConfig, Share
+from spinelift.learn.loop.config import Config, Share, TrainingConfig
 
 
 class RowsConfig(Config):
@@ -18,7 +18,7 @@ class RowsConfig(Config):
     layers: PositiveInt = 3
     heads: PositiveInt = 4
     dropout: Share = 0.1
-    context: PositiveInt = Field(default=32, description="channels of the locator and its view of a row")
+    context: PositiveInt = Field(default=32, description="channels of the locator and of a row's context")
 
 
 class PaperConfig(Config):
@@ -26,7 +26,7 @@ class PaperConfig(Config):
 
     kind: Literal["paper"]
     backbone: str = "resnetv2_50x1_bit.goog_in21k"
-    pretrained: bool = Field(default=True, description="from the hub where it is reached, else random")
+    pretrained: bool = Field(default=True, description="weights from the hub if reachable, else random ones")
     weights: str | None = Field(default=None, description="local file of timm weights instead of the hub")
     bot: bool = Field(default=True, description="False: the ablation without the transformer layer")
     bot_width: PositiveInt = 512
@@ -35,7 +35,7 @@ class PaperConfig(Config):
 
 
 class GeometryAugment(Config):
-    """Changes of place; the curves follow exactly. Pixels of the 224×224 crop."""
+    """Geometric augmentation, which the curves follow exactly. Pixels of the 224×224 crop."""
 
     mirror: Share = 0.5
     warp: Share = Field(default=0.7, description="share of images whose rows are shifted smoothly")
@@ -48,42 +48,51 @@ class GeometryAugment(Config):
 
 
 class ToneAugment(Config):
-    """Changes of grey, blur, noise and damage. Grey levels are 0..1; probabilities are per image."""
+    """Augmentation of grey, blur, noise and damage. Grey is 0..1; shares are probabilities per image."""
 
     gamma: float = Field(default=0.3, description="standard deviation of log gamma")
     contrast: float = Field(default=0.25, description="standard deviation of log contrast")
     brightness: float = Field(default=0.05, description="standard deviation of an offset")
     curve: Share = Field(default=0.5, description="a random monotone tone curve")
     saturate: Share = Field(default=0.15, description="clipped bright end")
+    saturate_gain: float = Field(default=2.0, ge=1, description="its largest gain")
     keep_air: Share = Field(default=0.7, description="black stays black")
     field: Share = Field(default=0.4, description="smooth multiplicative field")
-    field_log: float = 0.25
+    field_log: float = Field(default=0.25, description="standard deviation of its natural logarithm")
+    field_cells: PositiveInt = Field(default=4, description="independent values along each side")
     local: Share = Field(default=0.3, description="local contrast raised or lowered")
+    local_log: tuple[float, float] = Field(default=(-0.6, 0.7), description="natural logarithm of its gain")
+    local_window: PositiveInt = Field(default=31, description="window of the local mean, px, odd")
     blur: Share = 0.6
-    blur_px: float = Field(default=1.2, description="largest common sigma")
+    blur_px: float = Field(default=1.2, description="largest sigma")
     strong_blur: Share = 0.08
-    strong_blur_px: float = 2.5
-    noise: Share = 0.8
-    noise_level: float = Field(default=0.03, description="largest common standard deviation")
-    grain: Share = Field(default=0.4, description="noise that is correlated over a few pixels")
+    strong_blur_px: float = Field(default=2.5, description="largest sigma")
+    noise: Share = Field(default=0.8, description="noise that grows with the square root of grey")
+    noise_level: float = Field(default=0.03, description="mean standard deviation at white; twice it at most")
+    noise_floor: float = Field(default=0.05, description="grey added under the square root")
+    grain: Share = Field(default=0.4, description="noise of `noise_level` that is correlated over pixels")
+    grain_px: PositiveInt = Field(default=3, description="size of its cells")
     bone_grain: Share = Field(default=0.6, description="texture of what is brighter than its surroundings")
-    bone_grain_level: float = Field(default=0.5, description="its largest standard deviation, relative")
-    smear: Share = Field(default=0.35, description="a band of rows in which vertebrae run into each other")
-    smear_px: float = Field(default=8.0, description="its largest vertical blur")
+    bone_grain_level: float = Field(default=0.5, description="mean relative deviation; twice it at most")
+    bone_grain_rows: tuple[int, int] = Field(default=(30, 112), description="cells along the rows' axis")
+    bone_grain_columns: tuple[int, int] = Field(default=(20, 112), description="cells along the columns")
+    smear: Share = Field(default=0.35, description="a band of rows with vertical blur")
+    smear_px: float = Field(default=8.0, description="its largest sigma")
     lines: Share = Field(default=0.3, description="gain and offset that change from row to row")
-    lines_level: float = 0.03
+    lines_level: float = Field(default=0.03, description="largest standard deviation of the gain")
+    lines_offset: float = Field(default=0.5, description="standard deviation of the offset over the gain's")
     patches: Share = Field(default=0.15, description="bright (metal) or dark patches")
     missing: Share = Field(default=0.05, description="rows that were not scanned")
     degrade: Share = Field(default=0.15, description="strongly degraded, up to unreadable")
 
 
 class AugmentConfig(Config):
-    """All augmentation. Tones start rare: what tells depth is faint, and is found sooner in plain images."""
+    """All augmentation. Tones are changed gradually: faint signs of depth are learnt sooner without."""
 
-    plain: Share = Field(default=0.1, description="images that keep their tones to the end")
+    plain: Share = Field(default=0.1, description="share of images whose tones are never changed")
     ramp: Share = Field(default=0.15, description="share of the run over which changed tones come in")
-    scramble: Share = Field(default=0.2, description="spines whose levels are turned over or out of order")
-    strangers: Share = Field(default=0.4, description="spines in the surroundings of someone else")
+    scramble: Share = Field(default=0.2, description="share of spines with reversed or shuffled levels")
+    strangers: Share = Field(default=0.4, description="share of spines in the surroundings of another person")
     geometry: GeometryAugment = GeometryAugment()
     tone: ToneAugment = ToneAugment()
 
@@ -93,27 +102,32 @@ class LossConfig(Config):
 
     l1: float = 1.0
     nll: float = Field(default=0.1, description="Laplace negative log likelihood, which fits the scale")
-    nll_detach: bool = Field(default=True, description="the likelihood moves the scale only, not the curves")
-    smooth: float = Field(
-        default=1.0, description="squared second difference along z, the paper's regulariser"
-    )
+    nll_detach: bool = Field(default=True, description="the likelihood trains the scale only, not the curves")
+    smooth: float = Field(default=1.0, description="squared second difference along z, as in the paper")
     sagittal: PositiveFloat = Field(default=1.0, description="weight of sagittal over coronal curves")
     locate: float = Field(default=1.0, description="L1 of the row-token network's locator")
     slope: float = Field(default=0.0, description="L1 of the change over 8 rows of the centre curves")
 
 
-class RegressorConfig(Config):
+class GuideConfig(Config):
+    """Training strips of the row-token network that follow the true centre, disturbed, and not the locator's.
+
+    Sizes are standard deviations in crop px.
+    """
+
+    share: Share = Field(default=0.5, description="strips that follow the disturbed true centre")
+    shift_px: float = Field(default=2.0, description="shift of the whole centre line")
+    tilt_px: float = Field(default=1.4, description="shift of its ends by tilting")
+    wave_px: float = Field(default=1.4, description="amplitude of a sine wave")
+    wave_cycles: tuple[float, float] = Field(default=(0.5, 2.5), description="its cycles over the crop")
+    noise_px: float = Field(default=0.4, description="noise of each row")
+
+
+class RegressorConfig(TrainingConfig):
     """One experiment."""
 
-    version: Literal[1] = 1
     network: RowsConfig | PaperConfig = Field(discriminator="kind")
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    optim: OptimConfig
-    loop: LoopConfig
-    freeze_locator: bool = Field(
-        default=False, description="leave what finds the spine as `init_from` has it"
-    )
-    init_from: str | None = Field(
-        default=None, description="safetensors to start from (a run's or a bundle's)"
-    )
+    guide: GuideConfig = GuideConfig()
+    freeze_locator: bool = Field(default=False, description="keep the locator's weights of `init_from`")

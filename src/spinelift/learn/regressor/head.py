@@ -1,4 +1,4 @@
-"""What every regressor gives, and the way from a few numbers a row to six curves."""
+"""Output of every regressor, and operations from a few numbers a row to six curves."""
 
 import math
 from collections.abc import Sequence
@@ -41,5 +41,5 @@ def zero_mean_sagittal(curves: Tensor) -> Tensor:
 
 
 def positive_scale(raw: Tensor) -> Tensor:
-    """Unbounded → px; zero gives 2 px."""
+    """Positive scale in px from any number; zero gives 2 px."""
     return HEAD_PX * F.softplus(raw + math.log(math.expm1(0.2))) + MIN_SCALE_PX

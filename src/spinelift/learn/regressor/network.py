@@ -11,9 +11,9 @@ from spinelift.learn.regressor.rows import RowsRegressor
 def make_network(
     config: RowsConfig | PaperConfig, mean_curves: Tensor | None = None, *, load: bool = False
 ) -> nn.Module:
-    """Network that gives a :class:`Prediction`; ``mean_curves`` [6, 209] (zero where weights follow).
+    """Network that returns a :class:`Prediction`; ``mean_curves`` [6, 209] are zero if weights follow.
 
-    ``load`` fetches the backbone's pre-trained weights, for a training that starts.
+    ``load`` fetches the pre-trained weights of the backbone, for a new training.
     """
     mean = torch.zeros(6, SPINE_ROWS) if mean_curves is None else mean_curves
     if isinstance(config, PaperConfig):

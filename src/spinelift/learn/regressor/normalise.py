@@ -1,4 +1,4 @@
-"""Normalisation inside the network, of a kind that a tone curve can hardly break."""
+"""Normalisation inside the network that is robust to tone curves."""
 
 import torch
 from torch import Tensor, nn

@@ -71,7 +71,7 @@ class PaperRegressor(nn.Module):
 
 
 def _backbone(config: PaperConfig, *, load: bool) -> Any:
-    """The timm network, with its weights where they are wanted and can be had."""
+    """The timm network, with pre-trained weights if wanted and available."""
 
     def create(**kwargs: Any) -> Any:
         return timm.create_model(config.backbone, num_classes=0, **kwargs)
@@ -84,5 +84,5 @@ def _backbone(config: PaperConfig, *, load: bool) -> Any:
         try:
             return create(pretrained=True)
         except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-            log.warning("No pre-trained weights of %s (%s): starts from random ones.", config.backbone, error)
+            log.warning("No pre-trained weights of %s (%s): using random ones.", config.backbone, error)
     return create()

@@ -1,12 +1,12 @@
-"""The row-token network: find the spine in each row, straighten it, read every row, and let the rows agree.
+"""The row-token network: locate the spine in each row, straighten it, encode every row, combine the rows.
 
 1. *Locate*: a small convolutional net gives, for each of 56 rows (4 px apart), where along the row the
    spine's centre lies: a soft-argmax over 56 columns.
-2. *Straighten*: every row of the image is shifted so that the spine runs down the middle of a strip 64 px
-   wide. What is left to read in a row does not depend any more on where the spine is.
-3. *Read*: a convolutional net over the strip keeps its 56 rows and folds its columns into one token a row;
-   a coarse view of the whole row is added to it.
-4. *Agree*: transformer layers over the rows, then a linear layer to each row's numbers.
+2. *Straighten*: every row of the image is shifted so that the spine lies along the middle of a strip 64 px
+   wide. The content of a row then does not depend on the position of the spine.
+3. *Encode*: a convolutional net over the strip keeps its 56 rows and folds its columns into one token a row;
+   features of the whole row at low resolution are added.
+4. *Combine*: transformer layers over the rows, then a linear layer to the numbers of each row.
 """
 
 import torch
@@ -85,8 +85,8 @@ class Layer(nn.Module):
 def sagittal_from_slopes(heads: Tensor) -> Tensor:
     """Heads [B, 3, 209] → front, centre, back deviations: the centre is the running sum of its head.
 
-    What an AP image shows in a row is how much the spine leans there, not where in depth it lies: a row's
-    own token holds its slope, and the sum makes a curve of them. A head of 1 leans by `SLOPE_UNIT` ×
+    A row of an AP image shows the sagittal inclination of the spine there, not its depth: the token of a row
+    holds its slope, and the sum of the slopes is the curve. A head of 1 is a slope of `SLOPE_UNIT` ×
     `HEAD_PX` px a row; the front and back curves are measured from the centre.
     """
     centre = SLOPE_UNIT * torch.cumsum(heads[:, 1:2], 2)
@@ -168,15 +168,15 @@ class RowsRegressor(nn.Module):
         centre, around = self.locate(x)
         return self._read(x, centre, around)
 
-    def guided(self, image: Tensor, centre: Tensor) -> tuple[Prediction, Tensor]:
-        """The same for training: half of the strips follow a given centre [B, 56] (the truth, shaken).
+    def guided(self, image: Tensor, centre: Tensor, share: float) -> tuple[Prediction, Tensor]:
+        """The same for training: a ``share`` of the strips follows a given centre [B, 56].
 
-        Also returns the located centre [B, 56]. The reader learns from the start, and gets used to the
-        locator's own errors.
+        Also returns the located centre [B, 56]. The strips are useful from the first step on, and the later
+        layers see the locator's own errors as well.
         """
         x = self.normalise(image)
         found, around = self.locate(x)
-        given = torch.rand(len(image), 1) < 0.5
+        given = torch.rand(len(image), 1) < share
         return self._read(x, torch.where(given, centre, found.detach()), around), found
 
     def _read(self, x: Tensor, centre: Tensor, around: Tensor) -> Prediction:

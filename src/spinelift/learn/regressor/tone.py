@@ -1,4 +1,4 @@
-"""Random changes of grey, blur, noise and damage to crops, from slight to unreadable. Images are 0..255."""
+"""Augmentation of the grey levels of crops: tone, blur, noise, damage. Images are 0..255."""
 
 from collections.abc import Callable
 
@@ -34,7 +34,7 @@ def tone_tables(n: int, config: ToneAugment, generator: Generator) -> Tensor:
     curve = monotone_curves(n, generator)
     y = torch.where(chance(config.curve), y * (1 - mix) + curve * mix, y)
     y = y * torch.exp(normal(config.contrast)) + normal(config.brightness)
-    gain = 1.0 + torch.rand(n, 1, generator=generator)
+    gain = 1.0 + (config.saturate_gain - 1.0) * torch.rand(n, 1, generator=generator)
     y = torch.where(chance(config.saturate), y * gain, y).clamp(0, 1)
     air = torch.where(chance(config.keep_air), torch.zeros(()), y[:, :1])
     return torch.cat([air, y[:, 1:]], 1)
@@ -45,39 +45,39 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
     n, size = len(image), image.shape[-1]
 
     def local(x: Tensor, g: Generator) -> Tensor:
-        base = local_mean(x, 31)
-        return base + (x - base) * torch.exp(rand(len(x), g, -0.6, 0.7))
+        base = local_mean(x, config.local_window)
+        return base + (x - base) * torch.exp(rand(len(x), g, *config.local_log))
 
     def field(x: Tensor, g: Generator) -> Tensor:
-        return x * torch.exp(config.field_log * smooth_field(len(x), (4, 4), (size, size), g))
+        return x * torch.exp(
+            config.field_log * smooth_field(len(x), (config.field_cells,) * 2, (size, size), g)
+        )
 
     def blur(largest: float) -> Callable[[Tensor, Generator], Tensor]:
         return lambda x, g: gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
 
     def noise(x: Tensor, g: Generator) -> Tensor:
-        shot = torch.sqrt(x.clamp(min=0.0) + 0.05)
+        shot = torch.sqrt(x.clamp(min=0.0) + config.noise_floor)
         return x + torch.randn(x.shape, generator=g) * shot * rand(len(x), g, 0, 2 * config.noise_level)
 
     def grain(x: Tensor, g: Generator) -> Tensor:
-        return x + smooth_field(len(x), (size // 3, size // 3), (size, size), g) * rand(
-            len(x), g, 0, 2 * config.noise_level
-        )
+        cells = (size // config.grain_px,) * 2
+        return x + smooth_field(len(x), cells, (size, size), g) * rand(len(x), g, 0, 2 * config.noise_level)
 
     def bone_grain(x: Tensor, g: Generator) -> Tensor:
-        cells = (
-            int(torch.randint(30, 112, (1,), generator=g)),
-            int(torch.randint(20, 112, (1,), generator=g)),
+        rows, columns = (
+            int(torch.randint(*limits, (1,), generator=g))
+            for limits in (config.bone_grain_rows, config.bone_grain_columns)
         )
-        above = (x - local_mean(x, 31)).clamp(min=0.0)
-        return x + above * smooth_field(len(x), cells, (size, size), g) * rand(
-            len(x), g, 0, 2 * config.bone_grain_level
-        )
+        above = (x - local_mean(x, config.local_window)).clamp(min=0.0)
+        texture = smooth_field(len(x), (rows, columns), (size, size), g)
+        return x + above * texture * rand(len(x), g, 0, 2 * config.bone_grain_level)
 
     def lines(x: Tensor, g: Generator) -> Tensor:
         shape = (2, len(x), 1, size, 1)
         wobble = torch.randn(shape, generator=g) * config.lines_level
         wobble = wobble * (torch.rand(2, len(x), 1, 1, 1, generator=g))
-        return x * (1 + wobble[0]) + wobble[1] * 0.5
+        return x * (1 + wobble[0]) + wobble[1] * config.lines_offset
 
     index = image.round().clamp(0, 255).long().flatten(1)
     x = tone_tables(n, config, generator).gather(1, index).reshape(image.shape)

@@ -1,35 +1,34 @@
 """Training of the regressor from pair stores."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
-from spinelift.learn.loop.loop import Outcome, fit
-from spinelift.learn.loop.run import finish_run, read_run_config, start_run
+from spinelift.learn.loop.loop import Outcome
+from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.regressor.augment import Batch, augment
-from spinelift.learn.regressor.config import RegressorConfig
+from spinelift.learn.regressor.config import GuideConfig, RegressorConfig
 from spinelift.learn.regressor.loss import regressor_losses
 from spinelift.learn.regressor.network import make_network
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.store.rows import Pairs, load_pairs
 
 
+@dataclass(eq=False)
 class RegressorTask:
-    """Pairs in memory, augmented as they are asked for."""
+    """Pairs in memory, augmented when they are read."""
 
-    def __init__(self, config: RegressorConfig, train: Pairs, validation: Pairs, model: nn.Module) -> None:
-        self.config, self.train, self.validation, self._model = config, train, validation, model
-
-    @property
-    def model(self) -> nn.Module:
-        """The network."""
-        return self._model
+    config: RegressorConfig
+    train: Pairs
+    validation: Pairs
+    model: nn.Module
 
     def __len__(self) -> int:
         return len(self.train)
@@ -39,22 +38,23 @@ class RegressorTask:
         batch = augment(
             batch_of(self.train, index.numpy()), self.config.augment, generator, progress=progress
         )
-        if not isinstance(self._model, RowsRegressor):
-            return regressor_losses(self._model(batch.image), batch.curves, self.config.loss)
+        if not isinstance(self.model, RowsRegressor):
+            return regressor_losses(self.model(batch.image), batch.curves, self.config.loss)
         centre = token_centres(batch.curves)
-        prediction, found = self._model.guided(batch.image, shaken(centre, generator))
+        guide = disturbed(centre, self.config.guide, generator)
+        prediction, found = self.model.guided(batch.image, guide, self.config.guide.share)
         losses = regressor_losses(prediction, batch.curves, self.config.loss)
         locate = (found - centre).abs().mean()
         return losses | {"loss": losses["loss"] + self.config.loss.locate * locate, "locate": locate}
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Mean absolute errors in mm on the first held-out pairs, as they are."""
+        """Mean absolute errors in mm on the first held-out pairs, not augmented."""
         n = min(limit, len(self.validation))
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
         return {
-            "coronal_mm": float(error[:, CORONAL].mean()),
-            "sagittal_mm": float(error[:, SAGITTAL].mean()),
+            "coronal_mae_mm": float(error[:, CORONAL].mean()),
+            "sagittal_mae_mm": float(error[:, SAGITTAL].mean()),
         }
 
 
@@ -64,18 +64,26 @@ def token_centres(curves: Tensor) -> Tensor:
     return curves[:, Curve.CENTRE, rows.round().long().clamp(0, SPINE_ROWS - 1)]
 
 
-def shaken(centre: Tensor, generator: torch.Generator) -> Tensor:
-    """Centres [B, 56] with the kind of errors that a locator makes: shifted, tilted, wavy, in px."""
+def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -> Tensor:
+    """Centres [B, 56], px, with errors of the kind that the locator makes: shifted, tilted, wavy, noisy."""
     n = len(centre)
     rows = torch.linspace(-1, 1, TOKENS)
-    parts = 2.0 * torch.randn(3, n, 1, generator=generator)
+    shift, tilt, wave = torch.randn(3, n, 1, generator=generator).unbind()
     phase = 2 * torch.pi * torch.rand(n, 1, generator=generator)
-    wave = torch.sin(torch.pi * rows * (1 + 4 * torch.rand(n, 1, generator=generator)) + phase)
-    noise = 0.4 * torch.randn(centre.shape, generator=generator)
-    return centre + parts[0] + 0.7 * parts[1] * rows + 0.7 * parts[2] * wave + noise
+    low, high = config.wave_cycles
+    cycles = low + (high - low) * torch.rand(n, 1, generator=generator)
+    waves = torch.sin(2 * torch.pi * rows * cycles + phase)
+    noise = config.noise_px * torch.randn(centre.shape, generator=generator)
+    return (
+        centre
+        + config.shift_px * shift
+        + config.tilt_px * tilt * rows
+        + config.wave_px * wave * waves
+        + noise
+    )
 
 
-def batch_of(pairs: Pairs, index: np.ndarray) -> Batch:
+def batch_of(pairs: Pairs, index: NDArray[np.integer]) -> Batch:
     """Rows of pairs as tensors."""
     return Batch(
         torch.from_numpy(pairs.image[index]).float()[:, None],
@@ -86,8 +94,8 @@ def batch_of(pairs: Pairs, index: np.ndarray) -> Batch:
 
 @torch.inference_mode()
 def predict_pairs(
-    model: nn.Module, image: np.ndarray, *, batch: int = 64
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    model: nn.Module, image: NDArray[np.uint8], *, batch: int = 64
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Curves [n, 6, 209], scale [n, 6, 209] and features [n, D] for crops uint8 [n, 224, 224]."""
     model.eval()
     parts = [
@@ -105,30 +113,26 @@ def train_regressor(
     out: Path,
     resume: bool = False,
 ) -> Outcome:
-    """Train, or go on training; ``out`` then holds config, weights, checkpoint, log, picture and record."""
-    train, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)
-    start_run(config, config.loop, out, resume=resume, train=len(train), validation=len(held_out))
-    torch.manual_seed(config.loop.seed)
-    mean = torch.from_numpy(train.curves.mean(0))
-    model = make_network(config.network, mean, load=config.init_from is None and not resume)
-    if config.init_from is not None and not resume:
-        load_weights(model, Path(config.init_from))
+    """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
+    pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)
+    mean = torch.from_numpy(pairs.curves.mean(0))
+
+    def make_model() -> nn.Module:
+        return make_network(config.network, mean, load=config.init_from is None and not resume)
+
+    def make_task(model: nn.Module) -> RegressorTask:
         model.get_buffer("mean_curves").copy_(mean.reshape(6, -1))  # of these people, not of earlier ones
-    if config.freeze_locator and isinstance(model, RowsRegressor):
-        model.locate.requires_grad_(False)
-    model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
-    task = RegressorTask(config, train, held_out, model)
-    outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="regressor")
-    finish_run(
-        out, outcome, data=data, people=len(np.unique(train.eid)), examples=len(train), seed=config.loop.seed,
-        init_from=config.init_from,
+        if config.freeze_locator and isinstance(model, RowsRegressor):
+            model.locate.requires_grad_(False)
+        model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
+        return RegressorTask(config, pairs, held_out, model)
+
+    return train(
+        config, make_model, make_task, data=data, people=len(np.unique(pairs.eid)), examples=len(pairs),
+        held_out=len(held_out), out=out, resume=resume, title="regressor",
     )  # fmt: skip
-    return outcome
 
 
 def load_regressor(run: Path) -> tuple[nn.Module, RegressorConfig]:
-    """Averaged weights of a run, ready to predict, and its configuration."""
-    config = read_run_config(run, RegressorConfig)
-    model = make_network(config.network)
-    load_weights(model, run / WEIGHTS)
-    return model.eval(), config
+    """Network of a run with its averaged weights, ready to predict, and its configuration."""
+    return load_run(run, RegressorConfig, lambda config: make_network(config.network))

@@ -20,7 +20,7 @@ class ScanBatch(NamedTuple):
 
 
 def place(batch: ScanBatch, matrix: Tensor, offset: Tensor) -> ScanBatch:
-    """Show at (row, col) p, from the middle, what lies at ``matrix`` [B, 2, 2] p + ``offset`` [B, 2], px."""
+    """Show at (row, col) p from the middle the source at ``matrix`` [B, 2, 2] p + ``offset`` [B, 2], px."""
     h, w = batch.image.shape[2:]
     middle = torch.tensor([(h - 1) / 2, (w - 1) / 2])
     rows = torch.arange(h) - middle[0]
@@ -55,7 +55,7 @@ def augment_scans(batch: ScanBatch, config: ScanAugment, generator: torch.Genera
 
 
 def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) -> ScanBatch:
-    """A window about the middle of each spine, as near to it as the image allows; any image channels."""
+    """A window about the middle of each spine, clamped to the image; any number of channels."""
     rows, cols = config.shape
     limit = torch.tensor(batch.image.shape[2:]) - torch.tensor(config.shape)
     shift = torch.randint(-config.shift_px, config.shift_px + 1, (len(batch.image), 2), generator=generator)
@@ -71,7 +71,7 @@ def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) 
 
 
 def _cut(image: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Black rows at the foot, or columns at a side, as if the scan had ended there."""
+    """Make rows at the feet or columns at a side black, as if the scan had ended there."""
     n, _, h, w = image.shape
     foot = (torch.arange(h) < rand(n, generator, 0.55, 1.0) * h).transpose(2, 3)
     left = torch.arange(w) > rand(n, generator, 0.0, 0.2) * w
@@ -82,7 +82,14 @@ def _cut(image: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Tensor:
-    n = len(image)
+    n, size = len(image), (image.shape[2], image.shape[3])
+
+    def field(y: Tensor, g: torch.Generator) -> Tensor:
+        return y * torch.exp(0.3 * smooth_field(len(y), (8, 3), size, g))
+
+    def noise(y: Tensor, g: torch.Generator) -> Tensor:
+        return y + torch.randn(y.shape, generator=g) * rand(len(y), g, 0, config.noise_level)
+
     x = image / 255.0
     x = x ** torch.exp(config.gamma * torch.randn(n, 1, 1, 1, generator=generator))
     curve, mix = monotone_curves(n, generator), rand(n, generator)
@@ -90,19 +97,10 @@ def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Ten
     x = torch.where(rand(n, generator) < config.curve, x * (1 - mix) + curved * mix, x)
     x = x * torch.exp(config.contrast * torch.randn(n, 1, 1, 1, generator=generator))
     x = x + config.brightness * torch.randn(n, 1, 1, 1, generator=generator) * (image > 0)
-    x = on_some(x, config.field, generator, lambda y, g: y * torch.exp(0.3 * _field(y, g)))
+    x = on_some(x, config.field, generator, field)
     x = on_some(x, config.patches, generator, lambda y, g: add_patches(y, g, size_px=40.0))
     x = on_some(
         x, config.blur, generator, lambda y, g: gaussian_blur(y, rand(len(y), g, 0, config.blur_px).flatten())
     )
-    x = on_some(
-        x,
-        config.noise,
-        generator,
-        lambda y, g: y + torch.randn(y.shape, generator=g) * rand(len(y), g, 0, config.noise_level),
-    )
+    x = on_some(x, config.noise, generator, noise)
     return (x * 255).clamp(0, 255)
-
-
-def _field(x: Tensor, generator: torch.Generator) -> Tensor:
-    return smooth_field(len(x), (8, 3), (x.shape[2], x.shape[3]), generator)

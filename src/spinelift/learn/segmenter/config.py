@@ -1,11 +1,11 @@
 """Typed configuration of the segmenter's training."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.geometry.canonical import CANONICAL_SHAPE
-from spinelift.learn.loop.config import Config, LoopConfig, OptimConfig, Share
+from spinelift.learn.loop.config import Config, Share, TrainingConfig
 
 
 class UnetConfig(Config):
@@ -23,27 +23,27 @@ class ScanAugment(Config):
     scale: tuple[float, float] = Field(default=(0.85, 1.15), description="magnification")
     rotation_deg: float = 4.0
     cut: Share = Field(default=0.1, description="a side of the image is missing")
-    gamma: float = 0.35
-    contrast: float = 0.3
-    brightness: float = 0.05
-    curve: Share = 0.5
-    field: Share = 0.4
+    gamma: float = Field(default=0.35, description="standard deviation of log gamma")
+    contrast: float = Field(default=0.3, description="standard deviation of log contrast")
+    brightness: float = Field(default=0.05, description="standard deviation of an offset inside the body")
+    curve: Share = Field(default=0.5, description="a random monotone tone curve")
+    field: Share = Field(default=0.4, description="smooth multiplicative field")
     blur: Share = 0.4
-    blur_px: float = 1.2
+    blur_px: float = Field(default=1.2, description="largest sigma")
     noise: Share = 0.7
-    noise_level: float = 0.04
-    patches: Share = 0.15
+    noise_level: float = Field(default=0.04, description="largest standard deviation")
+    patches: Share = Field(default=0.15, description="bright (metal) or dark patches")
 
 
 class WindowConfig(Config):
-    """Most batches see the spine alone: edges are learnt seven times as fast, on a trained network.
+    """Most batches show a window about the spine: a trained network learns edges seven times as fast.
 
-    Batch norm then keeps the statistics of whole images, which are what the network is used on.
+    Batch norm keeps the statistics of whole images, because the network is used on whole images.
     """
 
     shape: tuple[PositiveInt, PositiveInt] = Field(default=(288, 112), description="rows, columns, px")
-    shift_px: int = Field(default=8, ge=0, description="± of the window's middle from the spine's")
-    whole: Share = Field(default=0.05, description="batches that see the whole canvas")
+    shift_px: int = Field(default=8, ge=0, description="± shift of the window from the middle of the spine")
+    whole: Share = Field(default=0.05, description="batches of the whole canvas")
 
     @model_validator(mode="after")
     def _whole_cells(self) -> Self:
@@ -62,14 +62,10 @@ class SegmenterLossConfig(Config):
     sigma_px: PositiveFloat = Field(default=2.0, description="width of an end's Gaussian")
 
 
-class SegmenterConfig(Config):
+class SegmenterConfig(TrainingConfig):
     """One experiment."""
 
-    version: Literal[1] = 1
     network: UnetConfig = UnetConfig()
     augment: ScanAugment = ScanAugment()
     loss: SegmenterLossConfig = SegmenterLossConfig()
     window: WindowConfig | None = None
-    optim: OptimConfig
-    loop: LoopConfig
-    init_from: str | None = None

@@ -24,8 +24,8 @@ def segmenter_losses(
 ) -> dict[str, Tensor]:
     """Dice and cross-entropy on the mask; cross-entropy, weighted near the ends, on the heat maps.
 
-    Cross-entropy with a soft target has its minimum where the probability equals the target, and unlike
-    the squared error it still pulls when the peak is missed altogether.
+    Cross-entropy with a soft target is least where the probability equals the target, and unlike the squared
+    error it has a gradient when the peak is missed.
     """
     dice = DICE(logits[:, :1], mask)
     bce = F.binary_cross_entropy_with_logits(logits[:, :1], mask)
@@ -33,7 +33,7 @@ def segmenter_losses(
     weight = 1 + config.heat_weight * target
     entropy = -torch.special.xlogy(target, target) - torch.special.xlogy(1 - target, 1 - target)
     heat = F.binary_cross_entropy_with_logits(logits[:, 1:], target, reduction="none") - entropy
-    # Per image the sum over the map counts, in units of a Gaussian's area, not the mean over empty pixels.
+    # The sum over the map of an image in units of a Gaussian's area, not the mean over empty pixels.
     area = 2 * torch.pi * config.sigma_px**2
     ends_loss = (heat * weight).sum((2, 3)).mean() / (area * (1 + config.heat_weight / 2))
     loss = config.dice * dice + config.bce * bce + config.heat * ends_loss

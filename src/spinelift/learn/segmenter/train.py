@@ -1,6 +1,7 @@
 """Training of the segmenter from scan stores."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ from torch import Tensor, nn
 
 from spinelift.errors import ConfigError
 from spinelift.geometry.canonical import CANONICAL_MM
-from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
-from spinelift.learn.loop.loop import Outcome, fit
-from spinelift.learn.loop.run import finish_run, read_run_config, start_run
+from spinelift.learn.loop.loop import Outcome
+from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.loss import segmenter_losses
@@ -21,27 +21,18 @@ from spinelift.segment.postprocess import soft_peak
 from spinelift.store.rows import Scans, load_scans
 
 
+@dataclass(eq=False)
 class SegmenterTask:
-    """Scans in memory, augmented as they are asked for.
+    """Scans in memory, augmented when they are read.
 
-    ``rows`` are the scans of ``train`` that make an epoch, as often as they are named; all, once, by default.
+    ``rows`` are the scans of ``train`` that make an epoch; a scan may be named several times.
     """
 
-    def __init__(
-        self,
-        config: SegmenterConfig,
-        train: Scans,
-        validation: Scans,
-        model: Segmenter,
-        rows: NDArray[np.intp] | None = None,
-    ) -> None:
-        self.config, self.train, self.validation, self._model = config, train, validation, model
-        self.rows = np.arange(len(train)) if rows is None else rows
-
-    @property
-    def model(self) -> Segmenter:
-        """The network."""
-        return self._model
+    config: SegmenterConfig
+    train: Scans
+    validation: Scans
+    model: Segmenter
+    rows: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,15 +46,15 @@ class SegmenterTask:
             torch.from_numpy(self.train.ends[rows]),
         )
         batch = augment_scans(batch, self.config.augment, generator)
-        batch = batch._replace(image=self._model.inputs(batch.image))
+        batch = batch._replace(image=self.model.inputs(batch.image))
         window = self.config.window
         if window is not None and float(torch.rand((), generator=generator)) >= window.whole:
             batch = windows(batch, window, generator)
-        return segmenter_losses(self._model.logits(batch.image), batch.mask, batch.ends, self.config.loss)
+        return segmenter_losses(self.model.logits(batch.image), batch.mask, batch.ends, self.config.loss)
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Dice of the mask, distance of the ends (mm: median, 95th percentile), share with a clear peak."""
+        """Dice of the mask, error of the ends (mm: median, 95th percentile), share of clear peaks."""
         model.eval()
         dice, distance, peaks = [], [], []
         for k in range(min(limit, len(self.validation))):
@@ -91,14 +82,14 @@ def train_segmenter(
     out: Path,
     resume: bool = False,
 ) -> Outcome:
-    """Train, or go on training; ``out`` then holds config, weights, checkpoint, log, picture and record."""
-    train, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    return fit_segmenter(config, train, held_out, data=data, out=out, resume=resume)
+    """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
+    scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
+    return fit_segmenter(config, scans, held_out, data=data, out=out, resume=resume)
 
 
 def fit_segmenter(
     config: SegmenterConfig,
-    train: Scans,
+    scans: Scans,
     held_out: Scans,
     *,
     data: Sequence[Path],
@@ -106,32 +97,25 @@ def fit_segmenter(
     resume: bool = False,
     rows: NDArray[np.intp] | None = None,
 ) -> Outcome:
-    """Train on scans in memory; ``data`` names where they come from, ``rows`` as of ``SegmenterTask``."""
-    examples = len(train) if rows is None else len(rows)
-    start_run(config, config.loop, out, resume=resume, train=examples, validation=len(held_out))
-    torch.manual_seed(config.loop.seed)
-    model = Segmenter(config.network, fixed_norms=config.window is not None)
-    if config.init_from is not None and not resume:
-        load_weights(model, Path(config.init_from))
-    elif config.window is not None and not resume:
+    """Train on scans in memory; ``data`` is recorded as their source, ``rows`` as in ``SegmenterTask``."""
+    if config.window is not None and config.init_from is None and not resume:
         raise ConfigError(
-            found="windows, and no weights to go on from",
+            found="a window, and no weights to start from",
             expected="a trained network, whose batch norm keeps the statistics of whole images",
             do="Give --init-from, or train on whole images first (segmenter.yaml).",
         )
-    model = model.to(memory_format=torch.channels_last)
-    task = SegmenterTask(config, train, held_out, model, rows)
-    outcome = fit(task, optim=config.optim, loop=config.loop, out=out, resume=resume, title="segmenter")
-    finish_run(
-        out, outcome, data=data, people=len(np.unique(train.eid)), examples=examples, seed=config.loop.seed,
-        init_from=config.init_from,
+    epoch = np.arange(len(scans)) if rows is None else rows
+
+    def make_task(model: Segmenter) -> SegmenterTask:
+        return SegmenterTask(config, scans, held_out, model.to(memory_format=torch.channels_last), epoch)
+
+    return train(
+        config, lambda: Segmenter(config.network, fixed_norms=config.window is not None), make_task,
+        data=data, people=len(np.unique(scans.eid)), examples=len(epoch), held_out=len(held_out), out=out,
+        resume=resume, title="segmenter",
     )  # fmt: skip
-    return outcome
 
 
 def load_segmenter(run: Path) -> tuple[Segmenter, SegmenterConfig]:
-    """Averaged weights of a run, ready to predict, and its configuration."""
-    config = read_run_config(run, SegmenterConfig)
-    model = Segmenter(config.network)
-    load_weights(model, run / WEIGHTS)
-    return model.eval(), config
+    """Network of a run with its averaged weights, ready to predict, and its configuration."""
+    return load_run(run, SegmenterConfig, lambda config: Segmenter(config.network))
