@@ -142,9 +142,10 @@ def test_one_in_five_is_scoliotic_on_the_curves_that_are_learnt(prior):
     assert np.median(true) < 9
 
 
-def test_an_extreme_curve_is_still_a_spine(prior):
-    """Seed 7, person 413 drew a step of 67°, at which the end of the spine turned upwards."""
-    rng = np.random.default_rng([7, 413])
+@pytest.mark.parametrize("person", [[7, 413], [6008, 2659]])
+def test_an_extreme_curve_is_still_a_spine(prior, person):
+    """One drew a coronal step of 67°, the other a sagittal one of 55°: the line turned upwards."""
+    rng = np.random.default_rng(person)
     z, _ = sample_spine(prior, sample_physique(rng), rng).curves_mm()
     assert (np.diff(z) > 0).all()
 

@@ -47,6 +47,12 @@ class PosedSpine:
         half = self.size[:, 2, None] / 2 * self.frames[:, :, 2]
         return self.centres[0] - half[0], self.centres[-1] + half[-1]
 
+    @property
+    def descends(self) -> bool:
+        """Whether T1's upper endplate, the bodies' centres and L5's lower endplate follow each other down."""
+        (_, _, top), (_, _, bottom) = self.ends
+        return bool((np.diff([top, *self.centres[:, 2], bottom]) > 0).all())
+
     def line_at(self, z_mm: Float | float, axis: int, *, sd_levels: float = 0.0) -> Float:
         """x (``axis`` 0) or y (1) of the line through the bodies' centres at heights z, mm.
 
@@ -113,6 +119,7 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
 
     The modified Ferguson angle of the true centre line decides: the structural curves of the scoliotic
     grow, and the coronal shape of the others shrinks, until the angle is on its side of ``SCOLIOSIS_DEG``.
+    A spine that turns upwards somewhere is drawn again.
     """
     features = prior.sample(rng, spread=rng.choice([0.8, 1.0, 1.2]))
     coronal, sagittal, length = np.split(features, 3)
@@ -134,13 +141,11 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
         return pose(prior.centres(shape, scale=scale), physique, np.random.default_rng(pose_seed))
 
     spine = posed()
-    while scoliotic and spine.ferguson_deg < limit:
-        structural *= 1.2
+    while spine.descends and (spine.ferguson_deg < limit) == scoliotic:
+        structural *= 1.2 if scoliotic else 1.0
+        coronal *= 1.0 if scoliotic else 0.8
         spine = posed()
-    while not scoliotic and spine.ferguson_deg >= limit:
-        coronal *= 0.8
-        spine = posed()
-    return spine
+    return spine if spine.descends else sample_spine(prior, physique, rng)
 
 
 def _scoliotic_tilt(rng: np.random.Generator) -> Float:
