@@ -13,8 +13,8 @@ from spinelift.cli.cohort import app
 from spinelift.cohort import stages
 from spinelift.cohort.record import DONE, REJECTED
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.cohort.visits import Visit
 from spinelift.geometry import Spacing, SpineFrame
+from spinelift.io.visits import Visit
 
 TRUTH = truth_of(1.2, 215.0, 350.0, about=(8.0, 48.0))
 
