@@ -1,7 +1,7 @@
 """The drawing of docs/images/rooms.svg, from the table of docs/architecture.md. Run it to write the drawing.
 
-A room stands one layer above the highest room that it imports. An arrow points to an imported room; imports that
-follow from others are left out.
+A room stands one layer above the highest room that it imports. An arrow points to an imported room; imports
+that follow from others are left out.
 """
 
 import re
@@ -46,8 +46,8 @@ def drawing() -> str:
     }
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">',
-        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#777"/></marker></defs>',
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0L8 4L0 8z" fill="#777"/></marker></defs>',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
     ]
     for room, names in direct(rooms).items():
