@@ -4,13 +4,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from spinelift.errors import MissingExtraError, UnsupportedImageError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float, Float32, Integers
 from spinelift.io.dicom import damaged, numbers, parse, reading, text
 from spinelift.io.orientation import STANDARD, to_standard
 from spinelift.io.spacing import check_spacing, spacing_from_header
@@ -23,7 +23,7 @@ MAX_PIXELS = 1 << 23
 class OrientedImage:
     """Image [H, W], 0…255, rows to the feet, columns to the patient's left, with its pixel size."""
 
-    pixels: NDArray[np.float32]
+    pixels: Float32
     spacing: Spacing
     warnings: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
     return OrientedImage(pixels, spacing, tuple(warnings))
 
 
-def stretch(values: NDArray[np.float64]) -> NDArray[np.float32]:
+def stretch(values: Float) -> Float32:
     """Values scaled linearly so that the least is 0 and the largest 255; constants become 0."""
     low, high = float(values.min()), float(values.max())
     return ((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.float32)
@@ -80,7 +80,7 @@ def _check_form(dataset: Dataset) -> tuple[int, int]:
     return rows, columns
 
 
-def decode_pixels(dataset: Dataset) -> NDArray[np.integer]:
+def decode_pixels(dataset: Dataset) -> Integers:
     """Stored values [rows, columns], unused bits masked.
 
     Raises
@@ -101,7 +101,7 @@ def decode_pixels(dataset: Dataset) -> NDArray[np.integer]:
     else:
         _check_decoder(syntax)
     try:
-        stored: NDArray[np.integer] = dataset.pixel_array
+        stored: Integers = dataset.pixel_array
     except RuntimeError:  # every decoder failed
         raise damaged() from None
     if stored.shape != (dataset.Rows, dataset.Columns):
@@ -110,9 +110,7 @@ def decode_pixels(dataset: Dataset) -> NDArray[np.integer]:
     return mask_unused_bits(stored, bits, dataset.get("HighBit"))
 
 
-def mask_unused_bits(
-    stored: NDArray[np.integer], bits_stored: int, high_bit: int | None
-) -> NDArray[np.integer]:
+def mask_unused_bits(stored: Integers, bits_stored: int, high_bit: int | None) -> Integers:
     """Values of the lower ``bits_stored`` bits, sign extended where the type is signed.
 
     Bits above them may hold anything (PS3.5, 8.1.1), such as overlays of old scanners.
@@ -141,7 +139,7 @@ def _check_decoder(syntax: UID) -> None:
         )
 
 
-def _grey(dataset: Dataset, stored: NDArray[np.integer]) -> NDArray[np.float32]:
+def _grey(dataset: Dataset, stored: Integers) -> Float32:
     """Stored values → 0…255, dense things bright (PS3.3, C.11.1 rescale and C.11.2.1.2 window).
 
     Plain 8-bit values stay as they are; deeper ones, and rescaled ones, go through the window, or

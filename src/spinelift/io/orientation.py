@@ -7,18 +7,16 @@ column leads, the second where a growing row leads; L, R, F (foot), H (head), A,
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 
 STANDARD = ("L", "F")
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
 
-def to_standard(
-    image: NDArray[np.float32], spacing: Spacing, orientation: Sequence[str]
-) -> tuple[NDArray[np.float32], Spacing]:
+def to_standard(image: Float32, spacing: Spacing, orientation: Sequence[str]) -> tuple[Float32, Spacing]:
     """Image [H, W] and spacing, flipped and transposed to L\\F.
 
     Of a compound value such as ``LA`` the first letter counts, the chief direction.

@@ -28,11 +28,7 @@ def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
 
 
 def spacing_from_header(
-    *,
-    rows: int,
-    columns: int,
-    written: Sequence[float],
-    exposed_area: Sequence[float],
+    *, rows: int, columns: int, written: Sequence[float], exposed_area: Sequence[float]
 ) -> Spacing:
     """Spacing of a stored image [rows, columns].
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,6 +23,7 @@ from pydantic import (
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, write_whole
 from spinelift.geometry import RigidTransform2D, Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Trap
 from spinelift.io.ukb_names import DIXON_FIELD, visit_key
 from spinelift.io.visits import find_archives
@@ -31,8 +31,6 @@ from spinelift.io.visits import find_archives
 CURVES = ("left", "centre", "right", "anterior", "sagittal", "posterior")
 """Names of the rows of ``curves_mm``, in the order of ``curves.Curve``."""
 LEVELS = tuple(level.name for level in Vertebra)
-
-Float = NDArray[np.float64]
 
 
 def _array(value: Any) -> Float:

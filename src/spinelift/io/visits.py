@@ -90,9 +90,7 @@ def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
     unknown += others
     if not of_dxa and not of_mri:
         raise NoScansError(
-            found=f"no archive among {len(unknown)} files",
-            expected=_EXPECTED,
-            do="Check both folders.",
+            found=f"no archive among {len(unknown)} files", expected=_EXPECTED, do="Check both folders."
         )
     maps = _labels(labels) if labels else {}
     visits = [

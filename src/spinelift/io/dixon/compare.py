@@ -1,17 +1,18 @@
 """How alike two images are, and the peak of sampled values to a fraction of a step."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spinelift.geometry.arrays import AnyFloat
 
 
-def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+def correlation(a: AnyFloat, b: AnyFloat) -> float:
     """Pearson correlation of two arrays of one shape, −1…1; 0 if one of them is constant."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / scale if scale > 0 else 0.0
 
 
-def vertex(values: NDArray[np.floating], peak: int) -> float:
+def vertex(values: AnyFloat, peak: int) -> float:
     """Offset of the vertex of a parabola through a peak and its neighbours, −0.5…0.5 steps."""
     if not 0 < peak < len(values) - 1:
         return 0.0
@@ -20,6 +21,6 @@ def vertex(values: NDArray[np.floating], peak: int) -> float:
     return float(np.clip(0.5 * (a - c) / curvature, -0.5, 0.5)) if curvature < 0 else 0.0
 
 
-def signal_level(signal: NDArray[np.floating], share: float) -> float:
+def signal_level(signal: AnyFloat, share: float) -> float:
     """``share`` of the 99th percentile of a signal: air and noise lie below 0.15."""
     return share * float(np.percentile(signal, 99))

@@ -4,10 +4,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spinelift.errors import IncompleteScanError
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
 STATIONS = 6
@@ -32,7 +30,7 @@ class Placed(Protocol):
         """Number from the head, 1-based."""
 
     @property
-    def z(self) -> NDArray[np.float64]:
+    def z(self) -> Float:
         """Positions, mm to the feet, ascending."""
 
     @property

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Bool, Float, Float32
 from spinelift.io.dixon.compare import signal_level
 from spinelift.io.dixon.stations import Station
 from spinelift.io.dixon.volume import STITCH_GRID, Action, Finding, Trap
@@ -47,10 +47,7 @@ EDGE_PX, EDGE_SLICES = 5, 3
 
 
 def find_voids(
-    water: NDArray[np.float32],
-    fat: NDArray[np.float32],
-    rows: tuple[int, int],
-    voxel_mm: float = STITCH_GRID.voxel_mm,
+    water: Float32, fat: Float32, rows: tuple[int, int], voxel_mm: float = STITCH_GRID.voxel_mm
 ) -> list[Finding]:
     """Signal voids inside the body, where no gas is expected: by the spine, and beside the pelvis.
 
@@ -86,9 +83,7 @@ def find_voids(
     return findings[:MOST_FINDINGS]
 
 
-def _fits(
-    region: _Region, ml: float, size: NDArray[np.float64], below: float, depth: float, lateral: float
-) -> bool:
+def _fits(region: _Region, ml: float, size: Float, below: float, depth: float, lateral: float) -> bool:
     return (
         ml <= region.most_ml
         and float(size.max()) <= region.reach_mm
@@ -98,16 +93,16 @@ def _fits(
     )
 
 
-def _binned(volume: NDArray[np.float32], rows: tuple[int, int]) -> NDArray[np.float32]:
+def _binned(volume: Float32, rows: tuple[int, int]) -> Float32:
     """Means of 2×2×2 voxels of the measured rows."""
     part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
-    along_z: NDArray[np.float32] = part[::2] + part[1::2]
-    along_y: NDArray[np.float32] = along_z[:, ::2] + along_z[:, 1::2]
-    binned: NDArray[np.float32] = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
+    along_z: Float32 = part[::2] + part[1::2]
+    along_y: Float32 = along_z[:, ::2] + along_z[:, 1::2]
+    binned: Float32 = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
     return binned
 
 
-def _place(body: NDArray[np.bool_], y: float, x: float, bin_mm: float) -> tuple[float, float]:
+def _place(body: Bool, y: float, x: float, bin_mm: float) -> tuple[float, float]:
     """Depth from 0 (front) to 1 (back), and mm to the left of the body's middle."""
     ys, xs = np.nonzero(body)
     if not len(ys):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dixon.compare import correlation, signal_level, vertex
 from spinelift.io.dixon.overlap import interpolate, overlap
 from spinelift.io.dixon.slab import Slab
@@ -50,7 +50,7 @@ class Match:
     """
 
     log_gain: float
-    log_bias: NDArray[np.float32]
+    log_bias: Float32
     front_mm: Offset = (0.0, 0.0, 0.0)
     back_mm: Offset = (0.0, 0.0, 0.0)
 
@@ -79,7 +79,7 @@ def match(upper: Slab, lower: Slab) -> Match:
     return Match(gain, bias.astype(np.float32), front, back)
 
 
-def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> Offset:
+def _offset(upper: Slab, lower: Slab, zs: Float, rows: slice) -> Offset:
     """Offset of the coarse ``rows`` of the body, mm: first along the body, then in plane."""
     z = _along(upper, lower, rows)
     heights = zs[(zs + z >= lower.z[0]) & (zs + z <= lower.z[-1])]
@@ -95,7 +95,7 @@ def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> O
     return (*_in_plane(images[0], images[1], upper.grid.voxel_mm), z)
 
 
-def _in_plane(one: NDArray[np.float32], other: NDArray[np.float32], voxel_mm: float) -> tuple[float, float]:
+def _in_plane(one: Float32, other: Float32, voxel_mm: float) -> tuple[float, float]:
     """(x, y) shift, mm, from the peak of the edges' cross-correlation, refined by parabolas."""
     size = tuple(2 * n for n in one.shape)
     spectra = []
@@ -132,8 +132,8 @@ def _along(upper: Slab, lower: Slab, rows: slice) -> float:
     return float(lags[best] + step * vertex(fits, best))
 
 
-def _detail(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+def _detail(volume: Float32) -> Float32:
     """What is finer than the bias, relative to the slice's mean."""
     rough = volume - ndimage.gaussian_filter(volume, (0, SMOOTH_PX, SMOOTH_PX))
-    detail: NDArray[np.float32] = rough / np.maximum(volume.mean(axis=(1, 2), keepdims=True), 1e-6)
+    detail: Float32 = rough / np.maximum(volume.mean(axis=(1, 2), keepdims=True), 1e-6)
     return detail

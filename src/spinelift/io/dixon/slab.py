@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32
 from spinelift.io.dixon.stations import Station
 from spinelift.io.dixon.volume import STITCH_GRID, StitchGrid
-
-Volume = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -31,17 +30,17 @@ class Slab:
     """
 
     number: int
-    z: NDArray[np.float64]
+    z: Float
     dz: float
-    fat: Volume = field(repr=False)
-    water: Volume = field(repr=False)
-    inside: NDArray[np.bool_] = field(repr=False)
-    coarse_fat: Volume = field(repr=False)
-    coarse_water: Volume = field(repr=False)
+    fat: Float32 = field(repr=False)
+    water: Float32 = field(repr=False)
+    inside: Bool = field(repr=False)
+    coarse_fat: Float32 = field(repr=False)
+    coarse_water: Float32 = field(repr=False)
     grid: StitchGrid = STITCH_GRID
 
     @property
-    def coarse(self) -> Volume:
+    def coarse(self) -> Float32:
         """Fat and water together, [n, 56, 56]: the same whether or not they are swapped."""
         return self.coarse_fat + self.coarse_water
 
@@ -51,7 +50,7 @@ class Slab:
         names = ("z", "fat", "water", "coarse_fat", "coarse_water")
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
-    def swapped(self, wrong: NDArray[np.bool_]) -> "Slab":
+    def swapped(self, wrong: Bool) -> "Slab":
         """The slab with fat and water exchanged in the slices ``wrong`` [n]; changed in place if in part."""
         if wrong.all():
             return replace(
@@ -92,8 +91,8 @@ class _Taps:
     """Linear interpolation along one axis: value = (1 − t)·source[first] + t·source[first + 1]."""
 
     first: NDArray[np.intp]
-    t: NDArray[np.float32]
-    inside: NDArray[np.bool_]
+    t: Float32
+    inside: Bool
 
 
 def _taps(target0: float, target_step: float, count: int, source0: float, step: float, size: int) -> _Taps:
@@ -104,7 +103,7 @@ def _taps(target0: float, target_step: float, count: int, source0: float, step: 
     return _Taps(first, (at - first).astype(np.float32), inside)
 
 
-def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
+def _resample(stored: AnyArray, y: _Taps, x: _Taps) -> Float32:
     """[n, rows, columns] → float32 [n, 224, 224], a slice at a time to stay in the cache."""
     out = np.zeros((len(stored), len(y.first), len(x.first)), np.float32)
     y_low, y_high = (1 - y.t)[:, None], y.t[:, None]
@@ -119,9 +118,9 @@ def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
     return out
 
 
-def _pooled(volume: Volume, block: int) -> Volume:
+def _pooled(volume: Float32, block: int) -> Float32:
     """Means of ``block`` × ``block`` pixels in plane."""
     n, height, width = volume.shape
     pool = np.repeat(np.eye(width // block, dtype=np.float32), block, axis=0) / block**2
-    coarse: Volume = (volume @ pool).reshape(n, height // block, block, -1).sum(axis=2)
+    coarse: Float32 = (volume @ pool).reshape(n, height // block, block, -1).sum(axis=2)
     return coarse

@@ -15,6 +15,7 @@ from spinelift.errors import (
     TruncatedDicomError,
     UnsupportedImageError,
 )
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dicom import damaged, reading
 from spinelift.io.dicom_image import decode_pixels, mask_unused_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
@@ -31,7 +32,7 @@ _BREATH_HOLD = re.compile(r"(?<!no)BH", re.IGNORECASE)
 _USED = ("F", "W")
 _NO_PIXELS = np.zeros((0, 0), np.uint16)
 
-Pixels = NDArray[np.uint16] | NDArray[np.float32]
+Pixels = NDArray[np.uint16] | Float32
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
 
 
 def _to_project_axes(
-    pixels: Pixels, position: NDArray[np.float64], orientation: NDArray[np.float64], dy: float, dx: float
+    pixels: Pixels, position: Float, orientation: Float, dy: float, dx: float
 ) -> tuple[PlaneGrid, Pixels]:
     """Axial slice turned to rows → posterior, columns → left, and its grid (DICOM PS3.3, C.7.6.2.1.1)."""
     along_columns, along_rows = orientation[:3], orientation[3:]

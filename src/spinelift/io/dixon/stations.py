@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.coverage import MAX_GAP_MM, incomplete, judge_ends
 from spinelift.io.dixon.slices import DixonSlice, Pixels, PlaneGrid
 from spinelift.io.dixon.volume import Action, Finding, Trap
@@ -29,7 +30,7 @@ class Stack:
     breath_hold: bool | None
     order: tuple[int, float]
     grid: PlaneGrid
-    z: NDArray[np.float64]
+    z: Float
     slices: tuple[DixonSlice, ...] = field(repr=False)
 
 
@@ -52,7 +53,7 @@ class Station:
     number: int
     breath_hold: bool | None
     grid: PlaneGrid
-    z: NDArray[np.float64]
+    z: Float
     dz: float
     fat: Pixels = field(repr=False)
     water: Pixels = field(repr=False)

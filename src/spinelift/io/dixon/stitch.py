@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dixon.coverage import MAX_GAP_MM
 from spinelift.io.dixon.match import Match, match
 from spinelift.io.dixon.overlap import interpolate
@@ -23,10 +23,8 @@ STEP_REPORTED = 0.15
 OFFSET_REPORTED_MM = (2.0, 4.0)
 """Offset in plane and along the body from which on it is reported."""
 
-Volume = NDArray[np.float32]
 
-
-def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list[Finding]]:
+def stitch(slabs: Sequence[Slab]) -> tuple[Float32, Float32, tuple[int, int], list[Finding]]:
     """Water, fat [700, 224, 224], measured rows (first, last + 1), and findings.
 
     Row 0 is the first slice of the first slab. The slabs' arrays are changed in place.
@@ -52,9 +50,7 @@ def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list
     return water, fat, (int(filled[0]), int(filled[-1]) + 1), findings
 
 
-def _blend(
-    parts: Sequence[Volume], slabs: Sequence[Slab], z: NDArray[np.float64], weights: NDArray[np.float64]
-) -> Volume:
+def _blend(parts: Sequence[Float32], slabs: Sequence[Slab], z: Float, weights: Float) -> Float32:
     out = np.zeros(slabs[0].grid.shape, np.float32)
     for part, slab, weight in zip(parts, slabs, weights, strict=True):
         for rows in np.array_split(np.flatnonzero(weight), 8):
@@ -65,7 +61,7 @@ def _blend(
     return out
 
 
-def _weights(slabs: Sequence[Slab], z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(slabs: Sequence[Slab], z: Float) -> Float:
     """[slabs, rows], sum 1 where measured: a smooth step in each overlap, a ramp over each small gap."""
     weights = np.ones((len(slabs), len(z)))
     weights[0, z < slabs[0].z[0]] = 0
@@ -83,7 +79,7 @@ def _weights(slabs: Sequence[Slab], z: NDArray[np.float64]) -> NDArray[np.float6
         weights[: k + 1] *= 1 - t
         weights[k + 1 :] *= t
     total = weights.sum(axis=0)
-    scaled: NDArray[np.float64] = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    scaled: Float = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
     return scaled
 
 
@@ -106,9 +102,9 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
             slab.fat[i] *= field
 
 
-def _fine(coarse: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+def _fine(coarse: Float32, block: int) -> Float32:
     """Coarse pixels enlarged linearly to ``block`` × ``block`` voxels each."""
-    fine: NDArray[np.float32] = ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
+    fine: Float32 = ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
     return fine
 
 

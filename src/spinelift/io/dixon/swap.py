@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Bool, Float, Float32
 from spinelift.io.dixon.compare import correlation, signal_level
 from spinelift.io.dixon.match import STEP_MM
 from spinelift.io.dixon.overlap import interpolate, overlap
@@ -36,8 +36,6 @@ LEAST_PX = 50
 """Fewest pixels of rim and of inside in a slice whose contrast is measured."""
 LEAST_COARSE_PX = 30
 """Fewest coarse pixels on which two slices' fat fractions are compared."""
-
-Volume = NDArray[np.float32]
 
 
 def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
@@ -63,11 +61,11 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     return corrected, findings
 
 
-def _split(labels: NDArray[np.bool_], slabs: Sequence[Slab]) -> list[NDArray[np.bool_]]:
+def _split(labels: Bool, slabs: Sequence[Slab]) -> list[Bool]:
     return np.split(labels, np.cumsum([len(slab.z) for slab in slabs])[:-1])
 
 
-def _label(own: NDArray[np.float64], links: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _label(own: Float, links: Float) -> Bool:
     """Signs s (True for −1) that maximise Σ own·s + Σ links·s·s' along a chain; ties go to +1."""
     score = np.array([own[0], -own[0]])
     came: list[tuple[int, int]] = []
@@ -83,7 +81,7 @@ def _label(own: NDArray[np.float64], links: NDArray[np.float64]) -> NDArray[np.b
     return np.array(states[::-1], bool)
 
 
-def rim_contrasts(slab: Slab) -> NDArray[np.float64]:
+def rim_contrasts(slab: Slab) -> Float:
     """[n]: fat fraction of the skin's rim minus that of the inside, −1…1; positive if nothing is swapped.
 
     0 where it is not measured: in most slices, for speed, and where the body is too small.
@@ -104,10 +102,10 @@ def rim_contrasts(slab: Slab) -> NDArray[np.float64]:
     return contrasts
 
 
-def _depth(signal: NDArray[np.bool_], voxel_mm: float) -> NDArray[np.float64]:
+def _depth(signal: Bool, voxel_mm: float) -> Float:
     """Distance under the skin, mm, [rows, columns]; 0 outside."""
     body = ndimage.binary_fill_holes(ndimage.binary_opening(signal, iterations=1))
-    depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1]
+    depth: Float = ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1]
     return depth * voxel_mm
 
 
@@ -133,7 +131,7 @@ def agreement(upper: Slab, lower: Slab) -> float:
 
 
 def _fraction_correlation(
-    fat_a: Volume, total_a: Volume, fat_b: Volume, total_b: Volume, levels: tuple[float, float]
+    fat_a: Float32, total_a: Float32, fat_b: Float32, total_b: Float32, levels: tuple[float, float]
 ) -> float:
     body = (total_a > levels[0]) & (total_b > levels[1])
     if body.sum() < LEAST_COARSE_PX:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spinelift.geometry.arrays import Float, Float32
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class DixonVolume:
     """
 
     mri_id: str
-    water: NDArray[np.float32]
-    fat: NDArray[np.float32]
+    water: Float32
+    fat: Float32
     origin_mm: tuple[float, float, float]
     rows: tuple[int, int]
     findings: tuple[Finding, ...] = ()
@@ -118,7 +119,7 @@ class DixonVolume:
     sha256: str = ""
 
     @property
-    def affine(self) -> NDArray[np.float64]:
+    def affine(self) -> Float:
         """[4, 4]: voxel index (x, y, z, 1) → DICOM patient mm (LPS, z to the head).
 
         For NIfTI transpose the arrays to [x, y, z] and negate the first two rows (``io.nifti`` does).

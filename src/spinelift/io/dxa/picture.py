@@ -6,11 +6,11 @@ import zlib
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from spinelift.errors import NoSpacingError, UnsupportedImageError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 
@@ -20,7 +20,7 @@ _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
 _BYTE_MODES = ("L", "LA", "RGB", "RGBA", "P", "PA")
 
 
-def read_picture(data: bytes) -> NDArray[np.float32]:
+def read_picture(data: bytes) -> Float32:
     """Grey picture [H, W], 0 to 255; 16-bit ones are stretched from their minimum to their maximum.
 
     Raises
@@ -37,7 +37,7 @@ def read_picture(data: bytes) -> NDArray[np.float32]:
             raise _unsupported("a damaged PNG or TIFF file", "Copy it again, or export it anew.") from None
 
 
-def _grey(picture: Image.Image) -> NDArray[np.float32]:
+def _grey(picture: Image.Image) -> Float32:
     if getattr(picture, "n_frames", 1) > 1:
         raise _unsupported("a picture of several pages", "Export the bone image alone.")
     if picture.width * picture.height > MAX_PIXELS:

@@ -1,11 +1,11 @@
 """Is it an image at all, and what ought a reader of the result to know about it."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import BlankImageError, ImageTooSmallError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 
 MIN_SHAPE = (100, 30)
 """Fewest rows and columns in which a spine could be seen."""
@@ -21,7 +21,7 @@ METAL_MM2 = 2500.0
 """Area of a saturated patch below the head that suggests metal: bone alone reaches about 1000 mm²."""
 
 
-def check_image(bone: NDArray[np.float32], spacing: Spacing) -> None:
+def check_image(bone: Float32, spacing: Spacing) -> None:
     """Refuse an image [H, W] that cannot hold a spine, or that shows nothing.
 
     Raises
@@ -45,7 +45,7 @@ def check_image(bone: NDArray[np.float32], spacing: Spacing) -> None:
         )
 
 
-def notes(bone: NDArray[np.float32], spacing: Spacing) -> list[str]:
+def notes(bone: Float32, spacing: Spacing) -> list[str]:
     """Remarks on a bone image [H, W] with 0…255: unusual size of the body, possible metal."""
     remarks = []
     body = bone > 0.1 * bone.max()

@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,8 @@ class DxaScan:
     """
 
     scan_id: str
-    bone: NDArray[np.float32]
-    tissue: NDArray[np.float32] | None
+    bone: Float32
+    tissue: Float32 | None
     spacing: Spacing
     sha256: str
     warnings: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra, largest_component
+from spinelift.geometry.arrays import Bool, Float32
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies
 from spinelift.io.nifti.volume import read_nifti_on
@@ -141,7 +142,7 @@ class SpineLabels:
         Remarks for whoever reads the result.
     """
 
-    mask: NDArray[np.bool_]
+    mask: Bool
     centres_mm: Mapping[Vertebra, tuple[float, float, float]]
     remarks: tuple[str, ...] = ()
 
@@ -213,7 +214,7 @@ def read_spine_labels(
     return SpineLabels(mask, centres, tuple(remarks))
 
 
-def _levels(labels: NDArray[np.float32], table: LabelTable) -> NDArray[np.int8]:
+def _levels(labels: Float32, table: LabelTable) -> NDArray[np.int8]:
     """Level + 1 in each voxel of a vertebra T1…L5, else 0."""
     levels = np.zeros(labels.shape, np.int8)
     for label, level in table.vertebrae.items():
@@ -221,15 +222,13 @@ def _levels(labels: NDArray[np.float32], table: LabelTable) -> NDArray[np.int8]:
     return levels
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+def _box(mask: Bool) -> tuple[slice, ...]:
     """Bounding box of a mask; of an empty one the whole."""
     found = ndimage.find_objects(mask.view(np.int8))
     return tuple(found[0]) if found else tuple(slice(0, n) for n in mask.shape)
 
 
-def _centre(
-    mask: NDArray[np.bool_], box: tuple[slice, ...], volume: DixonVolume
-) -> tuple[float, float, float]:
+def _centre(mask: Bool, box: tuple[slice, ...], volume: DixonVolume) -> tuple[float, float, float]:
     places = zip(np.nonzero(mask), box, strict=True)
     z, y, x = (float(v.mean()) + side.start if len(v) else float("nan") for v, side in places)
     ox, oy, oz = volume.origin_mm
@@ -237,7 +236,7 @@ def _centre(
     return ox + mm * x, oy + mm * y, oz + mm * z
 
 
-def _column(mask: NDArray[np.bool_]) -> SpineLabels:
+def _column(mask: Bool) -> SpineLabels:
     if not mask.any():
         raise NoSpineError(
             found="a label map without a spine",

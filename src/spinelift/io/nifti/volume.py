@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
 from spinelift.files import whole_file
+from spinelift.geometry.arrays import AnyArray, Float, Float32
 from spinelift.io.dixon.volume import DixonVolume
 
 MAX_VOXELS = 1 << 28
@@ -24,7 +24,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TO_PROJECT = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
-def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: NDArray[np.float64]) -> Path:
+def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> Path:
     """Write [z, y, x] as ``.nii.gz``; ``affine`` as of ``DixonVolume.affine`` (x, y, z index → LPS mm).
 
     Floating point is rounded to int16 (the scanner's values are whole numbers), masks stay uint8. The
@@ -45,9 +45,7 @@ def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: 
     return path
 
 
-def read_nifti_on(
-    path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False
-) -> NDArray[np.float32]:
+def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False) -> Float32:
     """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x].
 
     Parameters
@@ -85,7 +83,7 @@ def read_nifti_on(
 
 
 def _covered(
-    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...], grid: tuple[int, ...]
+    matrix: Float, offset: Float, shape: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[slice, ...] | None:
     """Part of the grid that a volume of ``shape`` covers, with a margin of one voxel; None if none."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in shape], indexing="ij")).reshape(3, -1)
@@ -95,7 +93,7 @@ def _covered(
     return tuple(map(slice, low, high)) if (low < high).all() else None
 
 
-def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _load(path: Path) -> tuple[Float32, Float]:
     """Data [x, y, z], axes to the left, to posterior and to the feet, and the affine to project mm."""
     nib = _nibabel()
     if not path.is_file():
