@@ -1,8 +1,9 @@
-"""How alike two images are, and the peak of sampled values to a fraction of a step."""
+"""How alike two stations are where they meet, and the peak of sampled values to a fraction of a step."""
 
 import numpy as np
 
-from spinelift.geometry.arrays import AnyFloat
+from spinelift.geometry.arrays import AnyFloat, Float, Float32
+from spinelift.io.dixon.coverage import MAX_GAP_MM, Placed
 
 
 def correlation(a: AnyFloat, b: AnyFloat) -> float:
@@ -24,3 +25,24 @@ def vertex(values: AnyFloat, peak: int) -> float:
 def signal_level(signal: AnyFloat, share: float) -> float:
     """``share`` of the 99th percentile of a signal: air and noise lie below 0.15."""
     return share * float(np.percentile(signal, 99))
+
+
+def interpolate(z: Float, at: Float, volume: Float32) -> Float32:
+    """``volume`` [n, …] with slices at ``at`` (ascending) → [len(z), …]; constant beyond the ends."""
+    place = np.interp(z, at, np.arange(len(at)))
+    first = np.minimum(place.astype(np.intp), len(at) - 2)
+    t = (place - first).astype(np.float32).reshape(-1, *[1] * (volume.ndim - 1))
+    out = volume[first]
+    out *= 1 - t
+    out += volume[first + 1] * t
+    return out
+
+
+def overlap(upper: Placed, lower: Placed, *, step: float) -> Float | None:
+    """Heights at which neighbours are compared, ``step`` mm apart; a small gap's middle; None if apart."""
+    top, bottom = float(lower.z[0]), float(upper.z[-1])
+    if top - bottom > MAX_GAP_MM:
+        return None
+    if bottom - top < step:
+        return np.array([(top + bottom) / 2])
+    return np.arange(top, bottom + 1e-6, step)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spinelift.geometry.arrays import Float, Float32
-from spinelift.io.dixon.compare import correlation, signal_level
-from spinelift.io.dixon.overlap import interpolate
+from spinelift.io.dixon.compare import correlation, interpolate, signal_level
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 

@@ -6,8 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from spinelift.geometry.arrays import Float, Float32
-from spinelift.io.dixon.compare import correlation, signal_level, vertex
-from spinelift.io.dixon.overlap import interpolate, overlap
+from spinelift.io.dixon.compare import correlation, interpolate, overlap, signal_level, vertex
 from spinelift.io.dixon.slab import Slab
 
 STEP_MM = 4.0
@@ -38,15 +37,10 @@ Offset = tuple[float, float, float]
 class Match:
     """Lower station against upper one.
 
-    Parameters
-    ----------
-    log_gain
-        Natural logarithm of lower over upper signal, median over the overlap.
-    log_bias
-        float32 [56, 56]: smooth local difference from ``log_gain``.
-    front_mm, back_mm
-        (x, y, z) by which the front and the back half of the body lie further to the left, to posterior
-        and to the feet in the lower station. Breathing moves the front, the table both.
+    ``log_gain`` is the natural logarithm of lower over upper signal, median over the overlap; ``log_bias``,
+    float32 [56, 56], the smooth local difference from it. ``front_mm`` and ``back_mm`` are (x, y, z) by which
+    the front and the back half of the body lie further to the left, to posterior and to the feet in the lower
+    station: breathing moves the front, the table both.
     """
 
     log_gain: float

@@ -6,32 +6,21 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32
+from spinelift.geometry.arrays import AnyArray, Bool, Float32
+from spinelift.io.dixon.coverage import Placed
 from spinelift.io.dixon.stations import Station
 from spinelift.io.dixon.volume import STITCH_GRID, StitchGrid
 
 
 @dataclass(frozen=True)
-class Slab:
-    """One station on the common grid.
+class Slab(Placed):
+    """One station on the common grid; the shapes are those of ``STITCH_GRID``.
 
-    Parameters
-    ----------
-    number, z, dz
-        As of the station.
-    fat, water
-        float32 [n, 224, 224]; 0 outside the field of view.
-    inside
-        bool [224, 224]: inside the field of view.
-    coarse_fat, coarse_water
-        float32 [n, 56, 56]: means of 4×4 pixels, on which slices are compared.
-    grid
-        The common grid; the shapes above are those of ``STITCH_GRID``.
+    ``fat`` and ``water`` are float32 [n, 224, 224], 0 outside the field of view, which ``inside`` is, bool
+    [224, 224]. ``coarse_fat`` and ``coarse_water`` are float32 [n, 56, 56]: means of 4×4 pixels, on which
+    slices are compared.
     """
 
-    number: int
-    z: Float
-    dz: float
     fat: Float32 = field(repr=False)
     water: Float32 = field(repr=False)
     inside: Bool = field(repr=False)
@@ -61,9 +50,7 @@ class Slab:
                 coarse_water=self.coarse_fat,
             )
         for one, other in ((self.fat, self.water), (self.coarse_fat, self.coarse_water)):
-            kept = one[wrong]
-            one[wrong] = other[wrong]
-            other[wrong] = kept
+            one[wrong], other[wrong] = other[wrong], one[wrong]
         return self
 
 

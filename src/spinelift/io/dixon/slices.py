@@ -64,10 +64,9 @@ class DixonSlice:
 
 @dataclass(frozen=True)
 class Collected:
-    """Slices of one person's visit.
+    """Slices of one visit: fat and water, and the unused in- and opposed-phase ones, without pixels.
 
-    ``slices`` are fat and water; ``unused`` in- and opposed-phase, without pixels; ``damaged`` and
-    ``others`` count files that were skipped.
+    ``damaged`` and ``others`` count files that were skipped.
     """
 
     slices: tuple[DixonSlice, ...]
@@ -79,11 +78,8 @@ class Collected:
 def collect_slices(files: Iterable[bytes]) -> Collected:
     """Slices among DICOM files; only fat and water are decoded.
 
-    A damaged file is skipped: whether the rest is complete is judged by the positions.
-
-    Raises
-    ------
-    NoDixonInArchiveError, AmbiguousScanError, TruncatedDicomError, UnsupportedImageError
+    A damaged file is skipped: whether the rest is complete is judged by the positions. Raises
+    NoDixonInArchiveError, AmbiguousScanError, TruncatedDicomError or UnsupportedImageError.
     """
     slices: list[DixonSlice] = []
     unused: list[DixonSlice] = []
@@ -92,15 +88,12 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
     broken = others = dixons = 0
     for data in files:
         try:
-            found = _fields(data)
-            if found is None:
+            found = plain_fields(data) or slow_fields(data)
+            name = _SERIES.search(found[0].get("SeriesDescription", "")) if found else None
+            if found is None or name is None or found[0].get("Modality") != "MR":
                 others += 1
                 continue
             fields, stored = found
-            name = _SERIES.search(fields.get("SeriesDescription", ""))
-            if fields.get("Modality") != "MR" or name is None:
-                others += 1
-                continue
             dixons += 1
             people.add(fields.get("PatientID", ""))
             studies.add(fields.get("StudyInstanceUID", ""))
@@ -124,10 +117,6 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
                 do="Check that this is the right file, and that it is complete.",
             )
     return Collected(tuple(slices), tuple(unused), broken, others)
-
-
-def _fields(data: bytes) -> tuple[Fields, "memoryview | Dataset"] | None:
-    return plain_fields(data) or slow_fields(data)
 
 
 def _slice(contrast: str, fields: Fields, stored: "memoryview | Dataset") -> DixonSlice:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.geometry.arrays import Float
-from spinelift.io.dixon.coverage import MAX_GAP_MM, incomplete, judge_ends
+from spinelift.io.dixon.coverage import MAX_GAP_MM, Placed, incomplete, judge_ends
 from spinelift.io.dixon.slices import DixonSlice, Pixels, PlaneGrid
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -35,26 +35,11 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Station:
-    """Fat and water at common positions.
+class Station(Placed):
+    """Fat and water at common positions, [n, rows, columns], as stored."""
 
-    Parameters
-    ----------
-    number
-        From the head, 1-based.
-    z
-        float64 [n], mm to the feet, ascending.
-    dz
-        Slice distance, mm.
-    fat, water
-        [n, rows, columns], as stored.
-    """
-
-    number: int
     breath_hold: bool | None
     grid: PlaneGrid
-    z: Float
-    dz: float
     fat: Pixels = field(repr=False)
     water: Pixels = field(repr=False)
 
@@ -62,15 +47,11 @@ class Station:
 def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Finding]]:
     """Stations sorted head to feet, and what was corrected.
 
-    Raises
-    ------
-    IncompleteScanError
-        A station, or too many slices, are missing where the spine may be.
+    Raises IncompleteScanError if a station, or too many slices, are missing where the spine may be.
     """
-    places = _places(_stacks(slices))
     stations: list[Station] = []
     findings: list[Finding] = []
-    for place in places:
+    for place in _places(_stacks(slices)):
         found: list[Finding] = []
         station = _station(len(stations) + 1, place, found)
         if station is not None:
@@ -137,7 +118,7 @@ def _station(number: int, place: list[Stack], findings: list[Finding]) -> Statio
         return None
     best = pairs[-1]
     for pair in reversed(pairs[:-1]):
-        if min(map(_length, best)) < SHORT_REPEAT * min(map(_length, pair)):
+        if min(len(s.z) for s in best) < SHORT_REPEAT * min(len(s.z) for s in pair):
             best = pair
     if len(pairs) > 1:
         which = "the last" if best is pairs[-1] else "an earlier one, as the last was cut short,"
@@ -145,10 +126,6 @@ def _station(number: int, place: list[Stack], findings: list[Finding]) -> Statio
         numbers = {"times": len(pairs), "series_number": best[0].order[0]}
         findings.append(Finding.of(Trap.DUPLICATE_STATION, number, Action.CORRECTED, sentence, **numbers))
     return _matched(number, *best, findings)
-
-
-def _length(stack: Stack) -> int:
-    return len(stack.z)
 
 
 def _pairs(place: list[Stack]) -> list[tuple[Stack, Stack]]:
@@ -186,15 +163,9 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
             raise incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
         sentence = "{slices} inner slices missing; interpolated between the neighbours"
         findings.append(Finding.of(Trap.LOST_SLICE, number, Action.CORRECTED, sentence, slices=lost))
-    return Station(
-        number=number,
-        breath_hold=water.breath_hold,
-        grid=water.grid,
-        z=z,
-        dz=dz,
-        fat=_pixels([fat.slices[k].pixels for k in of_fat]),
-        water=_pixels([water.slices[k].pixels for k in of_water]),
-    )
+    fat_pixels = _pixels([fat.slices[k].pixels for k in of_fat])
+    water_pixels = _pixels([water.slices[k].pixels for k in of_water])
+    return Station(number, z, dz, water.breath_hold, water.grid, fat_pixels, water_pixels)
 
 
 def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:

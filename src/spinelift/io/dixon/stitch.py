@@ -12,9 +12,9 @@ import numpy as np
 from scipy import ndimage
 
 from spinelift.geometry.arrays import Float, Float32
+from spinelift.io.dixon.compare import interpolate
 from spinelift.io.dixon.coverage import MAX_GAP_MM
 from spinelift.io.dixon.match import Match, match
-from spinelift.io.dixon.overlap import interpolate
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 

@@ -13,9 +13,8 @@ import numpy as np
 from scipy import ndimage
 
 from spinelift.geometry.arrays import Bool, Float, Float32
-from spinelift.io.dixon.compare import correlation, signal_level
+from spinelift.io.dixon.compare import correlation, interpolate, overlap, signal_level
 from spinelift.io.dixon.match import STEP_MM
-from spinelift.io.dixon.overlap import interpolate, overlap
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 

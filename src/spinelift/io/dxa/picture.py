@@ -14,26 +14,23 @@ from spinelift.geometry.arrays import Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError)
-_MORE_DAMAGE = (struct.error, zlib.error, Image.DecompressionBombError, RuntimeError, AttributeError)
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
-_BYTE_MODES = ("L", "LA", "RGB", "RGBA", "P", "PA")
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
+    *(AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
 def read_picture(data: bytes) -> Float32:
     """Grey picture [H, W], 0 to 255; 16-bit ones are stretched from their minimum to their maximum.
 
-    Raises
-    ------
-    UnsupportedImageError
-        Damaged, coloured, of several pages, or of another depth than 8 or 16 bits.
+    Raises UnsupportedImageError if it is damaged, coloured, or of several pages or another depth.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(BytesIO(data), formats=("PNG", "TIFF")) as picture:
                 return _grey(picture)
-        except (*_DAMAGE, *_MORE_DAMAGE):
+        except _DAMAGE:
             raise _unsupported("a damaged PNG or TIFF file", "Copy it again, or export it anew.") from None
 
 
@@ -42,9 +39,9 @@ def _grey(picture: Image.Image) -> Float32:
         raise _unsupported("a picture of several pages", "Export the bone image alone.")
     if picture.width * picture.height > MAX_PIXELS:
         raise _unsupported(f"{picture.width} × {picture.height} pixels", "Export it at the scanner's size.")
-    if picture.mode in _DEEP_MODES:
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L"):
         return stretch(np.asarray(picture, np.float64))
-    if picture.mode not in _BYTE_MODES:
+    if picture.mode not in ("L", "LA", "RGB", "RGBA", "P", "PA"):
         raise _unsupported(f"a picture of mode {picture.mode!r}", "Export it as 8- or 16-bit grey.")
     if picture.mode == "L":
         return np.asarray(picture, np.float32)

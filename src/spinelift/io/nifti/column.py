@@ -27,8 +27,7 @@ Levels = NDArray[np.int8]
 def bodies_of(levels: Levels, voxel_mm: float) -> Bool:
     """Bodies of whole vertebrae: each level opened by a ball, its largest piece kept."""
     out = np.zeros(levels.shape, bool)
-    boxes = ndimage.find_objects(levels)
-    for number, box in enumerate(boxes, start=1):
+    for number, box in enumerate(ndimage.find_objects(levels), start=1):
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
             out[box] |= largest_component(_open(inside, ARCH_MM / voxel_mm))[1:-1, 1:-1, 1:-1]
@@ -65,10 +64,7 @@ def _rows(levels: Levels, vertebra: Vertebra) -> NDArray[np.intp]:
 def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: bool) -> Levels:
     """Levels of bodies that have none: the first above the sacrum is L5, the 17th is T1.
 
-    Raises
-    ------
-    AmbiguousScanError
-        There is no sacrum, or fewer than 17 separate bodies above it.
+    Raises AmbiguousScanError if there is no sacrum, or fewer than 17 separate bodies above it.
     """
     box = ndimage.find_objects(bodies.astype(np.int8))
     levels = np.zeros(bodies.shape, np.int8)
@@ -96,9 +92,8 @@ def join_bodies(bodies: Bool, discs: Bool, voxel_mm: float) -> Bool:
     reach = int(DISC_MM / voxel_mm) + 2
     inside = np.pad(column[box], reach)
     closed = _close_along(inside, DISC_MM / voxel_mm)
-    trimmed = tuple(slice(reach, -reach) for _ in range(3))
     out = np.zeros(column.shape, bool)
-    out[box] = largest_component(closed)[trimmed]
+    out[box] = largest_component(closed)[(slice(reach, -reach),) * 3]
     return out
 
 
@@ -109,20 +104,16 @@ def _close_along(mask: Bool, radius_px: float) -> Bool:
     beyond the first and the last row.
     """
     near = ndimage.distance_transform_edt(~mask) <= radius_px
-    closed: Bool = mask | (ndimage.distance_transform_edt(near) > radius_px)
+    closed = mask | (ndimage.distance_transform_edt(near) > radius_px)
     rows = np.flatnonzero(mask.any(axis=(1, 2)))
-    closed[: rows[0]] = False
-    closed[rows[-1] + 1 :] = False
+    closed[: rows[0]] = closed[rows[-1] + 1 :] = False
     return closed
 
 
 def _open(mask: Bool, radius_px: float) -> Bool:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
-    core: Bool = ndimage.distance_transform_edt(mask) > radius_px
-    if not core.any():
-        return core
-    opened: Bool = mask & (ndimage.distance_transform_edt(~core) <= radius_px)
-    return opened
+    core = ndimage.distance_transform_edt(mask) > radius_px
+    return mask & (ndimage.distance_transform_edt(~core) <= radius_px) if core.any() else core
 
 
 def _uncounted(found: str) -> AmbiguousScanError:

@@ -31,7 +31,7 @@ def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> P
     header holds nothing but geometry.
     """
     nib = _nibabel()
-    if volume.dtype == np.bool_ or volume.dtype == np.uint8:
+    if volume.dtype in (np.bool_, np.uint8):
         stored = volume.astype(np.uint8)
     else:
         stored = np.clip(np.rint(volume), -32768, 32767).astype(np.int16)
@@ -46,20 +46,11 @@ def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> P
 
 
 def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False) -> Float32:
-    """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x].
+    """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x]; 0 outside the file.
 
-    Parameters
-    ----------
-    path
-        Three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique.
-    volume
-        The MRI.
-    labels
-        Take the nearest voxel, not a mean of neighbours. Outside the file 0 either way.
-
-    Raises
-    ------
-    NoScansError, UnsupportedImageError, MissingExtraError
+    The file is a three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique. Of
+    ``labels`` the nearest voxel is taken, else a mean of neighbours. Raises NoScansError,
+    UnsupportedImageError or MissingExtraError.
     """
     data, affine = _load(Path(path))
     to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
@@ -110,10 +101,8 @@ def _load(path: Path) -> tuple[Float32, Float]:
             raise _unsupported("a NIfTI whose affine has no volume")
         if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
             raise _unsupported("a NIfTI without orientation (sform and qform codes are 0)")
-        turn = nib.orientations.ornt_transform(
-            nib.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "I"))
-        )
-        turned = image.as_reoriented(turn)
+        target = nib.orientations.axcodes2ornt(("L", "P", "I"))
+        turned = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(affine), target))
         data = np.asarray(turned.dataobj, np.float32).reshape(turned.shape[:3])
     except (*_DAMAGE, nib.filebasedimages.ImageFileError):
         raise _unsupported("a NIfTI that is cut or damaged") from None
