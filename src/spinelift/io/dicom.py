@@ -7,7 +7,7 @@ import logging
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -16,7 +16,6 @@ import pydicom
 import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from spinelift.errors import TruncatedDicomError, UnsupportedImageError
@@ -131,4 +130,5 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     value = dataset.get(keyword)
     if value is None or value == "":
         return ()
-    return tuple(float(v) for v in (value if isinstance(value, MultiValue) else [value]))
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    return tuple(map(float, value)) if several else (float(value),)

@@ -56,9 +56,8 @@ def find_voids(
     """
     total = _binned(water, rows) + _binned(fat, rows)
     level = float(np.median(total[total > signal_level(total[::2, ::2, ::2], NOISE_LEVEL)]))
-    body = np.stack(
-        [ndimage.binary_fill_holes(ndimage.binary_closing(p)) for p in total > BODY_LEVEL * level]
-    )
+    planes = total > BODY_LEVEL * level
+    body = np.array([ndimage.binary_fill_holes(ndimage.binary_closing(plane)) for plane in planes])
     dark = body & (ndimage.uniform_filter(total, 3) < VOID_LEVEL * level)
     labels, _ = ndimage.label(dark)
     bin_mm = BIN * voxel_mm
@@ -72,7 +71,8 @@ def find_voids(
         z, y, x = (float(v) + s.start for v, s in zip(ndimage.center_of_mass(inside), box, strict=True))
         below = z * bin_mm
         depth, lateral = _place(body[round(z)], y, x, bin_mm)
-        if any(_fits(region, ml, size, below, depth, lateral) for region in (_BY_THE_SPINE, _HIPS)):
+        place = (below, abs(lateral), depth)
+        if any(_fits(region, ml, size, place) for region in (_BY_THE_SPINE, _HIPS)):
             sentence = (
                 "{volume_ml:.0f} ml, {size_z_mm:.0f}×{size_y_mm:.0f}×{size_x_mm:.0f} mm (z, y, x), "
                 "{below_mm:.0f} mm below the first row, {left_mm:+.0f} mm left of the middle"
@@ -83,23 +83,18 @@ def find_voids(
     return findings[:MOST_FINDINGS]
 
 
-def _fits(region: _Region, ml: float, size: Float, below: float, depth: float, lateral: float) -> bool:
-    return (
-        ml <= region.most_ml
-        and float(size.max()) <= region.reach_mm
-        and region.rows_mm[0] <= below <= region.rows_mm[1]
-        and region.lateral_mm[0] <= abs(lateral) <= region.lateral_mm[1]
-        and region.depth[0] <= depth <= region.depth[1]
-    )
+def _fits(region: _Region, ml: float, size: Float, place: tuple[float, float, float]) -> bool:
+    ranges = (region.rows_mm, region.lateral_mm, region.depth)
+    inside = all(low <= value <= high for (low, high), value in zip(ranges, place, strict=True))
+    return inside and ml <= region.most_ml and float(size.max()) <= region.reach_mm
 
 
 def _binned(volume: Float32, rows: tuple[int, int]) -> Float32:
     """Means of 2×2×2 voxels of the measured rows."""
     part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
-    along_z: Float32 = part[::2] + part[1::2]
-    along_y: Float32 = along_z[:, ::2] + along_z[:, 1::2]
-    binned: Float32 = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
-    return binned
+    part = part[::2] + part[1::2]
+    part = part[:, ::2] + part[:, 1::2]
+    return (part[:, :, ::2] + part[:, :, 1::2]) / np.float32(8)
 
 
 def _place(body: Bool, y: float, x: float, bin_mm: float) -> tuple[float, float]:

@@ -92,17 +92,14 @@ def _offset(upper: Slab, lower: Slab, zs: Float, rows: slice) -> Offset:
 def _in_plane(one: Float32, other: Float32, voxel_mm: float) -> tuple[float, float]:
     """(x, y) shift, mm, from the peak of the edges' cross-correlation, refined by parabolas."""
     size = tuple(2 * n for n in one.shape)
-    spectra = []
-    for image in (one, other):
-        edges = ndimage.gaussian_gradient_magnitude(image, EDGE_PX, mode="nearest")
-        spectra.append(np.fft.rfft2(edges - edges.mean(), s=size))
+    edges = [ndimage.gaussian_gradient_magnitude(image, EDGE_PX, mode="nearest") for image in (one, other)]
+    spectra = [np.fft.rfft2(image - image.mean(), s=size) for image in edges]
     response = np.fft.fftshift(np.fft.irfft2(np.conj(spectra[0]) * spectra[1], s=size))
     reach = int(MAX_SHIFT_MM / voxel_mm)
     cy, cx = (n // 2 for n in response.shape)
     near = response[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
     y, x = (int(v) for v in np.unravel_index(int(near.argmax()), near.shape))
-    dy = y - reach + vertex(near[:, x], y)
-    dx = x - reach + vertex(near[y], x)
+    dx, dy = x - reach + vertex(near[y], x), y - reach + vertex(near[:, x], y)
     return dx * voxel_mm, dy * voxel_mm
 
 

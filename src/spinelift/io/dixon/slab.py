@@ -99,8 +99,7 @@ def _resample(stored: AnyArray, y: _Taps, x: _Taps) -> Float32:
     inner = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
     for k, plane in enumerate(stored):
         columns = np.ascontiguousarray(plane.T, np.float32)
-        along_x = (columns[x.first] * x_low + columns[x.first + 1] * x_high).T
-        along_x = np.ascontiguousarray(along_x)
+        along_x = np.ascontiguousarray((columns[x.first] * x_low + columns[x.first + 1] * x_high).T)
         out[k, inner] = (along_x[y.first] * y_low + along_x[y.first + 1] * y_high)[inner]
     return out
 

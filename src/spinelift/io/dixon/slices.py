@@ -146,8 +146,7 @@ def _slice(contrast: str, fields: Fields, stored: "memoryview | Dataset") -> Dix
 def _check_form(fields: Fields) -> tuple[int, int]:
     if (fields.get("NumberOfFrames") or "1") != "1":
         raise _unsupported("an MR file of several frames", "one DICOM file a slice")
-    bits, samples = fields.get("BitsAllocated", ""), fields.get("SamplesPerPixel", "1")
-    if bits not in ("8", "16") or samples != "1":
+    if fields.get("BitsAllocated") not in ("8", "16") or fields.get("SamplesPerPixel", "1") != "1":
         raise _unsupported("an MR slice that is not grey with 8 or 16 bits", "16 bits, one sample a pixel")
     rows, columns = _integer(fields, "Rows"), _integer(fields, "Columns")
     if not (2 <= rows <= MAX_SIDE and 2 <= columns <= MAX_SIDE):

@@ -4,10 +4,8 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.coverage import MAX_GAP_MM, Placed, incomplete, judge_ends
@@ -163,17 +161,11 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
             raise incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
         sentence = "{slices} inner slices missing; interpolated between the neighbours"
         findings.append(Finding.of(Trap.LOST_SLICE, number, Action.CORRECTED, sentence, slices=lost))
-    fat_pixels = _pixels([fat.slices[k].pixels for k in of_fat])
-    water_pixels = _pixels([water.slices[k].pixels for k in of_water])
-    return Station(number, z, dz, water.breath_hold, water.grid, fat_pixels, water_pixels)
+    fats = np.array([fat.slices[k].pixels for k in of_fat])
+    waters = np.array([water.slices[k].pixels for k in of_water])
+    return Station(number, z, dz, water.breath_hold, water.grid, fats, waters)
 
 
 def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:
     same_shape = (a.rows, a.columns) == (b.rows, b.columns)
     return same_shape and max(abs(a.y0 - b.y0), abs(a.x0 - b.x0), 100 * abs(a.dx - b.dx)) < 1.0
-
-
-def _pixels(planes: list[Pixels]) -> Pixels:
-    """[n, rows, columns] of planes of one kind."""
-    stacked: NDArray[Any] = np.stack(planes)
-    return stacked

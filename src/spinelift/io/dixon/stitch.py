@@ -87,25 +87,21 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
     """Multiply each slice by its gain field, in place."""
     gains = -np.concatenate([[0.0], np.cumsum([m.log_gain for m in matches])])
     gains -= np.median(gains)
-    flat = np.zeros(slabs[0].coarse_fat.shape[1:], np.float32)
-    block = slabs[0].grid.coarse
-    halves = [_fine(np.float32(0.5) * m.log_bias, block) for m in matches]
+    flat = np.zeros(slabs[0].grid.shape[1:], np.float32)
+    halves = [flat, *(_fine(np.float32(0.5) * m.log_bias, slabs[0].grid.coarse) for m in matches), flat]
+    middles = [(upper.z[-1] + lower.z[0]) / 2 for upper, lower in itertools.pairwise(slabs)]
+    ends = [slabs[0].z[0], *middles, slabs[-1].z[-1]]
     for k, slab in enumerate(slabs):
-        above = -halves[k - 1] if k > 0 else _fine(flat, block)
-        below = halves[k] if k < len(matches) else _fine(flat, block)
-        start = (slab.z[0] + slabs[k - 1].z[-1]) / 2 if k > 0 else slab.z[0]
-        end = (slab.z[-1] + slabs[k + 1].z[0]) / 2 if k < len(matches) else slab.z[-1]
-        along = np.clip((slab.z - start) / max(end - start, 1e-6), 0, 1).astype(np.float32)
+        along = np.clip((slab.z - ends[k]) / max(ends[k + 1] - ends[k], 1e-6), 0, 1).astype(np.float32)
         for i, t in enumerate(along):
-            field = np.exp(above * (1 - t) + below * t + np.float32(gains[k]))
+            field = np.exp(halves[k + 1] * t - halves[k] * (1 - t) + np.float32(gains[k]))
             slab.water[i] *= field
             slab.fat[i] *= field
 
 
 def _fine(coarse: Float32, block: int) -> Float32:
     """Coarse pixels enlarged linearly to ``block`` × ``block`` voxels each."""
-    fine: Float32 = ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
-    return fine
+    return ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
 
 
 def _findings(slabs: Sequence[Slab], matches: Sequence[Match]) -> list[Finding]:

@@ -47,7 +47,8 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
             links.append(LINK_WEIGHT * agreement(slab, slabs[k + 1]))
     swapped = _label(RIM_WEIGHT * np.concatenate(rims), np.array(links))
     corrected, findings = [], []
-    for slab, rim, wrong in zip(slabs, rims, _split(swapped, slabs), strict=True):
+    of_slab = np.split(swapped, np.cumsum([len(rim) for rim in rims])[:-1])
+    for slab, rim, wrong in zip(slabs, rims, of_slab, strict=True):
         contrast = float(np.median(rim[rim != 0])) if (rim != 0).any() else 0.0
         corrected.append(slab.swapped(wrong) if wrong.any() else slab)
         if wrong.any():
@@ -58,10 +59,6 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
         sentence = "no rim of skin fat was found: whether fat and water are swapped throughout is not known"
         findings.append(Finding.of(Trap.SWAP, 0, Action.REPORTED, sentence))
     return corrected, findings
-
-
-def _split(labels: Bool, slabs: Sequence[Slab]) -> list[Bool]:
-    return np.split(labels, np.cumsum([len(slab.z) for slab in slabs])[:-1])
 
 
 def _label(own: Float, links: Float) -> Bool:
@@ -104,8 +101,7 @@ def rim_contrasts(slab: Slab) -> Float:
 def _depth(signal: Bool, voxel_mm: float) -> Float:
     """Distance under the skin, mm, [rows, columns]; 0 outside."""
     body = ndimage.binary_fill_holes(ndimage.binary_opening(signal, iterations=1))
-    depth: Float = ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1]
-    return depth * voxel_mm
+    return ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1] * voxel_mm
 
 
 def neighbour_agreement(slab: Slab) -> list[float]:
