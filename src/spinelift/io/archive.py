@@ -1,4 +1,4 @@
-"""Zip archives read without trust: nothing is written to disk, and every promise is checked.
+"""Untrusted zip archives: nothing is written to disk, and all that they declare is checked.
 
 Members come out one at a time, so an archive costs the memory of its largest member.
 """

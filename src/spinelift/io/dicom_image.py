@@ -17,6 +17,8 @@ from spinelift.io.spacing import check_spacing, spacing_from_header
 
 MAX_PIXELS = 1 << 23
 """Largest image that is decoded: 30 times a whole-body scan."""
+MAX_RESCALE = 1e9
+"""Largest size of a rescale slope or intercept that an image can have."""
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
 
@@ -146,6 +148,12 @@ def mask_unused_bits(stored: Integers, bits_stored: int, high_bit: int | None) -
     return np.right_shift(np.left_shift(stored, unused), unused) if unused else stored
 
 
+def check_rescale(slope: float, intercept: float) -> None:
+    """Refuse a rescale (PS3.3, C.11.1) that leaves no contrast or no finite values, as damage."""
+    if not (0 < abs(slope) <= MAX_RESCALE and abs(intercept) <= MAX_RESCALE):
+        raise damaged()
+
+
 def _check_decoder(syntax: UID) -> None:
     try:
         available = get_decoder(syntax).is_available
@@ -173,8 +181,7 @@ def _grey(dataset: Dataset, stored: Integers) -> Float32:
     }
     slope, intercept, centre, width = ((*numbers(dataset, key), value)[0] for key, value in defaults.items())
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    if not (math.isfinite(slope) and slope != 0 and math.isfinite(intercept)):
-        raise damaged()
+    check_rescale(slope, intercept)
     if bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation"):
         grey = stored.astype(np.float32) * np.float32(255.0 / (2**bits - 1))
     else:

@@ -36,7 +36,7 @@ def _array(value: Any) -> Float:
     """Finite numbers, rounded to 0.001."""
     try:
         array = np.asarray(value, np.float64).round(3) + 0.0
-    except TypeError:
+    except (TypeError, OverflowError):
         raise ValueError("these are no numbers") from None
     if not np.isfinite(array).all():
         raise ValueError("a number is not finite")

@@ -26,7 +26,7 @@ MAX_SHIFT_MM = 24.0
 LEAST_COMMON_MM = 12.0
 """Least overlap, by height, in which an offset along the body is searched for."""
 BETTER = 0.6
-"""An offset along the body is believed if 1 − r there is at most this share of 1 − r without an offset."""
+"""An offset along the body is accepted if 1 − r there is at most this share of 1 − r without an offset."""
 EDGE_PX = 1.5
 """Gaussian width at which edges are found, voxels."""
 

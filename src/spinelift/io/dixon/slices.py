@@ -17,13 +17,13 @@ from spinelift.errors import (
 )
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dicom import damaged, reading
-from spinelift.io.dicom_image import decode_pixels, mask_unused_bits
+from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 
 MAX_SIDE = 1024
 """Largest slice, rows or columns, that is decoded: 4 times the real ones."""
 SPACING_RANGE_MM = (0.5, 10.0)
-"""Pixel sizes in plane that are believed."""
+"""Pixel sizes in plane that are accepted."""
 MAX_TILT = 0.01
 """Largest sine of the angle between a slice's axes and the patient's; 0.6°, 2 mm at the body's edge."""
 
@@ -168,6 +168,7 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
         values = mask_unused_bits(whole, int(fields.get("BitsStored", 8 * kind.itemsize)), high_bit)
     slope = _numbers(fields, "RescaleSlope", 1)[0] if "RescaleSlope" in fields else 1.0
     intercept = _numbers(fields, "RescaleIntercept", 1)[0] if "RescaleIntercept" in fields else 0.0
+    check_rescale(slope, intercept)
     if (slope, intercept) != (1.0, 0.0):
         scaled: Pixels = np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)
         return scaled

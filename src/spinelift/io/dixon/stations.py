@@ -167,5 +167,6 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
 
 
 def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:
-    same_shape = (a.rows, a.columns) == (b.rows, b.columns)
-    return same_shape and max(abs(a.y0 - b.y0), abs(a.x0 - b.x0), 100 * abs(a.dx - b.dx)) < 1.0
+    """Whether two grids have one shape, and agree within 1 mm in place and 0.01 mm in pixel size."""
+    place, size = max(abs(a.y0 - b.y0), abs(a.x0 - b.x0)), max(abs(a.dy - b.dy), abs(a.dx - b.dx))
+    return (a.rows, a.columns) == (b.rows, b.columns) and place < 1.0 and size < 0.01

@@ -5,6 +5,7 @@ z to the feet. These turns are made here and nowhere else.
 """
 
 import gzip
+import math
 import zlib
 from os import PathLike
 from pathlib import Path
@@ -94,7 +95,7 @@ def _load(path: Path) -> tuple[Float32, Float]:
         if not isinstance(image, nib.Nifti1Image):
             raise _unsupported("an image that is no NIfTI")
         shape = tuple(n for k, n in enumerate(image.shape) if k < 3 or n != 1)
-        if len(shape) != 3 or int(np.prod(shape)) > MAX_VOXELS or min(shape) < 2:
+        if len(shape) != 3 or math.prod(shape) > MAX_VOXELS or min(shape) < 2:
             raise _unsupported(f"a NIfTI of shape {'×'.join(map(str, image.shape))[:60]}")
         affine = np.asarray(image.affine, np.float64)
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
