@@ -135,7 +135,7 @@ def test_16_bits_monochrome1_with_negative_slope_is_bright_where_bone_is(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept"), [("1e308", "0"), ("1", "1e308"), ("-1e200", "0"), ("0", "0")]
+    ("slope", "intercept"), [("1e308", "0"), ("1", "1e308"), ("0", "0")]
 )
 def test_an_absurd_rescale_is_refused(tmp_path, slope, intercept):
     data = deep(dataset(tmp_path), phantom().astype(np.uint16) * 16)

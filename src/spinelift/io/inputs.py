@@ -10,6 +10,7 @@ from spinelift.io.archive import Limits, iter_members
 from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName
 
 _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
+_PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
 
@@ -65,10 +66,10 @@ def check_field(path: Path, field: int) -> None:
         )
 
 
-def pseudonym(path: Path, field: int, *, sha256: str, prefix: str) -> str:
-    """``<eid>_<instance>`` for a UK Biobank name of the field, else ``<prefix>-`` and 12 hex digits."""
+def pseudonym(path: Path, field: int, sha256: str) -> str:
+    """``<eid>_<instance>`` for a UK Biobank name of the field, else ``dxa-…`` or ``mri-…`` by the hash."""
     name = UkbName.parse(path)
-    return name.visit if name is not None and name.field == field else f"{prefix}-{sha256[:12]}"
+    return name.visit if name is not None and name.field == field else f"{_PREFIX[field]}-{sha256[:12]}"
 
 
 def input_sha256(path: Path, max_bytes: int) -> str:

@@ -69,8 +69,8 @@ def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
         trap = Trap.MISSING_STATION if gap > MISSING_GAP_MM else Trap.GAP
         action, sentence = Action.REPORTED, "{gap_mm:.0f} mm not measured, below the spine; left empty"
         if gap <= MAX_GAP_MM:
-            action = Action.CORRECTED
             sentence = "{gap_mm:.1f} mm between the last and the first slice; interpolated"
+            action = Action.CORRECTED
         findings.append(Finding.of(trap, stations[k].number, action, sentence, gap_mm=gap))
     return findings
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
 from spinelift.io.dicom import damaged, parse, reading
@@ -20,11 +21,10 @@ from spinelift.io.dicom import damaged, parse, reading
 Tag = tuple[int, int]
 PIXEL_DATA: Tag = (0x7FE0, 0x0010)
 _READ = (
-    *("TransferSyntaxUID", "SOPClassUID", "SOPInstanceUID", "AcquisitionTime", "Modality", "PatientID"),
-    *("SeriesDescription", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"),
-    *("ImagePositionPatient", "ImageOrientationPatient", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("NumberOfFrames", "Rows", "Columns", "PixelSpacing", "BitsAllocated", "BitsStored", "HighBit"),
-    *("PixelRepresentation", "RescaleIntercept", "RescaleSlope"),
+    *("TransferSyntaxUID", "AcquisitionTime", "Modality", "PatientID", "SeriesDescription"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "ImagePositionPatient"),
+    *("ImageOrientationPatient", "SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "PixelSpacing"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleIntercept", "RescaleSlope"),
 )
 KEYWORDS: Mapping[str, tuple[Tag, bytes]] = {
     name: (divmod(tag_for_keyword(name) or 0, 1 << 16), dictionary_VR(name).encode()) for name in _READ
@@ -33,8 +33,6 @@ KEYWORDS: Mapping[str, tuple[Tag, bytes]] = {
 and dropped."""
 
 _OF_TAG = {tag: (keyword, vr) for keyword, (tag, vr) in KEYWORDS.items()}
-_EXPLICIT = "1.2.840.10008.1.2.1"
-_IMPLICIT = "1.2.840.10008.1.2"
 _LONG_VRS = {vr.encode() for vr in EXPLICIT_VR_LENGTH_32}
 _SHORT_VRS = {vr.encode() for vr in EXPLICIT_VR_LENGTH_16}
 _UNDEFINED = 0xFFFFFFFF
@@ -53,9 +51,10 @@ def plain_fields(data: bytes) -> tuple[Fields, memoryview] | None:
     try:
         fields, start, _ = _walk(data, 132, explicit=True, only_group_2=True)
         syntax = fields.get("TransferSyntaxUID")
-        if syntax not in (_EXPLICIT, _IMPLICIT):
+        if syntax not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
             return None
-        image, start, end = _walk(data, start, explicit=syntax == _EXPLICIT, only_group_2=False)
+        explicit = syntax == ExplicitVRLittleEndian
+        image, start, end = _walk(data, start, explicit=explicit, only_group_2=False)
     except (struct.error, _NotPlainError):
         return None
     return (fields | image, memoryview(data)[start:end]) if end else None

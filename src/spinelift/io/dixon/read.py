@@ -37,15 +37,14 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
         Its subclass names what is wrong with the input; nothing else is raised for bad input.
     """
     path = Path(path)
-    kind = kind_of_file(path, "a zip of a Dixon MRI")
+    expected = "a zip of a Dixon MRI"
+    kind = kind_of_file(path, expected)
     check_field(path, DIXON_FIELD)
     if kind is not FileKind.ZIP:
         found = f"{path.name}, which is no zip"
-        raise UnsupportedImageError(
-            found=found, expected="a zip of a Dixon MRI", do="Pack the visit's files."
-        )
+        raise UnsupportedImageError(found=found, expected=expected, do="Pack the visit's files.")
     sha256 = input_sha256(path, MAX_FILE_BYTES)
-    mri_id = pseudonym(path, DIXON_FIELD, sha256=sha256, prefix="mri")
+    mri_id = pseudonym(path, DIXON_FIELD, sha256)
     collected = collect_slices(dicom_members(path, LIMITS))
     stations, findings = build_stations(collected.slices)
     findings = [*_skipped(collected), *unused_holes(collected.unused, stations), *findings]

@@ -148,9 +148,7 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
     if len(of_fat) < MIN_SLICES or not _same_plane(fat.grid, water.grid):
         return None
     if len(fat.z) != len(water.z):
-        sentence = (
-            "{fat_slices} fat and {water_slices} water slices; the {common_slices} common ones were used"
-        )
+        sentence = "{fat_slices} fat and {water_slices} water slices; {common_slices} common ones were used"
         numbers = {"fat_slices": len(fat.z), "water_slices": len(water.z), "common_slices": len(of_fat)}
         findings.append(Finding.of(Trap.UNEQUAL_LENGTHS, number, Action.CORRECTED, sentence, **numbers))
     z = water.z[of_water]

@@ -36,17 +36,15 @@ def stitch(slabs: Sequence[Slab]) -> tuple[Float32, Float32, tuple[int, int], li
     z = slabs[0].z[0] + grid.voxel_mm * np.arange(grid.shape[0])
     weights = _weights(slabs, z)
     filled = np.flatnonzero(weights.sum(axis=0) > 0)
-    share = np.zeros(grid.shape[1:], np.float32)
-    shares = {int(k): share.copy() for k in np.flatnonzero((weights > 0).sum(axis=0) > 1)}
+    shared = np.flatnonzero((weights > 0).sum(axis=0) > 1)
+    shares = np.zeros((len(shared), *grid.shape[1:]), np.float32)
     for slab, weight in zip(slabs, weights, strict=True):
-        for row in map(int, np.flatnonzero(weight)):
-            if row in shares:
-                shares[row] += np.float32(weight[row]) * slab.inside
+        for share, k in zip(shares, shared, strict=True):
+            share += np.float32(weight[k]) * slab.inside
     water, fat = (_blend([getattr(s, name) for s in slabs], slabs, z, weights) for name in ("water", "fat"))
-    for k, covered in shares.items():
-        scale = np.divide(1, covered, out=np.zeros_like(covered), where=covered > 0)
-        water[k] *= scale
-        fat[k] *= scale
+    scales = np.divide(1, shares, out=shares, where=shares > 0)
+    water[shared] *= scales
+    fat[shared] *= scales
     return water, fat, (int(filled[0]), int(filled[-1]) + 1), findings
 
 

@@ -106,10 +106,9 @@ def _depth(signal: Bool, voxel_mm: float) -> Float:
 
 def neighbour_agreement(slab: Slab) -> list[float]:
     """Correlation of the fat fractions of each slice and the next, −1…1."""
-    fat, total = slab.coarse_fat, slab.coarse
-    level = signal_level(total, FRACTION_LEVEL)
-    pairs = itertools.pairwise(range(len(slab.z)))
-    return [_fraction_correlation(fat[a], total[a], fat[b], total[b], (level, level)) for a, b in pairs]
+    level = signal_level(slab.coarse, FRACTION_LEVEL)
+    slices = [(fat, total, level) for fat, total in zip(slab.coarse_fat, slab.coarse, strict=True)]
+    return [_fraction_correlation(one, other) for one, other in itertools.pairwise(slices)]
 
 
 def agreement(upper: Slab, lower: Slab) -> float:
@@ -117,18 +116,19 @@ def agreement(upper: Slab, lower: Slab) -> float:
     zs = overlap(upper, lower, step=STEP_MM)
     if zs is None:
         return 0.0
-    (fat_a, total_a), (fat_b, total_b) = (
-        (interpolate(zs, slab.z, slab.coarse_fat), interpolate(zs, slab.z, slab.coarse))
-        for slab in (upper, lower)
-    )
-    levels = signal_level(total_a, FRACTION_LEVEL), signal_level(total_b, FRACTION_LEVEL)
-    return _fraction_correlation(fat_a, total_a, fat_b, total_b, levels)
+    sides = []
+    for slab in (upper, lower):
+        total = interpolate(zs, slab.z, slab.coarse)
+        sides.append((interpolate(zs, slab.z, slab.coarse_fat), total, signal_level(total, FRACTION_LEVEL)))
+    return _fraction_correlation(*sides)
 
 
 def _fraction_correlation(
-    fat_a: Float32, total_a: Float32, fat_b: Float32, total_b: Float32, levels: tuple[float, float]
+    one: tuple[Float32, Float32, float], other: tuple[Float32, Float32, float]
 ) -> float:
-    body = (total_a > levels[0]) & (total_b > levels[1])
+    """Correlation of fat fractions, from fat, fat and water together, and the level of the body in them."""
+    (fat_a, total_a, level_a), (fat_b, total_b, level_b) = one, other
+    body = (total_a > level_a) & (total_b > level_b)
     if body.sum() < LEAST_COARSE_PX:
         return 0.0
     return correlation(fat_a[body] / total_a[body], fat_b[body] / total_b[body])

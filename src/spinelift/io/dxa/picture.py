@@ -8,11 +8,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from spinelift.errors import NoSpacingError, UnsupportedImageError
-from spinelift.geometry import Spacing
+from spinelift.errors import UnsupportedImageError
 from spinelift.geometry.arrays import Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
-from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
@@ -53,12 +51,3 @@ def _grey(picture: Image.Image) -> Float32:
 
 def _unsupported(found: str, do: str) -> UnsupportedImageError:
     return UnsupportedImageError(found=found, expected="one grey PNG or TIFF of 8 or 16 bits", do=do)
-
-
-def picture_spacing(spacing: Spacing | None) -> Spacing:
-    """The user's spacing, checked; raises NoSpacingError if there is none or it is absurd."""
-    if spacing is None:
-        raise NoSpacingError(
-            found="a picture, which has no pixel size", expected="the pixel size in mm", do=ASK_FOR_SPACING
-        )
-    return check_spacing(spacing.row_mm, spacing.col_mm, "given")

@@ -19,7 +19,6 @@ from spinelift.io.dicom import DicomHeader, read_header
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
 UNNAMED_IMAGE = "ProtocolName is missing: taken to be the total body by its proportions."
-
 WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
 
 _Candidate = tuple[DicomHeader, bytes]

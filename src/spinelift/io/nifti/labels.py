@@ -55,11 +55,6 @@ class LabelScheme(Enum):
     SPINEPS_VERT = "spineps-vert"
     SPINEPS_SPINE = "spineps-spine"
 
-    @property
-    def table(self) -> LabelTable:
-        """The meaning of its numbers."""
-        return TABLES[self]
-
 
 _TOTALSEGMENTATOR = "TotalSegmentator, totalsegmentator/map_to_binary.py, class_map"
 _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/vert_constants.py, v_idx2name"
@@ -138,10 +133,10 @@ def read_spine_labels(
         return SpineLabels(largest_component(labels == 1), {})
     remarks: list[str] = []
     voxel_mm = volume.voxel_mm
-    table = parts_table = scheme.table
+    table = parts_table = TABLES[scheme]
     parts = labels
     if bodies is not None:
-        parts, parts_table = read_nifti_on(bodies[0], volume, labels=True), bodies[1].table
+        parts, parts_table = read_nifti_on(bodies[0], volume, labels=True), TABLES[bodies[1]]
     found = ndimage.find_objects(((labels > 0) | (parts > 0)).view(np.int8))
     box = found[0] if found else (slice(None),) * 3
     labels, parts = labels[box], parts[box]

@@ -120,9 +120,7 @@ def _nibabel() -> Any:
         import nibabel
     except ImportError:
         raise MissingExtraError(
-            found="no package nibabel",
-            expected="nibabel, to read and write NIfTI",
-            do="Run: pip install 'spinelift[mri]'",
+            found="no package nibabel", expected="nibabel, for NIfTI", do="Run: pip install 'spinelift[mri]'"
         ) from None
     return nibabel
 
