@@ -1,7 +1,7 @@
 """The one exception family: what was found, what was expected, what to do.
 
-Every class has its own process exit code, so that a script that runs ``spinelift`` can tell the causes
-apart. Code 1 is any other error, 2 a wrong command line, 3 a batch in which some scans failed.
+Every class has its own process exit code, so that a script that runs ``spinelift`` can distinguish the
+causes. Code 1 is any other error, 2 a wrong command line, 3 a batch in which some scans failed.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""A stitched Dixon MRI as the rest of the package knows it, and what the reader found in its archive."""
+"""The stitched Dixon MRI that the readers return, and what they found in its archive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

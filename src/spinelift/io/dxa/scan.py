@@ -1,4 +1,4 @@
-"""The scan as the rest of the package knows it: pixels, pixel size, a pseudonym, and nothing personal."""
+"""The scan that the readers return: pixels, pixel size, a pseudonym, and nothing personal."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class DxaScan:
     sha256
         Hash of the file that was read.
     warnings
-        What a reader of the result ought to know about the file.
+        Remarks on the file for the reader of the result.
     """
 
     scan_id: str

@@ -1,7 +1,7 @@
-"""NIfTI out and in, orientation obeyed: any of the 48 ways to store a volume gives the same one.
+"""NIfTI files written and read: each of the 48 ways to store a volume gives the same array.
 
 NIfTI's world is RAS (right, anterior, head positive), DICOM's LPS; the project's arrays are [z, y, x] with
-z to the feet. These turns are made here and nowhere else.
+z to the feet.
 """
 
 import gzip
