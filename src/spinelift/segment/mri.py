@@ -226,7 +226,7 @@ def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, vol
 
 def _whole(inside: Float32) -> Bool:
     """One column: the largest piece, closed over faint slices, holes filled."""
-    closed = ndimage.binary_closing(inside >= 0.5, np.ones((CLOSING_SLICES, 1, 1)))
+    closed = ndimage.binary_closing(inside >= 0.5, np.ones((CLOSING_SLICES, 1, 1), bool))
     column = largest_component(np.logical_and(closed, inside >= FAINT))
     for z in np.flatnonzero(column.any((1, 2))):
         column[z] = ndimage.binary_fill_holes(column[z])
