@@ -69,8 +69,8 @@ def ends_of(edges: MaskEdges) -> tuple[tuple[float, float], tuple[float, float]]
 def smooth_rows(z_mm: Float, values: Float, z_new: Float) -> Float:
     """Values [k, n] at the heights of a mask's rows, z [n] → smooth values [k, m] at heights z_new [m].
 
-    The first and last ``TRIM_ROWS`` are left out; beyond the rest the curves are extrapolated linearly. Raises
-    ValueError if there are too few rows.
+    The first and last ``TRIM_ROWS`` are left out; beyond the rest the curves are extrapolated linearly.
+    Raises ValueError if there are too few rows.
     """
     trim = min(TRIM_ROWS, (len(z_mm) - MIN_SPLINE_ROWS) // 2)
     if trim < 0:

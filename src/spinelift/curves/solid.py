@@ -56,8 +56,7 @@ def solid_iou(z_a: Float, mm_a: Float, z_b: Float, mm_b: Float, *, step_mm: floa
     inside = []
     for centres, axes in solids:
         safe = np.maximum(axes, 1e-6)
-        dx, dy = (
-            ((v - c[:, None]) / a[:, None]) ** 2 for v, c, a in zip((x, y), centres.T, safe.T, strict=True)
-        )
+        dx = ((x[None] - centres[:, :1]) / safe[:, :1]) ** 2
+        dy = ((y[None] - centres[:, 1:]) / safe[:, 1:]) ** 2
         inside.append(dx[:, :, None] + dy[:, None, :] <= 1.0)
     return intersection_over_union(*inside)
