@@ -12,12 +12,11 @@ from truth_cases import column_fields, simulated_truth
 from typer.testing import CliRunner
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.align.masks import read_dxa_mask, read_mri_mask
-from spinelift.align.pipeline import PairMasks, align_pair
+from spinelift.align.masks import pair_masks, read_dxa_mask, read_mri_mask
+from spinelift.align.pipeline import align_pair
+from spinelift.align.plane import PairMasks, project_mask, project_volume
 from spinelift.align.preview import _legend, preview_png
-from spinelift.align.projection import project_mask, project_volume
 from spinelift.align.spine_level import SpineMatch, overlap
-from spinelift.align.truth import pair_masks
 from spinelift.cli.align import app
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import Spacing

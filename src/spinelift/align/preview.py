@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from spinelift.align.pipeline import Alignment, PairMasks
-from spinelift.align.plane import PlaneImage
+from spinelift.align.pipeline import Alignment
+from spinelift.align.plane import PairMasks, PlaneImage
 from spinelift.geometry import PixelGrid, RigidTransform2D
 from spinelift.geometry.arrays import Float32
 
@@ -22,7 +22,7 @@ def preview_png(
     alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None, *, dpi: int = 110
 ) -> bytes:
     """PNG with a panel for each step, all in the DXA's millimetres over the part that the MRI shows."""
-    steps = {"Projection, before": alignment.before, "After stage 1": alignment.image.transform}
+    steps = {"Projection, before": alignment.before, "After stage 1": alignment.image}
     if alignment.spine:
         steps["After stage 2"] = alignment.spine.transform
     grid = _region(dxa.grid, mri.grid, alignment.transform)

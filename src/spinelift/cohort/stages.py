@@ -13,9 +13,8 @@ from spinelift.align import MIN_OVERLAP
 from spinelift.align.curves import curves_of_pair
 from spinelift.align.masks import located_mask
 from spinelift.align.onnx import EncoderFeatures, choose_encoders
-from spinelift.align.pipeline import Alignment, PairMasks, align_pair
-from spinelift.align.plane import PlaneMask, dxa_plane
-from spinelift.align.projection import project_mask, project_volume
+from spinelift.align.pipeline import Alignment, align_pair
+from spinelift.align.plane import PairMasks, PlaneMask, dxa_plane, project_mask, project_volume
 from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import ConfigError, NoScansError, SpineliftError
@@ -156,7 +155,7 @@ def ferguson(curves: SpineCurves) -> float:
 def alignment_values(alignment: Alignment) -> dict[str, float]:
     """Transforms from MRI to DXA of both stages (rotation about the MRI's origin, then shift), overlaps."""
     out = {"iou": alignment.iou[-1], "iou_stage1": alignment.iou[1], "iou_before": alignment.iou[0]}
-    for name, t in (("", alignment.transform), ("_stage1", alignment.image.transform)):
+    for name, t in (("", alignment.transform), ("_stage1", alignment.image)):
         out |= {
             f"rotation_deg{name}": t.rotation_deg,
             f"dx_mm{name}": t.shift_mm[0],
