@@ -4,16 +4,8 @@ import numpy as np
 
 from spinelift.align.keypoints import no_column
 from spinelift.align.plane import PlaneMask
-from spinelift.curves import (
-    CORONAL,
-    SAGITTAL,
-    SpineCurves,
-    coronal_from_edges,
-    mask_edges,
-    resample_rows,
-    smooth_rows,
-)
-from spinelift.curves.masks import outer_crossings
+from spinelift.curves import CORONAL, SAGITTAL, SpineCurves, resample_rows
+from spinelift.curves.masks import coronal_from_edges, mask_edges, outer_crossings, smooth_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import Float
