@@ -88,10 +88,10 @@ def test_a_pair_through_both_stages_and_its_picture():
     assert json.loads(json.dumps(alignment.to_json()))["stage2"]["residual_mm"] == pytest.approx(
         SpineMatch.of(masks.dxa, masks.mri, alignment.transform).residual_mm, abs=1e-3
     )
-    wide = Image.open(BytesIO(preview_png(alignment, *images, masks, dpi=40))).size[0]
+    wide = Image.open(BytesIO(preview_png(alignment, *images, masks))).size[0]
     bare = align_pair(*images)
     assert (bare.accepted, bare.iou, set(bare.to_json()) & {"stage2"}) == (None, (), set())
-    assert Image.open(BytesIO(preview_png(bare, *images, None, dpi=40))).size[0] < wide
+    assert Image.open(BytesIO(preview_png(bare, *images, None))).size[0] < wide
 
 
 def test_the_command(tmp_path, monkeypatch):

@@ -65,9 +65,11 @@ def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
             for row, value in zip(group, suppress([r[name] for r in group]), strict=True):
                 row[name] = value
     for row in document["splits"]:
-        if not isinstance(row["pairs"], int) or row["pairs"] * row["scoliosis"] < SMALLEST_COUNT:
-            row["scoliosis"] = f"<{SMALLEST_COUNT} people"
+        rarer = min(row["scoliosis"], 1 - row["scoliosis"])
+        if not isinstance(row["pairs"], int) or row["pairs"] * rarer < SMALLEST_COUNT:
+            row["scoliosis"] = f"<{SMALLEST_COUNT} people with or without"
     suppressed = dict(zip(STATUSES, suppress([document[s] for s in STATUSES]), strict=True))
+    suppressed |= {total: suppress([document[total]])[0] for total in ("visits", "people")}
     histograms = {c: histogram(manifest, c) for c in HISTOGRAMS}
     for h in histograms.values():
         h["count"] = suppress(h["count"])

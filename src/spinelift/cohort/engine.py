@@ -5,7 +5,7 @@ repeatedly becomes a row with its cause.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,5 +91,7 @@ def lost(visit: Visit, cause: str, digest: str) -> Record:
         f"Found that the process of this visit died ({cause}). Expected it to finish. "
         "Run the build again with --retry-failed; if it dies again, raise --memory."
     )
-    known = visit_fields(visit, digest) | {"fingerprint": visit.fingerprint}
+    known = visit_fields(visit, digest) | {"fingerprint": ""}
+    with suppress(OSError):  # an archive may be gone by now
+        known["fingerprint"] = visit.fingerprint
     return Record(**known, status=FAILED, stage="pair", error="WorkerDied", message=message)
