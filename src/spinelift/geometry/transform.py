@@ -43,8 +43,9 @@ class RigidTransform2D:
         cls, centre_mm: Float, rotation_deg: float, shift_mm: Float, *, source: str, target: str
     ) -> "RigidTransform2D":
         """Rotation about a point (x, z) of the source, then a shift."""
-        x, z = centre_mm + shift_mm - _turn(rotation_deg) @ centre_mm
-        return cls(rotation_deg, (float(x), float(z)), source, target)
+        centre = np.asarray(centre_mm, np.float64)
+        x, z = centre + shift_mm - _turn(rotation_deg) @ centre
+        return cls(float(rotation_deg), (float(x), float(z)), source, target)
 
     @classmethod
     def fit(
