@@ -10,7 +10,7 @@ from spinelift.cli.options import MinIou
 from spinelift.errors import ConfigError
 
 if TYPE_CHECKING:
-    from spinelift.align.pipeline import PairMasks
+    from spinelift.align.plane import PairMasks
     from spinelift.io.dixon.volume import DixonVolume
     from spinelift.io.dxa.scan import DxaScan
 
@@ -45,9 +45,8 @@ def align(
 
     from spinelift.align.onnx import choose_encoders
     from spinelift.align.pipeline import align_pair
-    from spinelift.align.plane import dxa_plane
+    from spinelift.align.plane import dxa_plane, project_volume
     from spinelift.align.preview import preview_png
-    from spinelift.align.projection import project_volume
     from spinelift.files import write_whole
     from spinelift.io import read_dxa
     from spinelift.io.dixon.read import read_dixon
@@ -92,9 +91,8 @@ def _masks(
     labels: str,
     truth: Path | None,
 ) -> "PairMasks | None":
-    from spinelift.align.masks import read_dxa_mask, read_mri_mask
-    from spinelift.align.pipeline import PairMasks
-    from spinelift.align.truth import pair_masks
+    from spinelift.align.masks import pair_masks, read_dxa_mask, read_mri_mask
+    from spinelift.align.plane import PairMasks
     from spinelift.io.truth import read_truth
 
     if truth:

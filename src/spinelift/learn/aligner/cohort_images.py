@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spinelift.align.plane import PlaneImage, dxa_plane
-from spinelift.align.projection import project_volume
+from spinelift.align.plane import PlaneImage, dxa_plane, project_volume
 from spinelift.errors import SpineliftError
 from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import PixelGrid, Spacing
