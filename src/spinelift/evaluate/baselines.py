@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import AnyFloat, Float, UInt8
 
 
 @dataclass(frozen=True)
@@ -18,7 +16,7 @@ class MeanCurve:
     mean: Float
 
     @classmethod
-    def fit(cls, curves: NDArray[np.floating]) -> "MeanCurve":
+    def fit(cls, curves: AnyFloat) -> "MeanCurve":
         """From training curves [n, 6, 209]."""
         return cls(curves.mean(0, dtype=np.float64))
 
@@ -40,7 +38,7 @@ class ConditionedShape:
     slope: Float
 
     @classmethod
-    def fit(cls, curves: NDArray[np.floating]) -> "ConditionedShape":
+    def fit(cls, curves: AnyFloat) -> "ConditionedShape":
         """From training curves [n, 6, 209]."""
         data = np.asarray(curves, np.float64)
         mean = data.mean(0)
@@ -54,7 +52,7 @@ class ConditionedShape:
         slope = np.linalg.solve(scores.T @ scores + ridge * np.eye(k), scores.T @ sagittal)
         return cls(mean, axes[:k], slope)
 
-    def predict(self, true_curves: NDArray[np.floating]) -> Float:
+    def predict(self, true_curves: AnyFloat) -> Float:
         """Curves for true curves [n, 6, 209], of which only the coronal ones are used and kept."""
         out = np.asarray(true_curves, np.float64).copy()
         away = (out - self.mean)[:, CORONAL].reshape(len(out), -1)
@@ -72,7 +70,7 @@ class RidgeImage:
     slope: Float
 
     @classmethod
-    def fit(cls, image: NDArray[np.uint8], curves: NDArray[np.floating]) -> "RidgeImage":
+    def fit(cls, image: UInt8, curves: AnyFloat) -> "RidgeImage":
         """From crops [n, 224, 224] and curves; the penalty is the best one on the last tenth of them."""
         x, y = small_images(image), np.asarray(curves, np.float64).reshape(len(curves), -1)
         cut = max(1, len(x) - max(1, len(x) // 10))
@@ -92,12 +90,12 @@ class RidgeImage:
     def _apply(self, x: Float) -> Float:
         return (x - self.pixels) @ self.slope + self.mean
 
-    def predict(self, image: NDArray[np.uint8]) -> Float:
+    def predict(self, image: UInt8) -> Float:
         """Curves for crops [n, 224, 224]."""
         return self._apply(small_images(image)).reshape(-1, 6, SPINE_ROWS)
 
 
-def small_images(image: NDArray[np.uint8], *, cells: int = 28) -> Float:
+def small_images(image: UInt8, *, cells: int = 28) -> Float:
     """Block means [n, cells²] of images, each standardised to mean 0 and variance 1."""
     step = CROP_SIZE // cells
     small = image.reshape(len(image), cells, step, cells, step).mean((2, 4)).reshape(len(image), -1)

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve, resample_rows, solid_iou, zero_sagittal
 from spinelift.geometry import CROP_SIZE
+from spinelift.geometry.arrays import Bool, Float
 from spinelift.measures import coronal_angles, kyphosis_deg, lordosis_deg
-
-Float = NDArray[np.float64]
 
 CURVE_KEYS = {
     Curve.LEFT: "coronal_left",
@@ -66,11 +64,7 @@ class CropScale:
 
 
 def curve_metrics(
-    pred_mm: Float,
-    true_mm: Float,
-    *,
-    half_width_mm: Float | None = None,
-    known: NDArray[np.bool_] | None = None,
+    pred_mm: Float, true_mm: Float, *, half_width_mm: Float | None = None, known: Bool | None = None
 ) -> dict[str, float]:
     """Errors of curves at the same heights, and coverage and width of their intervals.
 

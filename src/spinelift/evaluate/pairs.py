@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
@@ -12,10 +11,10 @@ from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.store.rows import Pairs
 
-Float = NDArray[np.float64]
-Regressor = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
+Regressor = Callable[[Float32], Sequence[Float32]]
 """Images [n, 1, 224, 224], 0..255 → curves and scale [n, 6, 209], features [n, D]."""
 
 
@@ -28,7 +27,7 @@ class Predicted:
     features: Float
 
 
-def run_regressor(regressor: Regressor, image: NDArray[np.uint8], *, batch: int = 32) -> Predicted:
+def run_regressor(regressor: Regressor, image: UInt8, *, batch: int = 32) -> Predicted:
     """Run a regressor over crops uint8 [n, 224, 224]."""
     parts = [regressor(image[i : i + batch, None].astype(np.float32)) for i in range(0, len(image), batch)]
     curves, scale, features = (np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True))

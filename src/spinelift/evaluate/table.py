@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.bundle.card import Metric
 from spinelift.evaluate.bootstrap import Estimate, mean_estimate, ratio_estimate, resample_counts
 from spinelift.evaluate.metrics import METRICS, unit_of
+from spinelift.geometry.arrays import Float
 
-Values = Mapping[str, NDArray[np.float64]]
+Values = Mapping[str, Float]
 """Key of a metric → its value for each person [people]."""
 
 
@@ -78,7 +78,7 @@ def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
     return rows
 
 
-def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, Float]:
     """Metrics of each person → arrays over people of each metric that all of them have."""
     names = [n for n in METRICS if all(n in s for s in scores)]
     return {name: np.array([s[name] for s in scores], np.float64) for name in names}

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
+from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 
 Field = tuple[str, tuple[int, ...]]
@@ -30,7 +31,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.eid)
 
-    def take(self, rows: NDArray[np.integer]) -> Self:
+    def take(self, rows: Integers) -> Self:
         """The given rows, in that order."""
         return type(self)(**{name: array[rows] for name, array in vars(self).items()})
 
@@ -50,9 +51,9 @@ class Pairs(Rows):
     ``eid`` int64 [n].
     """
 
-    image: NDArray[np.uint8]
-    curves: NDArray[np.float32]
-    mm_per_px: NDArray[np.float32]
+    image: UInt8
+    curves: Float32
+    mm_per_px: Float32
     eid: NDArray[np.int64]
 
 
@@ -64,9 +65,9 @@ class Scans(Rows):
     col) of T1's upper and L5's lower endplate in canonical px; ``eid`` int64 [n].
     """
 
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    ends: NDArray[np.float32]
+    image: UInt8
+    mask: UInt8
+    ends: Float32
     eid: NDArray[np.int64]
 
 

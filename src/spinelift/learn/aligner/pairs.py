@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align.onnx import canvas_pixels
 from spinelift.align.plane import PlaneImage
 from spinelift.align.search import canvas_grid
 from spinelift.errors import ConfigError
 from spinelift.files import whole_file
+from spinelift.geometry.arrays import UInt8
 from spinelift.learn.aligner.config import CanvasConfig
 
 
@@ -28,14 +28,14 @@ class ImagePairs:
         uint8 [n, 2, h, w]: water, fat.
     """
 
-    dxa: NDArray[np.uint8]
-    mri: NDArray[np.uint8]
+    dxa: UInt8
+    mri: UInt8
 
     def __len__(self) -> int:
         return len(self.dxa)
 
 
-def to_canvas(image: PlaneImage, pixel_mm: float, shape: tuple[int, int]) -> NDArray[np.uint8]:
+def to_canvas(image: PlaneImage, pixel_mm: float, shape: tuple[int, int]) -> UInt8:
     """An image on the canvas of an encoder, uint8 [C, H, W]."""
     onto = canvas_grid(image.grid, pixel_mm, shape)
     return np.rint(canvas_pixels(image.resample_to(onto)) * 255).astype(np.uint8)

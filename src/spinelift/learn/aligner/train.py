@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.bundle import EncodersCard
 from spinelift.bundle.kinds import Canvases
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder
+from spinelift.geometry.arrays import Integers
 from spinelift.learn.aligner.config import AlignAugment, AlignerConfig
 from spinelift.learn.aligner.encoder import DXA_CHANNELS, MRI_CHANNELS, Aligner, info_nce
 from spinelift.learn.aligner.pairs import ImagePairs, load_pairs
@@ -53,7 +53,7 @@ class AlignerTask:
         return {"info_nce": float(info_nce(scores, self.config.temperature)), "matched": float(right)}
 
 
-def _tensors(pairs: ImagePairs, rows: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+def _tensors(pairs: ImagePairs, rows: Integers) -> tuple[Tensor, Tensor]:
     dxa = torch.from_numpy(pairs.dxa[rows]).float()[:, None] / 255
     return dxa, torch.from_numpy(pairs.mri[rows]).float() / 255
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError, SpineliftError
 from spinelift.files import make_folder, whole_file
+from spinelift.geometry.arrays import Float, UInt8
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.truth import MriTruth, mri_with_truth, read_truth
@@ -29,17 +29,17 @@ class MriPerson:
         Slices of T1's upper and L5's lower endplate [2], to a fraction.
     """
 
-    pixels: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    ends: NDArray[np.float64]
+    pixels: UInt8
+    mask: UInt8
+    ends: Float
 
     @property
-    def share(self) -> NDArray[np.float64]:
+    def share(self) -> Float:
         """Height of each slice as a share of T1 to L5 [z]."""
         return np.asarray((np.arange(len(self.mask)) - self.ends[0]) / (self.ends[1] - self.ends[0]))
 
 
-def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> NDArray[np.float64]:
+def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> Float:
     """The true column in a window: share of each voxel [z, 96, 96].
 
     At each height the ellipse between the left and right, front and back curves; edges one voxel soft.

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.files import whole_file
+from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.proposals import Proposals
 from spinelift.learn.pseudo_labels.review import Correction
 from spinelift.store.rows import Scans
-
-Mask = NDArray[np.uint8]
 
 
 class Source(IntEnum):
@@ -32,9 +31,9 @@ class Source(IntEnum):
 class Labels:
     """Labels of n scans: ``source`` uint8 [n], ``mask`` uint8 [n, 832, 320], ``ends`` float32 [n, 2, 2]."""
 
-    source: NDArray[np.uint8]
-    mask: Mask
-    ends: NDArray[np.float32]
+    source: UInt8
+    mask: UInt8
+    ends: Float32
 
     @classmethod
     def none(cls, n: int) -> "Labels":
@@ -85,7 +84,7 @@ class Labels:
         return cls(source, np.unpackbits(bits, axis=1).reshape(-1, *CANONICAL_SHAPE), ends)
 
 
-def joined(known: Scans | None, images: Mask, eid: NDArray[np.int64], labels: Labels) -> Scans:
+def joined(known: Scans | None, images: UInt8, eid: NDArray[np.int64], labels: Labels) -> Scans:
     """Scans that were labelled before, then the others with their current labels."""
     others = Scans(images, labels.mask, labels.ends, eid)
     return others if known is None else Scans.join([known, others])

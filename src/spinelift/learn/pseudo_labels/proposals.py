@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import AnyArray, Bool, Float32, UInt8
 from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE, CanonicalGrid
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.segmenter.unet import Segmenter
@@ -15,8 +15,6 @@ from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, loc
 
 CANVAS = CanonicalGrid(Spacing(CANONICAL_MM, CANONICAL_MM), CANONICAL_SHAPE)
 """The canonical grid of a scan that is stored on it."""
-Mask = NDArray[np.uint8]
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -39,14 +37,14 @@ class Proposals:
         float32 [n]: largest distance of an end in the scan from that in its mirror image or of the mask.
     """
 
-    mask: Mask
+    mask: UInt8
     ends: Float32
-    found: NDArray[np.bool_]
+    found: Bool
     confidence: Float32
     agreement: Float32
     ends_apart_mm: Float32
 
-    def accepted(self, config: PseudoLabelConfig) -> NDArray[np.bool_]:
+    def accepted(self, config: PseudoLabelConfig) -> Bool:
         """Labels that are confident enough to train on, bool [n]."""
         return np.asarray(
             self.found
@@ -62,10 +60,10 @@ class Proposals:
 
 
 @torch.inference_mode()
-def propose(model: Segmenter, images: Mask) -> Proposals:
+def propose(model: Segmenter, images: UInt8) -> Proposals:
     """Labels for images uint8 [n, 832, 320]."""
     model.eval()
-    rows: list[tuple[Mask, Float32, bool, float, float, float]] = []
+    rows: list[tuple[UInt8, Float32, bool, float, float, float]] = []
     for image in images:
         both = np.stack([image, image[:, ::-1]])[:, None]
         maps = model(torch.from_numpy(both).float()).numpy()
@@ -79,7 +77,7 @@ def propose(model: Segmenter, images: Mask) -> Proposals:
     )
 
 
-def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, float, float]:
+def _one(maps: Float32, mirrored: Float32) -> tuple[UInt8, Float32, bool, float, float, float]:
     """Mask, ends, found, confidence, agreement, ends apart from maps [3, H, W] of a scan and its mirror."""
     agreement = dice(maps[MASK] >= 0.5, mirrored[MASK] >= 0.5)
     apart = max(
@@ -99,7 +97,7 @@ def _one(maps: Float32, mirrored: Float32) -> tuple[Mask, Float32, bool, float, 
     return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * CANONICAL_MM
 
 
-def dice(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+def dice(a: AnyArray, b: AnyArray) -> float:
     """Dice of two masks; 1 if both are empty."""
     one, other = np.asarray(a) > 0, np.asarray(b) > 0
     total = int(one.sum()) + int(other.sum())

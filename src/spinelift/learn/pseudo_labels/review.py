@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -19,6 +18,7 @@ from spinelift.curves.masks import ends_of, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
 from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import Spacing, largest_component
+from spinelift.geometry.arrays import AnyArray, Float32, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.io.dxa.picture import read_picture
 
@@ -46,8 +46,8 @@ class Correction:
     """
 
     row: int
-    mask: NDArray[np.uint8] | None
-    ends: NDArray[np.float32]
+    mask: UInt8 | None
+    ends: Float32
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def mask_name(row: int, eid: int) -> str:
     return f"{row:06d}_{eid}_mask.png"
 
 
-def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+def export(folder: Path, row: int, eid: int, image: UInt8, mask: UInt8) -> None:
     """Write a scan [832, 320] and its mask 0/1 to ``to_do``, the mask last."""
     for name in (TO_DO, DONE):
         make_folder(folder / name)
@@ -91,7 +91,7 @@ def read_corrections(folder: Path, scans: int) -> Review:
     return Review(tuple(corrections), tuple(problems))
 
 
-def ends_of_mask(mask: NDArray[np.generic]) -> NDArray[np.float32]:
+def ends_of_mask(mask: AnyArray) -> Float32:
     """(row, col) of both ends of one connected mask, canonical px [2, 2]."""
     edges = mask_edges(np.asarray(mask, np.float64), _PX)
     if edges is None:
@@ -134,6 +134,6 @@ def _rows(folder: Path) -> dict[int, Path]:
     return found
 
 
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+def _write(path: Path, pixels: UInt8) -> None:
     with whole_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")

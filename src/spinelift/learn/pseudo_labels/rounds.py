@@ -135,11 +135,7 @@ ROUNDS = "all rounds are done"
 
 
 def _reason(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    labels: Labels,
-    rounds: list[Figures],
-    corrected: list[int],
+    config: PseudoLabelConfig, data: LoopData, labels: Labels, rounds: list[Figures], corrected: list[int]
 ) -> str:
     """The reason to stop here; empty to continue."""
     if data.known is None and len(labels.rows(Source.HAND)) < max(2, config.segmenter.loop.batch):

@@ -5,20 +5,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from spinelift.bundle.card import Calibration, Shift
 from spinelift.evaluate.bootstrap import Estimate
 from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry.arrays import Float
 from spinelift.learn.regressor.augment import Batch, draw_placement, place
 from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.shrink import fit_gains
 from spinelift.learn.regressor.tone import change_tone
 from spinelift.store.rows import Pairs
-
-Float = NDArray[np.float64]
 
 JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
 """Errors of the crop's place, as a segmenter makes them."""

@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.curves import Curve
 from spinelift.evaluate.bootstrap import Estimate, resample_counts
 from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry.arrays import Float
 from spinelift.learn.regressor.head import Prediction
-
-Float = NDArray[np.float64]
 
 
 class Gains(NamedTuple):

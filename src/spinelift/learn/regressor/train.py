@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.regressor.augment import Batch, augment
@@ -83,7 +83,7 @@ def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -
     )
 
 
-def batch_of(pairs: Pairs, index: NDArray[np.integer]) -> Batch:
+def batch_of(pairs: Pairs, index: Integers) -> Batch:
     """Rows of pairs as tensors."""
     return Batch(
         torch.from_numpy(pairs.image[index]).float()[:, None],
@@ -93,9 +93,7 @@ def batch_of(pairs: Pairs, index: NDArray[np.integer]) -> Batch:
 
 
 @torch.inference_mode()
-def predict_pairs(
-    model: nn.Module, image: NDArray[np.uint8], *, batch: int = 64
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def predict_pairs(model: nn.Module, image: UInt8, *, batch: int = 64) -> tuple[Float32, Float32, Float32]:
     """Curves [n, 6, 209], scale [n, 6, 209] and features [n, D] for crops uint8 [n, 224, 224]."""
     model.eval()
     parts = [
@@ -106,12 +104,7 @@ def predict_pairs(
 
 
 def train_regressor(
-    config: RegressorConfig,
-    *,
-    data: Sequence[Path],
-    validation: Path,
-    out: Path,
-    resume: bool = False,
+    config: RegressorConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)

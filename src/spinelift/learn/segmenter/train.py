@@ -75,12 +75,7 @@ class SegmenterTask:
 
 
 def train_segmenter(
-    config: SegmenterConfig,
-    *,
-    data: Sequence[Path],
-    validation: Path,
-    out: Path,
-    resume: bool = False,
+    config: SegmenterConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
