@@ -8,12 +8,10 @@ import torch
 from torch import nn
 
 from spinelift.errors import ConfigError
-from spinelift.learn.loop import CosineSchedule, LoopConfig, OptimConfig, StepSchedule, fit
 from spinelift.learn.loop import loop as module
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS, read_log
-from spinelift.learn.loop.config import TrainingConfig
-from spinelift.learn.loop.ema import Ema
-from spinelift.learn.loop.schedule import rate_factor
+from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule, TrainingConfig
+from spinelift.learn.loop.loop import Ema, fit, rate_factor
 from spinelift.learn.loop.train import load_run, train
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(5))

@@ -6,10 +6,8 @@ import torch
 from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.learn.regressor.config import LossConfig, PaperConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction, row_weights
-from spinelift.learn.regressor.loss import regressor_losses
-from spinelift.learn.regressor.network import make_network
-from spinelift.learn.regressor.normalise import Normalise
-from spinelift.learn.regressor.rows import SLOPE_UNIT, Block, sagittal_from_slopes, straighten
+from spinelift.learn.regressor.rows import SLOPE_UNIT, Block, Normalise, sagittal_from_slopes, straighten
+from spinelift.learn.regressor.train import make_network, regressor_losses
 
 SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_width=32, heads=2)
 

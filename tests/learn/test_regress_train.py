@@ -23,9 +23,8 @@ from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.regressor.head import Prediction
-from spinelift.learn.regressor.network import make_network
 from spinelift.learn.regressor.shrink import Gains, Shrunk, fit_gains
-from spinelift.learn.regressor.train import load_regressor, predict_pairs, train_regressor
+from spinelift.learn.regressor.train import load_regressor, make_network, predict_pairs, train_regressor
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter
 from spinelift.store.rows import PairStore

@@ -1,12 +1,12 @@
 """Evaluation of a regressor on a pair store: crops at their true position, beside the baselines."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from spinelift.curves import CORONAL, SAGITTAL
-from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
+from spinelift.evaluate.baselines import conditioned_shape, mean_curve, ridge_on_image
 from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
@@ -18,8 +18,7 @@ Regressor = Callable[[Float32], Sequence[Float32]]
 """Images [n, 1, 224, 224], 0..255 → curves and scale [n, 6, 209], features [n, D]."""
 
 
-@dataclass(frozen=True)
-class Predicted:
+class Predicted(NamedTuple):
     """Curves, Laplace scale (crop px) and features of many crops."""
 
     curves: Float
@@ -30,8 +29,7 @@ class Predicted:
 def run_regressor(regressor: Regressor, image: UInt8, *, batch: int = 32) -> Predicted:
     """Run a regressor over crops uint8 [n, 224, 224]."""
     parts = [regressor(image[i : i + batch, None].astype(np.float32)) for i in range(0, len(image), batch)]
-    curves, scale, features = (np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True))
-    return Predicted(curves, scale, features)
+    return Predicted(*(np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True)))
 
 
 def score_pairs(
@@ -59,9 +57,9 @@ def score_pairs(
 def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
     """Predictions [n, 6, 209], crop px, of every baseline for the test people."""
     return {
-        "mean curve": MeanCurve.fit(train.curves).predict(len(test)),
-        "shape | true coronal": ConditionedShape.fit(train.curves).predict(test.curves),
-        "ridge on image": RidgeImage.fit(train.image, train.curves).predict(test.image),
+        "mean curve": mean_curve(train.curves, len(test)),
+        "shape | true coronal": conditioned_shape(train.curves, test.curves),
+        "ridge on image": ridge_on_image(train.image, train.curves, test.image),
     }
 
 

@@ -34,11 +34,11 @@ class Row:
 
     def to_json(self) -> dict[str, object]:
         """Plain values, rounded to four digits."""
-        out: dict[str, object] = {"name": self.name, "unit": self.unit, "people": self.people}
-        out["model"] = self.model.to_json()
-        for name in ("baselines", "ratios"):
-            out[name] = {label: e.to_json() for label, e in getattr(self, name).items()}
-        return out
+        baselines, ratios = (
+            {label: e.to_json() for label, e in part.items()} for part in (self.baselines, self.ratios)
+        )
+        head = {"name": self.name, "unit": self.unit, "people": self.people, "model": self.model.to_json()}
+        return {**head, "baselines": baselines, "ratios": ratios}
 
     def to_card(self, dataset: str) -> Metric:
         """The entry of a bundle's card."""
@@ -61,20 +61,11 @@ def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
     rows = []
     for name in (n for n in METRICS if n in model):
         counts = resample_counts(len(model[name]))
+        own = model[name]
         others = {label: values[name] for label, values in baselines.items() if name in values}
-        rows.append(
-            Row(
-                name,
-                len(model[name]),
-                mean_estimate(model[name], counts),
-                {label: mean_estimate(v, counts) for label, v in others.items()},
-                {
-                    label: ratio_estimate(model[name], v, counts)
-                    for label, v in others.items()
-                    if (v > 0).all()
-                },
-            )
-        )
+        means = {label: mean_estimate(v, counts) for label, v in others.items()}
+        ratios = {label: ratio_estimate(own, v, counts) for label, v in others.items() if (v > 0).all()}
+        rows.append(Row(name, len(own), mean_estimate(own, counts), means, ratios))
     return rows
 
 

@@ -15,8 +15,7 @@ from spinelift.errors import BundleError
 from spinelift.learn.export.card import network_of, read_record, training_of
 from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
 from spinelift.learn.regressor.config import PaperConfig, RowsConfig
-from spinelift.learn.regressor.network import make_network
-from spinelift.learn.regressor.train import load_regressor
+from spinelift.learn.regressor.train import load_regressor, make_network
 from spinelift.learn.segmenter.config import UnetConfig
 from spinelift.learn.segmenter.train import load_segmenter
 from spinelift.learn.segmenter.unet import Segmenter

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -44,9 +43,8 @@ def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote: tensors and plain values only, no code."""
     if not path.is_file():
-        raise ConfigError(
-            found=f"no checkpoint at {path}", expected="a run to resume", do="Start without --resume."
-        )
+        do = "Start without --resume."
+        raise ConfigError(found=f"no checkpoint at {path}", expected="a run to resume", do=do)
     state: dict[str, Any] = torch.load(path, weights_only=True)
     return state
 
@@ -71,9 +69,7 @@ class CsvLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
 

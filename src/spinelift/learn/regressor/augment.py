@@ -18,7 +18,7 @@ from torch import Tensor
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images.pixels import on_some, rand
+from spinelift.learn.images import on_some, rand
 from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment
 from spinelift.learn.regressor.head import zero_mean_sagittal
 from spinelift.learn.regressor.tone import change_tone

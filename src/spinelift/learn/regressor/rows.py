@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
+from spinelift.learn.images import local_mean
 from spinelift.learn.regressor.config import RowsConfig
 from spinelift.learn.regressor.head import (
     HEAD_PX,
@@ -23,7 +24,6 @@ from spinelift.learn.regressor.head import (
     row_weights,
     zero_mean_sagittal,
 )
-from spinelift.learn.regressor.normalise import Normalise
 
 Stride = tuple[int, int]
 SLOPE_UNIT = 0.02
@@ -31,6 +31,33 @@ STRIP = 64
 """Columns of the straightened strip, px."""
 TOKENS, TOKEN_STRIDE, FIRST_TOKEN = CROP_SIZE // 4, 4.0, 1.5
 """Rows of the feature maps, crop px from one to the next, crop row of the first."""
+
+
+class Normalise(nn.Module):
+    """Raw image 0..255 [B, 1, H, W] → 1 + len(windows) channels.
+
+    Channel 0 is the square root of the image, standardised over the image. The others are local contrasts:
+    the difference from the local mean over the local standard deviation, for each window size, which no
+    locally linear change of tone alters. ``floor`` (0..1 grey) keeps flat regions from becoming noise.
+    """
+
+    def __init__(self, windows: tuple[int, ...], floor: float = 0.015) -> None:
+        super().__init__()
+        self.windows, self.floor = windows, floor
+        self.channels = 1 + len(windows)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 1, H, W] → [B, channels, H, W]."""
+        x = torch.sqrt(image.clamp(0.0, 255.0) / 255.0 + 1e-4)
+        mean = x.mean((2, 3), keepdim=True)
+        centred = x - mean
+        spread = torch.sqrt((centred * centred).mean((2, 3), keepdim=True) + self.floor**2)
+        channels = [centred / spread]
+        for window in self.windows:
+            difference = x - local_mean(x, window)
+            deviation = torch.sqrt(local_mean(difference * difference, window) + self.floor**2)
+            channels.append((difference / deviation).clamp(-4.0, 4.0))
+        return torch.cat(channels, 1)
 
 
 class Block(nn.Module):

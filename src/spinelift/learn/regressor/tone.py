@@ -5,13 +5,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spinelift.learn.images.damage import add_patches, degrade, drop_rows, smear
-from spinelift.learn.images.pixels import (
+from spinelift.learn.images import (
+    add_patches,
+    degrade,
+    drop_rows,
     gaussian_blur,
     local_mean,
     monotone_curves,
     on_some,
     rand,
+    smear,
     smooth_field,
 )
 from spinelift.learn.regressor.config import ToneAugment

@@ -14,11 +14,13 @@ from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.regressor.augment import Batch, augment
-from spinelift.learn.regressor.config import GuideConfig, RegressorConfig
-from spinelift.learn.regressor.loss import regressor_losses
-from spinelift.learn.regressor.network import make_network
+from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
+from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.store.rows import Pairs, load_pairs
+
+SLOPE_ROWS = 8
+"""Rows over which the slope of a centre curve is compared: about a vertebra."""
 
 
 @dataclass(eq=False)
@@ -56,6 +58,24 @@ class RegressorTask:
             "coronal_mae_mm": float(error[:, CORONAL].mean()),
             "sagittal_mae_mm": float(error[:, SAGITTAL].mean()),
         }
+
+
+def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """L1 (paper, 3.2) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
+
+    ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
+    """
+    error = (prediction.curves - curves).abs()
+    weight = error.new_tensor([1.0] * 3 + [config.sagittal] * 3)[:, None]
+    l1 = (error * weight / weight.mean()).mean()
+    fixed = error.detach() if config.nll_detach else error
+    nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
+    centres = [Curve.CENTRE, Curve.SAGITTAL]
+    change = prediction.curves[:, centres] - curves[:, centres]
+    slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
+    smooth = prediction.curves.diff(n=2, dim=2).square().mean()
+    loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
+    return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth, "slope": slope}
 
 
 def token_centres(curves: Tensor) -> Tensor:
@@ -101,6 +121,21 @@ def predict_pairs(model: nn.Module, image: UInt8, *, batch: int = 64) -> tuple[F
     ]
     curves, scale, features = (torch.cat(p).numpy() for p in zip(*parts, strict=True))
     return curves, scale, features
+
+
+def make_network(
+    config: RowsConfig | PaperConfig, mean_curves: Tensor | None = None, *, load: bool = False
+) -> nn.Module:
+    """Network that returns a :class:`Prediction`; ``mean_curves`` [6, 209] are zero if weights follow.
+
+    ``load`` fetches the pre-trained weights of the backbone, for a new training.
+    """
+    mean = torch.zeros(6, SPINE_ROWS) if mean_curves is None else mean_curves
+    if isinstance(config, PaperConfig):
+        from spinelift.learn.regressor.paper import PaperRegressor  # timm loads slowly
+
+        return PaperRegressor(config, mean, load=load)
+    return RowsRegressor(config, mean)
 
 
 def train_regressor(

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spinelift.learn.images.damage import add_patches
-from spinelift.learn.images.pixels import gaussian_blur, monotone_curves, on_some, rand, smooth_field
+from spinelift.learn.images import add_patches, gaussian_blur, monotone_curves, on_some, rand, smooth_field
 from spinelift.learn.segmenter.config import ScanAugment, WindowConfig
 
 
