@@ -134,8 +134,7 @@ def mri_segmenter(
     from spinelift.bundle import MriSegmenterCard, add_metrics
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
     from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.export import card_metrics
+    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_cohort
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
     from spinelift.progress import progress
 

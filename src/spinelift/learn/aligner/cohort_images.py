@@ -14,7 +14,7 @@ from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
-from spinelift.io.visits import PairedVisit, paired_visits
+from spinelift.io.visits import paired_visits
 from spinelift.progress import Advance, silent
 
 FAILED = "failed.txt"
@@ -47,7 +47,8 @@ def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -
         pair = _load(visit.key, path)
         if pair is None:
             try:
-                pair = _read(visit)
+                scan, volume = read_dxa(visit.dxa), read_dixon(visit.mri)
+                pair = CohortPair(visit.key, dxa_plane(scan.bone, scan.spacing), project_volume(volume))
             except SpineliftError as error:
                 failed.append(f"{visit.key}: {error}\n")
             else:
@@ -57,11 +58,6 @@ def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -
         advance(1)
     write_whole(cache / FAILED, "".join(failed))
     return pairs
-
-
-def _read(visit: PairedVisit) -> CohortPair:
-    scan = read_dxa(visit.dxa)
-    return CohortPair(visit.key, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
 
 
 def _save(pair: CohortPair, path: Path) -> None:

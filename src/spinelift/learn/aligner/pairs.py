@@ -18,15 +18,7 @@ from spinelift.learn.aligner.config import CanvasConfig
 
 @dataclass(frozen=True)
 class ImagePairs:
-    """Matching pairs on their canvases.
-
-    Parameters
-    ----------
-    dxa
-        uint8 [n, H, W].
-    mri
-        uint8 [n, 2, h, w]: water, fat.
-    """
+    """Matching pairs on their canvases: ``dxa`` uint8 [n, H, W], ``mri`` uint8 [n, 2, h, w] (water, fat)."""
 
     dxa: UInt8
     mri: UInt8
@@ -37,8 +29,8 @@ class ImagePairs:
 
 def to_canvas(image: PlaneImage, pixel_mm: float, shape: tuple[int, int]) -> UInt8:
     """An image on the canvas of an encoder, uint8 [C, H, W]."""
-    onto = canvas_grid(image.grid, pixel_mm, shape)
-    return np.rint(canvas_pixels(image.resample_to(onto)) * 255).astype(np.uint8)
+    on_canvas = image.resample_to(canvas_grid(image.grid, pixel_mm, shape))
+    return np.rint(canvas_pixels(on_canvas) * 255).astype(np.uint8)
 
 
 def save_pairs(path: Path, pairs: Sequence[tuple[PlaneImage, PlaneImage]], canvas: CanvasConfig) -> Path:
@@ -73,8 +65,5 @@ def load_pairs(paths: Sequence[Path], canvas: CanvasConfig) -> ImagePairs:
 
 
 def _unfit(found: str) -> ConfigError:
-    return ConfigError(
-        found=found,
-        expected="pairs on the canvas of the configuration",
-        do="Write them again with this configuration.",
-    )
+    expected = "pairs on the canvas of the configuration"
+    return ConfigError(found=found, expected=expected, do="Write them again with this configuration.")

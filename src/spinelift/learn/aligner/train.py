@@ -40,8 +40,7 @@ class AlignerTask:
         """InfoNCE of the pairs ``index`` [B], and the share that is matched correctly."""
         dxa, mri = _tensors(self.train, index.numpy())
         scores = self.model(*augment_pairs(dxa, mri, self.config.augment, generator))
-        right = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
-        return {"loss": info_nce(scores, self.config.temperature), "matched": right}
+        return {"loss": info_nce(scores, self.config.temperature), "matched": _matched(scores)}
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
@@ -49,8 +48,12 @@ class AlignerTask:
         model.eval()
         rows = np.arange(min(limit, len(self.held_out)))
         scores: Tensor = model(*_tensors(self.held_out, rows))
-        right = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
-        return {"info_nce": float(info_nce(scores, self.config.temperature)), "matched": float(right)}
+        loss = info_nce(scores, self.config.temperature)
+        return {"info_nce": float(loss), "matched": float(_matched(scores))}
+
+
+def _matched(scores: Tensor) -> Tensor:
+    return (scores.argmax(1) == torch.arange(len(scores))).float().mean()
 
 
 def _tensors(pairs: ImagePairs, rows: Integers) -> tuple[Tensor, Tensor]:
@@ -71,10 +74,8 @@ def augment_pairs(
     rows, cols = mri.shape[2:]
     shift = torch.stack([uniform(count) / cols, uniform(count) / rows], 1) * 2 * config.shift_px
     cos, sin = torch.cos(angle), torch.sin(angle)
-    turn = torch.stack(
-        [torch.stack([cos, sin * rows / cols], 1), torch.stack([-sin * cols / rows, cos], 1)], 1
-    )
-    grid = F.affine_grid(torch.cat([turn, shift[:, :, None]], 2), list(mri.shape), align_corners=False)
+    turn = torch.stack([cos, sin * rows / cols, shift[:, 0], -sin * cols / rows, cos, shift[:, 1]], 1)
+    grid = F.affine_grid(turn.reshape(count, 2, 3), list(mri.shape), align_corners=False)
     mri = F.grid_sample(mri, grid, align_corners=False)
     flip = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
     out = []

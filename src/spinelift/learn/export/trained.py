@@ -43,19 +43,12 @@ class Trained:
         """The averaged weights of two training runs."""
         first, first_config = load_regressor(regressor)
         second, second_config = load_segmenter(segmenter)
-        records = read_record(regressor), read_record(segmenter)
-        details = {"regressor_examples": records[0]["examples"]}
-        details |= {f"segmenter_{name}": records[1][name] for name in ("people", "steps", "seconds")}
-        return cls(
-            first,
-            second,
-            {"regressor": regressor / WEIGHTS, "segmenter": segmenter / WEIGHTS},
-            {
-                "regressor": network_of(first, first_config.network),
-                "segmenter": network_of(second, second_config.network),
-            },
-            training_of(records[0], **details),
-        )
+        record, other = read_record(regressor), read_record(segmenter)
+        details = {f"segmenter_{name}": other[name] for name in ("people", "steps", "seconds")}
+        training = training_of(record, regressor_examples=record["examples"], **details)
+        weights = {name: run / WEIGHTS for name, run in zip(NAMES, (regressor, segmenter), strict=True)}
+        settings = network_of(first, first_config.network), network_of(second, second_config.network)
+        return cls(first, second, weights, dict(zip(NAMES, settings, strict=True)), training)
 
     @classmethod
     def from_bundle(cls, folder: Path) -> "Trained":

@@ -17,16 +17,10 @@ from spinelift.segment.mri import WINDOW, Window, window_of
 
 @dataclass(frozen=True)
 class MriPerson:
-    """One person's window.
+    """One person's window: measured slices only.
 
-    Parameters
-    ----------
-    pixels
-        uint8 [2, z, 96, 96], measured slices only.
-    mask
-        uint8 [z, 96, 96], 0 to 255: share of a voxel that is column.
-    ends
-        Slices of T1's upper and L5's lower endplate [2], to a fraction.
+    ``pixels`` uint8 [2, z, 96, 96]; ``mask`` uint8 [z, 96, 96], 0 to 255, share of a voxel that is column;
+    ``ends`` [2], slices of T1's upper and L5's lower endplate, to a fraction.
     """
 
     pixels: UInt8

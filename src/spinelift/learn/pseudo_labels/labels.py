@@ -38,9 +38,8 @@ class Labels:
     @classmethod
     def none(cls, n: int) -> "Labels":
         """Labels that are all doubtful and empty."""
-        return cls(
-            np.zeros(n, np.uint8), np.zeros((n, *CANONICAL_SHAPE), np.uint8), np.zeros((n, 2, 2), np.float32)
-        )
+        masks = np.zeros((n, *CANONICAL_SHAPE), np.uint8)
+        return cls(np.zeros(n, np.uint8), masks, np.zeros((n, 2, 2), np.float32))
 
     def rows(self, source: Source) -> NDArray[np.intp]:
         """Indices of the scans with a label of this source."""
@@ -48,14 +47,13 @@ class Labels:
 
     def correct(self, correction: Correction) -> bool:
         """Set a label by hand; returns whether it changes anything."""
-        row = correction.row
-        if correction.mask is None:
-            new = self.source[row] != Source.UNUSABLE
-            self.source[row] = Source.UNUSABLE
-            return bool(new)
-        new = self.source[row] != Source.HAND or (self.mask[row] != correction.mask).any()
-        self.source[row] = Source.HAND
-        self.mask[row], self.ends[row] = correction.mask, correction.ends
+        row, mask = correction.row, correction.mask
+        source = Source.UNUSABLE if mask is None else Source.HAND
+        new = self.source[row] != source
+        self.source[row] = source
+        if mask is not None:
+            new = new or (self.mask[row] != mask).any()
+            self.mask[row], self.ends[row] = mask, correction.ends
         return bool(new)
 
     def propose(self, rows: NDArray[np.intp], proposals: Proposals, config: PseudoLabelConfig) -> None:

@@ -21,20 +21,11 @@ CANVAS = CanonicalGrid(Spacing(CANONICAL_MM, CANONICAL_MM), CANONICAL_SHAPE)
 class Proposals:
     """Labels that the network proposes for n scans.
 
-    Parameters
-    ----------
-    mask
-        uint8 0/1 [n, 832, 320], the mean over the scan and its mirror image.
-    ends
-        float32 [n, 2, 2], (row, col) of both ends, canonical px.
-    found
-        bool [n]: one complete spine was found.
-    confidence
-        float32 [n], 0 to 1: the lowest of both ends' peaks and the mean probability inside; 0 if not found.
-    agreement
-        float32 [n]: Dice of the masks of the scan and of its mirror image.
-    ends_apart_mm
-        float32 [n]: largest distance of an end in the scan from that in its mirror image or of the mask.
+    ``mask`` uint8 0/1 [n, 832, 320], the mean over a scan and its mirror image; ``ends`` float32 [n, 2, 2],
+    (row, col) of both ends, canonical px; ``found`` bool [n], one complete spine. Float32 [n] are
+    ``confidence``, the lowest of both ends' peaks and the mean probability inside, 0 if not found;
+    ``agreement``, the Dice of the masks of the scan and of its mirror image; and ``ends_apart_mm``, the largest
+    distance of an end in the scan from that in its mirror image or of the mask.
     """
 
     mask: UInt8
@@ -87,11 +78,11 @@ def _one(maps: Float32, mirrored: Float32) -> tuple[UInt8, Float32, bool, float,
     try:
         place = locate_spine(mean, CANVAS)
     except NoSpineError:
-        mask = np.asarray(connected_mask(mean[MASK])[0] >= 0.5, np.uint8)
+        mask = (connected_mask(mean[MASK])[0] >= 0.5).astype(np.uint8)
         ends = np.stack([soft_peak(mean[c])[0] for c in (TOP, BOTTOM)])
         return mask, ends.astype(np.float32), False, 0.0, agreement, apart * CANONICAL_MM
     ends = CANVAS.canvas.to_pixels(np.array([place.top_xz_mm, place.bottom_xz_mm]))
-    mask = np.asarray(place.mask >= 0.5, np.uint8)
+    mask = (place.mask >= 0.5).astype(np.uint8)
     rows = np.flatnonzero(mask.any(1))
     apart = max(apart, abs(rows[0] - 0.5 - ends[0, 0]), abs(rows[-1] + 0.5 - ends[1, 0]))
     return mask, ends.astype(np.float32), True, place.confidence, agreement, apart * CANONICAL_MM
@@ -99,6 +90,6 @@ def _one(maps: Float32, mirrored: Float32) -> tuple[UInt8, Float32, bool, float,
 
 def dice(a: AnyArray, b: AnyArray) -> float:
     """Dice of two masks; 1 if both are empty."""
-    one, other = np.asarray(a) > 0, np.asarray(b) > 0
+    one, other = a.astype(bool), b.astype(bool)
     total = int(one.sum()) + int(other.sum())
     return 2 * int((one & other).sum()) / total if total else 1.0

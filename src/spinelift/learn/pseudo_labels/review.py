@@ -6,9 +6,8 @@ cannot be used.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -38,8 +37,7 @@ _NAME = re.compile(r"(\d+)_\d+_mask\.(png|tif|tiff)", re.IGNORECASE)
 _PX = Spacing(1.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(NamedTuple):
     """A person's mask of the scan ``row``, uint8 0/1 [832, 320], and its ends [2, 2] (row, col).
 
     ``mask`` is None if the scan cannot be used.
@@ -50,8 +48,7 @@ class Correction:
     ends: Float32
 
 
-@dataclass(frozen=True)
-class Review:
+class Review(NamedTuple):
     """Content of ``done``: corrections, and files that cannot be read with the reason."""
 
     corrections: tuple[Correction, ...]
@@ -95,9 +92,8 @@ def ends_of_mask(mask: AnyArray) -> Float32:
     """(row, col) of both ends of one connected mask, canonical px [2, 2]."""
     edges = mask_edges(np.asarray(mask, np.float64), _PX)
     if edges is None:
-        raise UnsupportedImageError(
-            found="an empty mask", expected="a spine from T1 to L5", do="Paint the whole spine."
-        )
+        spine = "a spine from T1 to L5"
+        raise UnsupportedImageError(found="an empty mask", expected=spine, do="Paint the whole spine.")
     return np.array([(z, x) for x, z in ends_of(edges)], np.float32)
 
 
@@ -124,14 +120,8 @@ def _correction(row: int, path: Path) -> Correction:
 
 def _rows(folder: Path) -> dict[int, Path]:
     """Row → mask in a folder; the newest of several."""
-    found: dict[int, Path] = {}
-    files: Sequence[Path] = (
-        sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []
-    )
-    for path in files:
-        if match := _NAME.fullmatch(path.name):
-            found[int(match[1])] = path
-    return found
+    files = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []
+    return {int(match[1]): path for path in files if (match := _NAME.fullmatch(path.name))}
 
 
 def _write(path: Path, pixels: UInt8) -> None:

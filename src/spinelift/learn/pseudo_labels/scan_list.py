@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
 _COLUMNS = ("row", "scan", "file", "cause")
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """Path of the store, and numbers of scans that were read, now or before, and that failed."""
 
     path: Path

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spinelift.bundle.card import Calibration, Shift
 from spinelift.evaluate.bootstrap import Estimate
@@ -16,6 +16,7 @@ from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.shrink import fit_gains
 from spinelift.learn.regressor.tone import change_tone
+from spinelift.learn.regressor.train import batch_of
 from spinelift.store.rows import Pairs
 
 JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
@@ -35,19 +36,15 @@ def calibrate(
     reference of the shift is the images as simulated.
     """
     if len(pairs) < 2 * DIRECTIONS:
-        raise ValueError(
-            f"{len(pairs)} people are too few to calibrate on; {2 * DIRECTIONS} or more are needed"
-        )
+        raise ValueError(f"{len(pairs)} people are too few to calibrate on: {2 * DIRECTIONS} are needed")
     seen = list(_predictions(model, pairs, seed=seed, batch=batch))
-    residual = np.concatenate(
-        [((placed.curves - out.curves) / out.scale).double().numpy() for placed, out in seen]
-    )
+    residual = _joined([(placed.curves - out.curves) / out.scale for placed, out in seen])
     plain = seen[: len(seen) // 2]
     mean = pairs.curves.mean(0, dtype=np.float64)
     away = np.abs(pairs.curves - mean) * pairs.mm_per_px[:, None, None]
     return Calibration(
         interval90=_table(conformal_factors(residual, level), 3),
-        shift=shift_reference(np.concatenate([out.features.double().numpy() for _, out in plain])),
+        shift=shift_reference(_joined([out.features for _, out in plain])),
         residual_modes=_table(residual_modes(residual), 3),
         mean_curves=_table(mean, 2),
         prior_interval90_mm=_table(np.quantile(away, level, axis=0), 2),
@@ -60,11 +57,13 @@ def measure_gains(
 ) -> tuple[Estimate, Estimate]:
     """Gains of inclination and shape on the images that `calibrate` uses."""
     seen = list(_predictions(model, pairs, seed=seed, batch=batch))
-    true, given = (
-        np.concatenate([c.double().numpy() for c in curves]).reshape(2, len(pairs), *mean.shape)
-        for curves in ([placed.curves for placed, _ in seen], [out.curves for _, out in seen])
-    )
-    return fit_gains(true, given, mean)
+    shape = (2, len(pairs), *mean.shape)
+    true, given = _joined([placed.curves for placed, _ in seen]), _joined([out.curves for _, out in seen])
+    return fit_gains(true.reshape(shape), given.reshape(shape), mean)
+
+
+def _joined(parts: list[Tensor]) -> Float:
+    return torch.cat(parts).double().numpy()
 
 
 def _predictions(
@@ -73,21 +72,12 @@ def _predictions(
     """All people as simulated, then all with augmented tones; each with a jittered crop."""
     generator = torch.Generator().manual_seed(seed)
     for tone in (None, ToneAugment()):
-        for part in _batches(pairs, batch):
+        for i in range(0, len(pairs), batch):
+            part = batch_of(pairs, slice(i, i + batch))
             placed = place(part, draw_placement(len(part.image), JITTER, generator))
             image = placed.image if tone is None else change_tone(placed.image, tone, generator)
             with torch.inference_mode():
                 yield placed, model.eval()(image)
-
-
-def _batches(pairs: Pairs, size: int) -> Iterator[Batch]:
-    for i in range(0, len(pairs), size):
-        rows = slice(i, i + size)
-        yield Batch(
-            torch.from_numpy(pairs.image[rows]).float()[:, None],
-            torch.from_numpy(pairs.curves[rows]),
-            torch.from_numpy(pairs.mm_per_px[rows]),
-        )
 
 
 def conformal_factors(residual: Float, level: float = 0.9) -> Float:

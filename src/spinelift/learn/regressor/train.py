@@ -37,9 +37,8 @@ class RegressorTask:
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented pairs ``index`` [B]."""
-        batch = augment(
-            batch_of(self.train, index.numpy()), self.config.augment, generator, progress=progress
-        )
+        batch = batch_of(self.train, index.numpy())
+        batch = augment(batch, self.config.augment, generator, progress=progress)
         if not isinstance(self.model, RowsRegressor):
             return regressor_losses(self.model(batch.image), batch.curves, self.config.loss)
         centre = token_centres(batch.curves)
@@ -103,7 +102,7 @@ def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -
     )
 
 
-def batch_of(pairs: Pairs, index: Integers) -> Batch:
+def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
     """Rows of pairs as tensors."""
     return Batch(
         torch.from_numpy(pairs.image[index]).float()[:, None],
