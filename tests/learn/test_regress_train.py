@@ -14,16 +14,22 @@ from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
-from spinelift.learn.export.bundle import BundlePlan, make_bundle
-from spinelift.learn.export.trained import Trained
+from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 from spinelift.learn.loop.checkpoint import read_log
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
+from spinelift.learn.regressor.calibrate import (
+    Gains,
+    Shrunk,
+    calibrate,
+    conformal_factors,
+    fit_gains,
+    residual_modes,
+    shift_reference,
+)
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.regressor.head import Prediction
-from spinelift.learn.regressor.shrink import Gains, Shrunk, fit_gains
 from spinelift.learn.regressor.train import load_regressor, make_network, predict_pairs, train_regressor
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter

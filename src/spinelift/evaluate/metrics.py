@@ -69,8 +69,8 @@ def curve_metrics(
     """Errors of curves [6, n], mm, at the same heights; the sagittal zero does not matter.
 
     ``half_width_mm`` [6, n] is that of the 90 % interval of each point; its coverage and width follow.
-    ``known`` are the curves [6] whose truth is known, None for all. The means are over these; a metric without
-    any is left out.
+    ``known`` are the curves [6] whose truth is known, None for all. The means are over these; a metric
+    without any is left out.
     """
     known = np.ones(len(Curve), np.bool_) if known is None else known
     error = np.abs(_zeroed(pred_mm) - _zeroed(true_mm))
@@ -103,9 +103,9 @@ def score(
 ) -> dict[str, float]:
     """Metrics of one spine, by the keys of ``METRICS``.
 
-    ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as in
-    :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the grid
-    of the solids, the 3D IoU.
+    ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as
+    in :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the
+    grid of the solids, the 3D IoU.
     """
     pred, true = _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
     half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)

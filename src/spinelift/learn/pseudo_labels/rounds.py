@@ -19,8 +19,7 @@ from spinelift.files import make_folder, remove_unfinished, write_csv, write_jso
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.loop.train import refuse_second_run
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
-from spinelift.learn.pseudo_labels.proposals import dice, propose
+from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, examples, joined, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
 from spinelift.store.rows import Scans, load_scans
