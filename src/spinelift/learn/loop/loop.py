@@ -80,7 +80,7 @@ class Ema:
 
 
 def rate_factor(schedule: CosineSchedule | StepSchedule, *, progress: float, epoch: int) -> float:
-    """Factor on the rate in ``epoch`` (from 0), at the share ``progress`` 0..1 of a run's steps or seconds."""
+    """Factor on the rate in ``epoch`` (from 0), at the share ``progress`` 0..1 of a run's steps or time."""
     if isinstance(schedule, StepSchedule):
         return float(schedule.factor ** (epoch // schedule.every_epochs))
     if progress < schedule.warmup:
