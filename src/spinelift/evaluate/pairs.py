@@ -39,18 +39,13 @@ def score_pairs(
     out = []
     for k, (predicted, true, mm) in enumerate(zip(curves, pairs.curves, pairs.mm_per_px, strict=True)):
         size = float(mm)
-        z = SPINE_CROP_ROWS * size
-        out.append(
-            score(
-                z,
-                predicted * size,
-                z,
-                true.astype(np.float64) * size,
-                crop=CropScale(left_edge_mm=-0.5 * size, mm_per_px=size),
-                half_width_mm=None if half_width is None else half_width[k] * size,
-                iou_step_mm=iou_step_mm,
-            )
+        z, true_mm = SPINE_CROP_ROWS * size, true.astype(np.float64) * size
+        half = None if half_width is None else half_width[k] * size
+        crop = CropScale(left_edge_mm=-0.5 * size, mm_per_px=size)
+        scores = score(
+            z, predicted * size, z, true_mm, crop=crop, half_width_mm=half, iou_step_mm=iou_step_mm
         )
+        out.append(scores)
     return out
 
 
@@ -86,12 +81,10 @@ def evaluate_pairs(
 
 def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
     counts = resample_counts(len(test), rounds=300)
-    rows = []
+    shape, rows = (len(test), -1), []
     for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
-        true = test.curves[:, part].reshape(len(test), -1).astype(np.float64)
-        estimates = {
-            label: pearson_estimate(c[:, part].reshape(len(test), -1), true, counts)
-            for label, c in {"": curves, **others}.items()
-        }
-        rows.append(Row(f"{name}_pearson_r", len(test), estimates.pop(""), estimates))
+        true = test.curves[:, part].reshape(shape).astype(np.float64)
+        parts = (c[:, part].reshape(shape) for c in (curves, *others.values()))
+        model, *rest = (pearson_estimate(p, true, counts) for p in parts)
+        rows.append(Row(f"{name}_pearson_r", len(test), model, dict(zip(others, rest, strict=True))))
     return rows

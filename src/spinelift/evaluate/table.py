@@ -42,15 +42,12 @@ class Row:
 
     def to_card(self, dataset: str) -> Metric:
         """The entry of a bundle's card."""
+        interval = round(self.model.low, 4), round(self.model.high, 4)
         return Metric(
-            name=self.name,
-            dataset=dataset,
-            value=round(self.model.value, 4),
-            unit=self.unit,
-            spines=self.people,
-            interval95=(round(self.model.low, 4), round(self.model.high, 4)),
+            name=self.name, dataset=dataset, value=round(self.model.value, 4), unit=self.unit,
+            spines=self.people, interval95=interval,
             baselines={label: round(e.value, 4) for label, e in self.baselines.items()},
-        )
+        )  # fmt: skip
 
 
 def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:

@@ -32,6 +32,7 @@ from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.store.rows import Pairs, PairStore, load_pairs
 
 NAMES = ("regressor", "segmenter")
+SIGNATURES = DxaPreprocessing().signatures()
 REGRESSOR_CONFIG: TypeAdapter[RowsConfig | PaperConfig] = TypeAdapter(RowsConfig | PaperConfig)
 
 
@@ -96,9 +97,6 @@ def _settings(network: Network) -> dict[str, Any]:
     }
 
 
-_SIGNATURES = DxaPreprocessing().signatures()
-
-
 @dataclass(frozen=True)
 class BundlePlan:
     """What makes a bundle of networks; ``baselines`` are the stores that baselines are fitted to."""
@@ -123,8 +121,8 @@ def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard
     with whole_folder(out) as part:
         part.mkdir(parents=True)
         crop, grid = smooth_images(2, (CROP_SIZE, CROP_SIZE)), smooth_images(2, CANONICAL_SHAPE)
-        export_onnx(network, part / "regressor.onnx", crop, _SIGNATURES["regressor"])
-        export_onnx(trained.segmenter, part / "segmenter.onnx", grid, _SIGNATURES["segmenter"])
+        export_onnx(network, part / "regressor.onnx", crop, SIGNATURES["regressor"])
+        export_onnx(trained.segmenter, part / "segmenter.onnx", grid, SIGNATURES["segmenter"])
         for name, path in trained.weights.items():
             shutil.copyfile(path, part / f"{name}.safetensors")
         calibration = calibrate(network, calibration_pairs, source=source)
@@ -137,13 +135,11 @@ def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard
 
 def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibration) -> list[Metric]:
     """Figures of the exported regressor on the test people, as the card holds them."""
-    rows = evaluate_pairs(
-        OnnxNetwork((folder / "regressor.onnx").read_bytes(), "regressor", _SIGNATURES["regressor"]),
-        test,
-        load_pairs(plan.baselines, limit=plan.limit) if plan.baselines else None,
-        factors=Calibrator(calibration).factors,
-        iou_step_mm=plan.iou_step_mm,
-    )
+    onnx = (folder / "regressor.onnx").read_bytes()
+    network = OnnxNetwork(onnx, "regressor", SIGNATURES["regressor"])
+    train = load_pairs(plan.baselines, limit=plan.limit) if plan.baselines else None
+    factors = Calibrator(calibration).factors
+    rows = evaluate_pairs(network, test, train, factors=factors, iou_step_mm=plan.iou_step_mm)
     return [row.to_card(_about(plan.test)) for row in rows]
 
 

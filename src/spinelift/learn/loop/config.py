@@ -109,7 +109,7 @@ class LoopConfig(Config):
 
     def longer(self, factor: int) -> Self:
         """A copy with every limit ``factor`` times as large."""
-        limits = {"epochs": self.epochs, "steps": self.steps, "max_seconds": self.max_seconds}
+        limits = self.model_dump(include={"epochs", "steps", "max_seconds"})
         return self.model_copy(update={k: v and v * factor for k, v in limits.items()})
 
     @model_validator(mode="after")

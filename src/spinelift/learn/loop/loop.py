@@ -16,15 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from spinelift.files import make_folder
-from spinelift.learn.loop.checkpoint import (
-    CHECKPOINT,
-    LOG,
-    WEIGHTS,
-    CsvLog,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-)
+from spinelift.learn.loop import checkpoint
 from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule
 from spinelift.progress import Progress
 
@@ -115,7 +107,7 @@ def fit(
     torch.manual_seed(loop.seed)
     step, before = 0, 0.0
     if resume:
-        state = load_checkpoint(out / CHECKPOINT)
+        state = checkpoint.load_checkpoint(out / checkpoint.CHECKPOINT)
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
@@ -136,11 +128,11 @@ def fit(
         return min(1.0, max(parts))
 
     def save() -> None:
-        save_weights(ema.model.state_dict(), out / WEIGHTS)
+        checkpoint.save_weights(ema.model.state_dict(), out / checkpoint.WEIGHTS)
         state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "step": step}
         state |= {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
         state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds()}
-        save_checkpoint(state, out / CHECKPOINT)
+        checkpoint.save_checkpoint(state, out / checkpoint.CHECKPOINT)
 
     def validate(rate: float) -> dict[str, float]:
         metrics = task.validate(ema.model, loop.validate_limit)
@@ -152,7 +144,10 @@ def fit(
     counted, mark, validation = 0, time.monotonic(), {}
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    with CsvLog(out / LOG, after_step=step) as log, Progress(title, 1.0, done=progress()) as shown:
+    with (
+        checkpoint.CsvLog(out / checkpoint.LOG, after_step=step) as log,
+        Progress(title, 1.0, done=progress()) as shown,
+    ):
         while (done := progress()) < 1.0:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:

@@ -67,20 +67,14 @@ def train(
     outcome = fit(make_task(model), optim=config.optim, loop=loop, out=out, resume=resume, title=title)
     plot_log(out / LOG, out / PICTURE)
     record = {
-        "people": people,
-        "examples": examples,
-        "data": [p.name for p in data],
-        "steps": outcome.steps,
-        "seconds": round(outcome.seconds, 1),
-        "seed": loop.seed,
-        "device": "cpu",
+        "people": people, "examples": examples, "data": [p.name for p in data], "steps": outcome.steps,
+        "seconds": round(outcome.seconds, 1), "seed": loop.seed, "device": "cpu",
         "threads": torch.get_num_threads(),
         "init_from": file_sha256(Path(config.init_from)) if config.init_from else None,
         "parameters": sum(p.numel() for p in outcome.model.parameters()),
-        "validation": outcome.validation,
-        "weights_sha256": file_sha256(out / WEIGHTS),
+        "validation": outcome.validation, "weights_sha256": file_sha256(out / WEIGHTS),
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-    }
+    }  # fmt: skip
     write_json(out / RECORD, record)
     return outcome
 

@@ -18,7 +18,6 @@ from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.review import Correction
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import BOTTOM, MASK, TOP, connected_mask, locate_spine, soft_peak
-from spinelift.store.rows import Scans
 
 CANVAS = CanonicalGrid(Spacing(CANONICAL_MM, CANONICAL_MM), CANONICAL_SHAPE)
 """The canonical grid of a scan that is stored on it."""
@@ -78,9 +77,8 @@ def propose(model: Segmenter, images: UInt8) -> Proposals:
 def _one(maps: Float32, mirrored: Float32) -> tuple[UInt8, Float32, bool, float, float, float]:
     """Mask, ends, found, confidence, agreement, ends apart from maps [3, H, W] of a scan and its mirror."""
     agreement = dice(maps[MASK] >= 0.5, mirrored[MASK] >= 0.5)
-    apart = max(
-        float(np.linalg.norm(soft_peak(maps[c])[0] - soft_peak(mirrored[c])[0])) for c in (TOP, BOTTOM)
-    )
+    moved = (soft_peak(maps[c])[0] - soft_peak(mirrored[c])[0] for c in (TOP, BOTTOM))
+    apart = max(float(np.linalg.norm(v)) for v in moved)
     mean = (maps + mirrored) / 2
     try:
         place = locate_spine(mean, CANVAS)
@@ -164,12 +162,6 @@ class Labels:
                 do="Start in a new folder.",
             ) from error
         return cls(source, np.unpackbits(bits, axis=1).reshape(-1, *CANONICAL_SHAPE), ends)
-
-
-def joined(known: Scans | None, images: UInt8, eid: NDArray[np.int64], labels: Labels) -> Scans:
-    """Scans that were labelled before, then the others with their current labels."""
-    others = Scans(images, labels.mask, labels.ends, eid)
-    return others if known is None else Scans.join([known, others])
 
 
 def examples(hand: NDArray[np.intp], sure: NDArray[np.intp], hand_share: float) -> NDArray[np.intp]:

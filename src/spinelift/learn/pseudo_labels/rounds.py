@@ -19,7 +19,7 @@ from spinelift.files import make_folder, remove_unfinished, write_csv, write_jso
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.loop.train import refuse_second_run
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, examples, joined, propose
+from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, examples, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
 from spinelift.store.rows import Scans, load_scans
@@ -129,7 +129,8 @@ def _train(
     known = len(data.known) if data.known is not None else 0
     hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
     sure = known + labels.rows(Source.ACCEPTED)
-    scans = joined(data.known, data.scans.image, data.scans.eid, labels)
+    scans = Scans(data.scans.image, labels.mask, labels.ends, data.scans.eid)
+    scans = scans if data.known is None else Scans.join([data.known, scans])
     held_out = data.held_out
     if held_out is None:
         kept, hand = hand[::HELD_OUT_EVERY], np.delete(hand, np.s_[::HELD_OUT_EVERY])

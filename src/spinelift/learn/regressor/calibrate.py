@@ -31,12 +31,11 @@ JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scal
 """Errors of the crop's place, as a segmenter makes them."""
 POOL = 8
 """Rows to either side whose residuals share a quantile: a vertebra and a half in all."""
-MODES, DIRECTIONS = 6, 24
+LEVEL, MODES, DIRECTIONS = 0.9, 6, 24
+BATCH = 64
 
 
-def calibrate(
-    model: nn.Module, pairs: Pairs, *, source: str, level: float = 0.9, seed: int = 0, batch: int = 64
-) -> Calibration:
+def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
     """All parts of the card's calibration.
 
     Intervals and modes come from two images of every person: as simulated, and with the augmentation of tone,
@@ -45,26 +44,24 @@ def calibrate(
     """
     if len(pairs) < 2 * DIRECTIONS:
         raise ValueError(f"{len(pairs)} people are too few to calibrate on: {2 * DIRECTIONS} are needed")
-    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    seen = list(_predictions(model, pairs))
     residual = _joined([(placed.curves - out.curves) / out.scale for placed, out in seen])
     plain = seen[: len(seen) // 2]
     mean = pairs.curves.mean(0, dtype=np.float64)
     away = np.abs(pairs.curves - mean) * pairs.mm_per_px[:, None, None]
     return Calibration(
-        interval90=_table(conformal_factors(residual, level), 3),
+        interval90=_table(conformal_factors(residual), 3),
         shift=shift_reference(_joined([out.features for _, out in plain])),
         residual_modes=_table(residual_modes(residual), 3),
         mean_curves=_table(mean, 2),
-        prior_interval90_mm=_table(np.quantile(away, level, axis=0), 2),
+        prior_interval90_mm=_table(np.quantile(away, LEVEL, axis=0), 2),
         source=source,
     )
 
 
-def measure_gains(
-    model: nn.Module, mean: Float, pairs: Pairs, *, seed: int = 0, batch: int = 64
-) -> tuple[Estimate, Estimate]:
+def measure_gains(model: nn.Module, mean: Float, pairs: Pairs) -> tuple[Estimate, Estimate]:
     """Gains of inclination and shape on the images that `calibrate` uses."""
-    seen = list(_predictions(model, pairs, seed=seed, batch=batch))
+    seen = list(_predictions(model, pairs))
     shape = (2, len(pairs), *mean.shape)
     true, given = _joined([placed.curves for placed, _ in seen]), _joined([out.curves for _, out in seen])
     return fit_gains(true.reshape(shape), given.reshape(shape), mean)
@@ -74,28 +71,26 @@ def _joined(parts: list[Tensor]) -> Float:
     return torch.cat(parts).double().numpy()
 
 
-def _predictions(
-    model: nn.Module, pairs: Pairs, *, seed: int, batch: int
-) -> Iterator[tuple[Batch, Prediction]]:
+def _predictions(model: nn.Module, pairs: Pairs) -> Iterator[tuple[Batch, Prediction]]:
     """All people as simulated, then all with augmented tones; each with a jittered crop."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     for tone in (None, ToneAugment()):
-        for i in range(0, len(pairs), batch):
-            part = batch_of(pairs, slice(i, i + batch))
+        for i in range(0, len(pairs), BATCH):
+            part = batch_of(pairs, slice(i, i + BATCH))
             placed = place(part, draw_placement(len(part.image), JITTER, generator))
             image = placed.image if tone is None else change_tone(placed.image, tone, generator)
             with torch.inference_mode():
                 yield placed, model.eval()(image)
 
 
-def conformal_factors(residual: Float, level: float = 0.9) -> Float:
+def conformal_factors(residual: Float) -> Float:
     """Factors [6, 209] on the scale, from standardised residuals [n, 6, 209].
 
-    The ⌈(n + 1) level⌉-th smallest |residual| (Angelopoulos and Bates 2023, section 1), over the rows
+    The ⌈0.9 (n + 1)⌉-th smallest |residual| (Angelopoulos and Bates 2023, section 1), over the rows
     within ``POOL``: neighbours hardly differ, and a window steadies the quantile.
     """
     size = np.abs(residual)
-    quantile = min(1.0, math.ceil((len(size) + 1) * level) / len(size))
+    quantile = min(1.0, math.ceil((len(size) + 1) * LEVEL) / len(size))
     out = np.empty(size.shape[1:])
     for k in range(SPINE_ROWS):
         window = size[:, :, max(0, k - POOL) : k + POOL + 1].transpose(1, 0, 2)

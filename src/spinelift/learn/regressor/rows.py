@@ -74,12 +74,11 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        pool = nn.AvgPool2d(stride, stride) if stride != (1, 1) else nn.Identity()
         self.skip: nn.Module = nn.Identity()
         if stride != (1, 1) or inputs != outputs:
-            self.skip = nn.Sequential(
-                pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
-            )
+            pool = nn.AvgPool2d(stride, stride) if stride != (1, 1) else nn.Identity()
+            across = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.skip = nn.Sequential(pool, across, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] → [B, outputs, H / stride, W / stride]."""
@@ -134,12 +133,9 @@ class Locator(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(inputs, 16, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-            Block(16, width, (2, 2)),
-            *(_dilated(width, step) for step in (1, 2, 4)),
-        )
+            nn.Conv2d(inputs, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+            Block(16, width, (2, 2)), *(_dilated(width, step) for step in (1, 2, 4)),
+        )  # fmt: skip
         self.heat = nn.Conv2d(width, 1, 1)
         self.register_buffer("columns", FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS), persistent=False)
 

@@ -52,9 +52,8 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
         return base + (x - base) * torch.exp(rand(len(x), g, *config.local_log))
 
     def field(x: Tensor, g: Generator) -> Tensor:
-        return x * torch.exp(
-            config.field_log * smooth_field(len(x), (config.field_cells,) * 2, (size, size), g)
-        )
+        cells = (config.field_cells,) * 2
+        return x * torch.exp(config.field_log * smooth_field(len(x), cells, (size, size), g))
 
     def blur(largest: float) -> Callable[[Tensor, Generator], Tensor]:
         return lambda x, g: gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
@@ -68,18 +67,15 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
         return x + smooth_field(len(x), cells, (size, size), g) * rand(len(x), g, 0, 2 * config.noise_level)
 
     def bone_grain(x: Tensor, g: Generator) -> Tensor:
-        rows, columns = (
-            int(torch.randint(*limits, (1,), generator=g))
-            for limits in (config.bone_grain_rows, config.bone_grain_columns)
-        )
+        limits = config.bone_grain_rows, config.bone_grain_columns
+        rows, columns = (int(torch.randint(*limit, (1,), generator=g)) for limit in limits)
         above = (x - local_mean(x, config.local_window)).clamp(min=0.0)
         texture = smooth_field(len(x), (rows, columns), (size, size), g)
         return x + above * texture * rand(len(x), g, 0, 2 * config.bone_grain_level)
 
     def lines(x: Tensor, g: Generator) -> Tensor:
-        shape = (2, len(x), 1, size, 1)
-        wobble = torch.randn(shape, generator=g) * config.lines_level
-        wobble = wobble * (torch.rand(2, len(x), 1, 1, 1, generator=g))
+        wobble = torch.randn(2, len(x), 1, size, 1, generator=g) * config.lines_level
+        wobble = wobble * torch.rand(2, len(x), 1, 1, 1, generator=g)
         return x * (1 + wobble[0]) + wobble[1] * config.lines_offset
 
     index = image.round().clamp(0, 255).long().flatten(1)

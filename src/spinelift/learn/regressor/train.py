@@ -93,13 +93,8 @@ def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -
     cycles = low + (high - low) * torch.rand(n, 1, generator=generator)
     waves = torch.sin(2 * torch.pi * rows * cycles + phase)
     noise = config.noise_px * torch.randn(centre.shape, generator=generator)
-    return (
-        centre
-        + config.shift_px * shift
-        + config.tilt_px * tilt * rows
-        + config.wave_px * wave * waves
-        + noise
-    )
+    moved = centre + config.shift_px * shift + config.tilt_px * tilt * rows
+    return moved + config.wave_px * wave * waves + noise
 
 
 def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
@@ -115,9 +110,8 @@ def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
 def predict_pairs(model: nn.Module, image: UInt8, *, batch: int = 64) -> tuple[Float32, Float32, Float32]:
     """Curves [n, 6, 209], scale [n, 6, 209] and features [n, D] for crops uint8 [n, 224, 224]."""
     model.eval()
-    parts = [
-        model(torch.from_numpy(image[i : i + batch]).float()[:, None]) for i in range(0, len(image), batch)
-    ]
+    crops = (torch.from_numpy(image[i : i + batch]).float()[:, None] for i in range(0, len(image), batch))
+    parts = [model(crop) for crop in crops]
     curves, scale, features = (torch.cat(p).numpy() for p in zip(*parts, strict=True))
     return curves, scale, features
 

@@ -62,9 +62,8 @@ def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) 
     first = first.clamp(min=torch.zeros(2, dtype=torch.long), max=limit)
 
     def cut(images: Tensor) -> Tensor:
-        return torch.stack(
-            [x[:, r : r + rows, c : c + cols] for x, (r, c) in zip(images, first.tolist(), strict=True)]
-        )
+        places = zip(images, first.tolist(), strict=True)
+        return torch.stack([x[:, r : r + rows, c : c + cols] for x, (r, c) in places])
 
     return ScanBatch(cut(batch.image), cut(batch.mask), batch.ends - first[:, None])
 
@@ -86,6 +85,9 @@ def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Ten
     def field(y: Tensor, g: torch.Generator) -> Tensor:
         return y * torch.exp(0.3 * smooth_field(len(y), (8, 3), size, g))
 
+    def blur(y: Tensor, g: torch.Generator) -> Tensor:
+        return gaussian_blur(y, rand(len(y), g, 0, config.blur_px).flatten())
+
     def noise(y: Tensor, g: torch.Generator) -> Tensor:
         return y + torch.randn(y.shape, generator=g) * rand(len(y), g, 0, config.noise_level)
 
@@ -98,8 +100,6 @@ def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Ten
     x = x + config.brightness * torch.randn(n, 1, 1, 1, generator=generator) * (image > 0)
     x = on_some(x, config.field, generator, field)
     x = on_some(x, config.patches, generator, lambda y, g: add_patches(y, g, size_px=40.0))
-    x = on_some(
-        x, config.blur, generator, lambda y, g: gaussian_blur(y, rand(len(y), g, 0, config.blur_px).flatten())
-    )
+    x = on_some(x, config.blur, generator, blur)
     x = on_some(x, config.noise, generator, noise)
     return (x * 255).clamp(0, 255)
