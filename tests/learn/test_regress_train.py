@@ -96,6 +96,12 @@ def test_wrong_configs_say_what_is_wrong(tmp_path):
     bad.write_text("version: 1\nnetwork: {kind: rows, widht: 3}\noptim: {rate: 1}\nloop: {steps: 1}\n")
     with pytest.raises(ConfigError, match="widht"):
         RegressorConfig.load(bad)
+    bad.write_bytes(b"base: default.yaml\nversion: \xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml: .*utf-8"):
+        RegressorConfig.load(bad)
+    bad.write_text("base: 7\n")
+    with pytest.raises(ConfigError, match="no file 7"):
+        RegressorConfig.load(bad)
     bad.write_text("base: default.yaml\naugment: {tone: {blurr: 1}}\n")
     with pytest.raises(ConfigError, match="blurr"):
         RegressorConfig.load(bad)

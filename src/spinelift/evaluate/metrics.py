@@ -10,13 +10,10 @@ from spinelift.geometry.arrays import Bool, Float
 from spinelift.measures import coronal_angles, kyphosis_deg, lordosis_deg
 
 CURVE_KEYS = {
-    Curve.LEFT: "coronal_left",
-    Curve.CENTRE: "coronal_centre",
-    Curve.RIGHT: "coronal_right",
-    Curve.ANTERIOR: "sagittal_anterior",
-    Curve.SAGITTAL: "sagittal_centre",
+    Curve.LEFT: "coronal_left", Curve.CENTRE: "coronal_centre", Curve.RIGHT: "coronal_right",
+    Curve.ANTERIOR: "sagittal_anterior", Curve.SAGITTAL: "sagittal_centre",
     Curve.POSTERIOR: "sagittal_posterior",
-}
+}  # fmt: skip
 """Each curve in the keys of metrics."""
 METRICS = {
     "mae_mm": "mean absolute error of all six curves",

@@ -40,10 +40,7 @@ def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -
     Reading a Dixon MRI takes seconds; a second call reads the cache. ``advance`` is called with the number of
     visits done.
 
-    Raises
-    ------
-    NoScansError
-        There is no visit with both archives.
+    A :class:`NoScansError` says that there is no visit with both archives.
     """
     make_folder(cache)
     pairs, failed = [], []
@@ -123,10 +120,7 @@ def save_pairs(path: Path, pairs: Sequence[tuple[PlaneImage, PlaneImage]], canva
 def load_pairs(paths: Sequence[Path], canvas: CanvasConfig) -> ImagePairs:
     """Read pairs of several files, made for this canvas.
 
-    Raises
-    ------
-    ConfigError
-        A file is missing, damaged, or made for another canvas.
+    A :class:`ConfigError` names a file that is missing, damaged, or made for another canvas.
     """
     dxa, mri = [], []
     for path in paths:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from spinelift.bundle import EncodersCard
 from spinelift.bundle.kinds import Canvases
 from spinelift.errors import ConfigError
-from spinelift.files import make_folder
 from spinelift.geometry.arrays import Integers
 from spinelift.learn.aligner.config import AlignAugment, AlignerConfig
 from spinelift.learn.aligner.encoder import DXA_CHANNELS, MRI_CHANNELS, Aligner, info_nce
@@ -104,7 +103,7 @@ def train_aligner(
         data=data, people=len(pairs), examples=len(pairs), held_out=len(held_out), out=out, resume=resume,
         title="aligner",
     )  # fmt: skip
-    export_aligner(out, out)
+    export_aligner(out)
     return outcome
 
 
@@ -113,19 +112,18 @@ def load_aligner(run: Path) -> tuple[Aligner, AlignerConfig]:
     return load_run(run, AlignerConfig, lambda config: Aligner(config.encoder))
 
 
-def export_aligner(run: Path, out: Path) -> None:
-    """Write both encoders of a run as ONNX, checked against torch, and their card."""
+def export_aligner(run: Path) -> None:
+    """Write both encoders of a run as ONNX, checked against torch, and their card into its folder."""
     model, config = load_aligner(run)
-    make_folder(out)
     canvas = config.canvas
     canvases = Canvases(pixel_mm=canvas.pixel_mm, dxa_shape=canvas.dxa, mri_shape=canvas.mri)
     encoders = {"dxa": model.dxa, "mri": model.mri}
     shapes = {"dxa": (DXA_CHANNELS, *canvas.dxa), "mri": (MRI_CHANNELS, *canvas.mri)}
     for name, signature in canvases.signatures().items():
         example = torch.rand(2, *shapes[name], generator=torch.Generator().manual_seed(0))
-        export_onnx(encoders[name], out / f"{name}.onnx", example, signature)
+        export_onnx(encoders[name], run / f"{name}.onnx", example, signature)
     write_new_card(
-        EncodersCard, out, [f"{name}.onnx" for name in encoders], name="encoders", version=__version__,
+        EncodersCard, run, [f"{name}.onnx" for name in encoders], name="encoders", version=__version__,
         preprocessing=canvases, training=training_of(read_record(run)),
         networks={name: network_of(encoder, config.encoder) for name, encoder in encoders.items()},
     )  # fmt: skip

@@ -66,10 +66,7 @@ class Trained:
     def from_bundle(cls, folder: Path) -> "Trained":
         """The weights that an unpacked bundle holds as safetensors.
 
-        Raises
-        ------
-        BundleError
-            The bundle is not whole, is a zip, or lacks the weights or their network's settings.
+        A :class:`BundleError` says that it is not whole, is a zip, or lacks weights or settings.
         """
         card = load_bundle(PredictionCard, folder).card
         weights = {name: folder / f"{name}.safetensors" for name in NAMES}

@@ -31,11 +31,8 @@ def export_onnx(
 ) -> None:
     """Write ``model`` for inputs like ``example``, of any size along the axis ``free``, and check it.
 
-    Raises
-    ------
-    BundleError
-        The file differs from the network by more than ``TOLERANCE`` on the example and one more along the
-        free axis, or its inputs or outputs are not those of the signature.
+    A :class:`BundleError` says that the file differs from the network by more than ``TOLERANCE`` on the
+    example and one more along the free axis, or that its inputs or outputs are not those of the signature.
     """
     model = model.eval().to(memory_format=torch.contiguous_format)
     (name,) = signature.input

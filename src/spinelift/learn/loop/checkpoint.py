@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -50,27 +50,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class CsvLog:
-    """``log.csv``: one row a report. Opening at a step drops the rows of work that was lost after it."""
+    """``log.csv``: one row a value. Opening at a step drops the rows of work that was lost after it."""
 
     FIELDS = ("step", "seconds", "rate", "split", "name", "value")
 
     def __init__(self, path: Path, *, after_step: int) -> None:
         kept = [row for row in read_log(path) if int(row["step"]) <= after_step] if path.is_file() else []
         write_csv(path, self.FIELDS, [[row[name] for name in self.FIELDS] for row in kept])
-        self._file = path.open("a", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self.path = path
 
     def add(self, step: int, seconds: float, rate: float, split: str, values: Mapping[str, float]) -> None:
         """One row for each value."""
-        for name, value in values.items():
-            self._writer.writerow((step, f"{seconds:.1f}", f"{rate:.3e}", split, name, f"{value:.5g}"))
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+        start = step, f"{seconds:.1f}", f"{rate:.3e}", split
+        with self.path.open("a", newline="") as file:
+            rows = ((*start, name, f"{value:.5g}") for name, value in values.items())
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def read_log(path: Path) -> list[dict[str, str]]:

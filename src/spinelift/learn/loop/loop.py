@@ -8,9 +8,8 @@ import copy
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -37,14 +36,13 @@ class Task(Protocol):
         """Metrics of a model on at most ``limit`` held-out examples."""
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """Result of a run: averaged model, number of steps and seconds, last validation."""
 
     model: nn.Module
     steps: int
     seconds: float
-    validation: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float]
 
 
 class Ema:
@@ -144,10 +142,8 @@ def fit(
     counted, mark, validation = 0, time.monotonic(), {}
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    with (
-        checkpoint.CsvLog(out / checkpoint.LOG, after_step=step) as log,
-        Progress(title, 1.0, done=progress()) as shown,
-    ):
+    log = checkpoint.CsvLog(out / checkpoint.LOG, after_step=step)
+    with Progress(title, 1.0, done=progress()) as shown:
         while (done := progress()) < 1.0:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:

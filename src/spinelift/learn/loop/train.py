@@ -43,10 +43,7 @@ def train(
     ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
     are loaded. ``data`` are the sources for the record, ``held_out`` is the number of validation examples.
 
-    Raises
-    ------
-    ConfigError
-        There are too few examples, or ``out`` holds a run and ``resume`` is False.
+    A :class:`ConfigError` says that there are too few examples, or a run in ``out`` and no ``resume``.
     """
     loop = config.loop
     if examples < loop.batch or not held_out:

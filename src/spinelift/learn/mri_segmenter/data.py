@@ -66,10 +66,7 @@ def load_people(cohort: Path, cache: Path, *, advance: Advance = silent) -> list
 
     ``advance`` is called with the number of people read.
 
-    Raises
-    ------
-    ConfigError
-        There are no pairs of archive and truth, or a truth is of another form.
+    A :class:`ConfigError` says that there are no pairs of archive and truth, or a truth of another form.
     """
     make_folder(cache)
     people = []

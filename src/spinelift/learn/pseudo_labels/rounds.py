@@ -73,10 +73,7 @@ def run_loop(
 ) -> LoopOutcome:
     """Run rounds until nothing changes; ``person`` is called with the review folder after each round.
 
-    Raises
-    ------
-    ConfigError
-        The folder holds a loop and ``resume`` is False, or a loop over other scans.
+    A :class:`ConfigError` says that the folder holds a loop over other scans, or any without ``resume``.
     """
     rounds = _start(config, data, out, resume=resume)
     n = len(data.scans)

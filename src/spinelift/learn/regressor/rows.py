@@ -9,6 +9,8 @@
 4. *Combine*: transformer layers over the rows, then a linear layer to the numbers of each row.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,13 +19,7 @@ from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.learn.images import local_mean
 from spinelift.learn.regressor.config import RowsConfig
-from spinelift.learn.regressor.head import (
-    HEAD_PX,
-    Prediction,
-    positive_scale,
-    row_weights,
-    zero_mean_sagittal,
-)
+from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
 
 Stride = tuple[int, int]
 SLOPE_UNIT = 0.02
@@ -108,6 +104,16 @@ class Layer(nn.Module):
         return x
 
 
+def row_weights(rows: Sequence[float]) -> Tensor:
+    """Linear interpolation [56, rows] from the rows of the tokens to crop rows."""
+    weights = torch.zeros(TOKENS, len(rows))
+    for k, row in enumerate(rows):
+        at = min(max((row - FIRST_TOKEN) / TOKEN_STRIDE, 0.0), TOKENS - 1.0)
+        i = min(int(at), TOKENS - 2)
+        weights[i, k], weights[i + 1, k] = 1 - (at - i), at - i
+    return weights
+
+
 def sagittal_from_slopes(heads: Tensor) -> Tensor:
     """Heads [B, 3, 209] → front, centre, back deviations: the centre is the running sum of its head.
 
@@ -178,10 +184,8 @@ class RowsRegressor(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.register_buffer("mean_curves", mean_curves.reshape(6, SPINE_ROWS).clone().float())
-        grid = {"stride": TOKEN_STRIDE, "first": FIRST_TOKEN}
-        spine = SPINE_CROP_ROWS.tolist()
-        self.register_buffer("to_curves", row_weights(TOKENS, rows=spine, **grid), persistent=False)
-        self.register_buffer("to_image", row_weights(TOKENS, rows=range(CROP_SIZE), **grid), persistent=False)
+        self.register_buffer("to_curves", row_weights(SPINE_CROP_ROWS.tolist()), persistent=False)
+        self.register_buffer("to_image", row_weights(range(CROP_SIZE)), persistent=False)
         rows = torch.arange(TOKENS)
         self.register_buffer("offsets", rows[:, None] - rows[None] + TOKENS - 1, persistent=False)
 

@@ -5,18 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spinelift.learn.images import (
-    add_patches,
-    degrade,
-    drop_rows,
-    gaussian_blur,
-    local_mean,
-    monotone_curves,
-    on_some,
-    rand,
-    smear,
-    smooth_field,
-)
+from spinelift.learn import images
+from spinelift.learn.images import local_mean, on_some, rand, smooth_field
 from spinelift.learn.regressor.config import ToneAugment
 
 Generator = torch.Generator
@@ -34,7 +24,7 @@ def tone_tables(n: int, config: ToneAugment, generator: Generator) -> Tensor:
 
     y = level ** torch.exp(normal(config.gamma))
     mix = torch.rand(n, 1, generator=generator)
-    curve = monotone_curves(n, generator)
+    curve = images.monotone_curves(n, generator)
     y = torch.where(chance(config.curve), y * (1 - mix) + curve * mix, y)
     y = y * torch.exp(normal(config.contrast)) + normal(config.brightness)
     gain = 1.0 + (config.saturate_gain - 1.0) * torch.rand(n, 1, generator=generator)
@@ -56,7 +46,7 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
         return x * torch.exp(config.field_log * smooth_field(len(x), cells, (size, size), g))
 
     def blur(largest: float) -> Callable[[Tensor, Generator], Tensor]:
-        return lambda x, g: gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
+        return lambda x, g: images.gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
 
     def noise(x: Tensor, g: Generator) -> Tensor:
         shot = torch.sqrt(x.clamp(min=0.0) + config.noise_floor)
@@ -82,14 +72,14 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
     x = tone_tables(n, config, generator).gather(1, index).reshape(image.shape)
     x = on_some(x, config.field, generator, field)
     x = on_some(x, config.local, generator, local)
-    x = on_some(x, config.smear, generator, lambda v, g: smear(v, g, config.smear_px))
+    x = on_some(x, config.smear, generator, lambda v, g: images.smear(v, g, config.smear_px))
     x = on_some(x, config.bone_grain, generator, bone_grain)
-    x = on_some(x, config.patches, generator, add_patches)
+    x = on_some(x, config.patches, generator, images.add_patches)
     x = on_some(x, config.blur, generator, blur(config.blur_px))
     x = on_some(x, config.strong_blur, generator, blur(config.strong_blur_px))
     x = on_some(x, config.noise, generator, noise)
     x = on_some(x, config.grain, generator, grain)
     x = on_some(x, config.lines, generator, lines)
-    x = on_some(x, config.missing, generator, drop_rows)
-    x = on_some(x, config.degrade, generator, degrade)
+    x = on_some(x, config.missing, generator, images.drop_rows)
+    x = on_some(x, config.degrade, generator, images.degrade)
     return (x * 255).clamp(0, 255)
