@@ -9,7 +9,7 @@ from spinelift.learn.loop.checkpoint import (  # noqa: E402
     CsvLog,
     load_checkpoint,
     load_weights,
-    read_log,
+    read_rows,
     save_checkpoint,
     save_weights,
 )
@@ -35,6 +35,6 @@ def test_the_log_goes_on_without_what_was_lost(tmp_path):
         log = CsvLog(path, after_step=first - 1)
         for step in range(first, first + 4):
             log.add(step, 1.0, 0.1, "train", {"loss": float(10 * first + step)})
-    assert [(row["step"], row["value"]) for row in read_log(path)] == [
+    assert [(row["step"], row["value"]) for row in read_rows(path)] == [
         ("1", "11"), ("2", "12"), ("3", "33"), ("4", "34"), ("5", "35"), ("6", "36"),
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from spinelift.evaluate.pairs import run_regressor
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
-from spinelift.learn.loop.checkpoint import read_log
+from spinelift.learn.loop.checkpoint import read_rows
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
@@ -134,7 +134,7 @@ def test_a_run_leaves_its_record(trained):
     record = json.loads((out / "run.json").read_text())
     assert (record["people"], record["steps"], record["seed"]) == (160, 120, 1)
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert {r["name"] for r in read_log(out / "log.csv")} >= {
+    assert {r["name"] for r in read_rows(out / "log.csv")} >= {
         "loss",
         "l1",
         "nll",
@@ -164,7 +164,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
     fit(SMOKE, stores, tmp_path / "cut", resume=True)
     whole, cut = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "cut"))
     assert all(torch.equal(whole[k], cut[k]) for k in whole)
-    steps = [[r["step"] for r in read_log(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
+    steps = [[r["step"] for r in read_rows(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
     assert steps[0] == steps[1]
 
 

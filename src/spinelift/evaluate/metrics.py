@@ -89,15 +89,9 @@ def curve_metrics(
 
 
 def score(
-    pred_z: Float,
-    pred_mm: Float,
-    true_z: Float,
-    true_mm: Float,
-    *,
-    crop: CropScale | None = None,
-    half_width_mm: Float | None = None,
-    iou_step_mm: float | None = 1.0,
-) -> dict[str, float]:
+    pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float, *, crop: CropScale | None = None,
+    half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0,
+) -> dict[str, float]:  # fmt: skip
     """Metrics of one spine, by the keys of ``METRICS``.
 
     ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as

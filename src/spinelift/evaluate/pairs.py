@@ -59,13 +59,9 @@ def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
 
 
 def evaluate_pairs(
-    regressor: Regressor,
-    test: Pairs,
-    train: Pairs | None = None,
-    *,
-    factors: Float | None = None,
+    regressor: Regressor, test: Pairs, train: Pairs | None = None, *, factors: Float | None = None,
     iou_step_mm: float | None = 1.0,
-) -> list[Row]:
+) -> list[Row]:  # fmt: skip
     """Metrics of a regressor on test people.
 
     The baselines are fitted to ``train``. ``factors`` [6, 209] on the scale give the half width of the 90 %

@@ -138,8 +138,7 @@ class RowStore(Generic[RowsT]):
     @property
     def about(self) -> dict[str, object]:
         """Description of the content."""
-        about = self._group.attrs.get("about", {})
-        return dict(about) if isinstance(about, Mapping) else {}
+        return dict(self._group.attrs.get("about", {}))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         """Rows on disk, without those in the buffer."""

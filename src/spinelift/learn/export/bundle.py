@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -110,7 +111,13 @@ class BundlePlan:
 def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard:
     """Write the bundle's folder; an existing one is replaced once the new one is whole."""
     calibration_pairs, test = load_pairs([plan.calibration], limit=plan.limit), load_pairs([plan.test])
-    _must_be_apart(calibration_pairs, test)
+    shared = np.intersect1d(calibration_pairs.eid, test.eid)
+    if len(shared):
+        raise BundleError(
+            found=f"{len(shared)} people in both the calibration and the test store",
+            expected="different people",
+            do="Simulate one of the two with another seed and other identifiers.",
+        )
     mean = trained.regressor.get_buffer("mean_curves").double().numpy()
     gains = measure_gains(trained.regressor, mean, calibration_pairs)
     network = Shrunk(trained.regressor, mean, Gains(*(gain.value for gain in gains)))
@@ -138,16 +145,6 @@ def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibratio
     factors = Calibrator(calibration).factors
     rows = evaluate_pairs(network, test, train, factors=factors, iou_step_mm=plan.iou_step_mm)
     return [row.to_card(_about(plan.test)) for row in rows]
-
-
-def _must_be_apart(calibration: Pairs, test: Pairs) -> None:
-    shared = set(calibration.eid.tolist()) & set(test.eid.tolist())
-    if shared:
-        raise BundleError(
-            found=f"{len(shared)} people in both the calibration and the test store",
-            expected="different people",
-            do="Simulate one of the two with another seed and other identifiers.",
-        )
 
 
 def _about(store: Path) -> str:

@@ -55,7 +55,7 @@ class CsvLog:
     FIELDS = ("step", "seconds", "rate", "split", "name", "value")
 
     def __init__(self, path: Path, *, after_step: int) -> None:
-        kept = [row for row in read_log(path) if int(row["step"]) <= after_step] if path.is_file() else []
+        kept = [row for row in read_rows(path) if int(row["step"]) <= after_step]
         write_csv(path, self.FIELDS, [[row[name] for name in self.FIELDS] for row in kept])
         self.path = path
 
@@ -67,7 +67,9 @@ class CsvLog:
             csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def read_log(path: Path) -> list[dict[str, str]]:
-    """Rows of ``log.csv``."""
-    with path.open(newline="") as file:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file, such as ``log.csv``; none if it is missing."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

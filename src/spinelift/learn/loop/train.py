@@ -15,7 +15,7 @@ from torch import nn
 
 from spinelift.errors import ConfigError
 from spinelift.files import file_sha256, make_folder, remove_unfinished, whole_file, write_json
-from spinelift.learn.loop.checkpoint import LOG, WEIGHTS, load_weights, read_log
+from spinelift.learn.loop.checkpoint import LOG, WEIGHTS, load_weights, read_rows
 from spinelift.learn.loop.config import TrainingConfig
 from spinelift.learn.loop.loop import Outcome, Task, fit
 
@@ -26,18 +26,9 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 def train(
-    config: TrainingConfig,
-    make_model: Callable[[], ModelT],
-    make_task: Callable[[ModelT], Task],
-    *,
-    data: Sequence[Path],
-    people: int,
-    examples: int,
-    held_out: int,
-    out: Path,
-    resume: bool,
-    title: str,
-) -> Outcome:
+    config: TrainingConfig, make_model: Callable[[], ModelT], make_task: Callable[[ModelT], Task], *,
+    data: Sequence[Path], people: int, examples: int, held_out: int, out: Path, resume: bool, title: str,
+) -> Outcome:  # fmt: skip
     """Train a network, or resume.
 
     ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
@@ -98,7 +89,7 @@ def load_run(
 def plot_log(log: Path, out: Path) -> None:
     """Plot every logged value against the step, one panel for each value of training and validation."""
     series: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for row in read_log(log):
+    for row in read_rows(log):
         if row["name"] != "images_per_second":
             points = series.setdefault((row["split"], row["name"]), [])
             points.append((float(row["step"]), float(row["value"])))

@@ -64,13 +64,9 @@ class LoopOutcome(NamedTuple):
 
 
 def run_loop(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    out: Path,
-    *,
-    resume: bool = False,
+    config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool = False,
     person: Callable[[Path], None] | None = None,
-) -> LoopOutcome:
+) -> LoopOutcome:  # fmt: skip
     """Run rounds until nothing changes; ``person`` is called with the review folder after each round.
 
     A :class:`ConfigError` says that the folder holds a loop over other scans, or any without ``resume``.

@@ -115,18 +115,13 @@ def shift_reference(features: Float, directions: int = DIRECTIONS) -> Shift:
     _, sizes, axes = np.linalg.svd(fitted - mean, full_matrices=False)
     k = min(directions, len(sizes))
     deviation = np.maximum(sizes[:k] / math.sqrt(len(fitted)), 1e-6)
-    whitening = axes[:k].T / deviation
-    rounded = _significant(whitening, 4)
-    distance = np.linalg.norm((held - mean.round(5)) @ rounded, axis=1)
+    whitening = np.array([[float(f"{v:.4g}") for v in row] for row in axes[:k].T / deviation])
+    distance = np.linalg.norm((held - mean.round(5)) @ whitening, axis=1)
     return Shift(
         mean=mean.round(5).tolist(),
-        whitening=rounded.tolist(),
+        whitening=whitening.tolist(),
         quantiles={f"{q:g}": round(float(np.quantile(distance, q)), 4) for q in (0.5, 0.9, 0.95, 0.99)},
     )
-
-
-def _significant(values: Float, digits: int) -> Float:
-    return np.array([[float(f"{v:.{digits}g}") for v in row] for row in values])
 
 
 def _table(values: Float, digits: int) -> list[list[float]]:

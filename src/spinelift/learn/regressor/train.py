@@ -53,10 +53,8 @@ class RegressorTask:
         n = min(limit, len(self.validation))
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
-        return {
-            "coronal_mae_mm": float(error[:, CORONAL].mean()),
-            "sagittal_mae_mm": float(error[:, SAGITTAL].mean()),
-        }
+        parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
+        return {name: float(error[:, part].mean()) for name, part in parts.items()}
 
 
 def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:

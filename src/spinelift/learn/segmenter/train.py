@@ -42,12 +42,9 @@ class SegmenterTask:
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented scans ``index`` [B]."""
-        rows = self.rows[index.numpy()]
-        batch = ScanBatch(
-            torch.from_numpy(self.train.image[rows]).float()[:, None],
-            torch.from_numpy(self.train.mask[rows]).float()[:, None],
-            torch.from_numpy(self.train.ends[rows]),
-        )
+        rows, scans = self.rows[index.numpy()], self.train
+        image, mask, ends = (torch.from_numpy(array[rows]) for array in (scans.image, scans.mask, scans.ends))
+        batch = ScanBatch(image.float()[:, None], mask.float()[:, None], ends)
         batch = augment_scans(batch, self.config.augment, generator)
         batch = batch._replace(image=self.model.inputs(batch.image))
         window = self.config.window
@@ -116,15 +113,9 @@ def train_segmenter(
 
 
 def fit_segmenter(
-    config: SegmenterConfig,
-    scans: Scans,
-    held_out: Scans,
-    *,
-    data: Sequence[Path],
-    out: Path,
-    resume: bool = False,
-    rows: NDArray[np.intp] | None = None,
-) -> Outcome:
+    config: SegmenterConfig, scans: Scans, held_out: Scans, *, data: Sequence[Path], out: Path,
+    resume: bool = False, rows: NDArray[np.intp] | None = None,
+) -> Outcome:  # fmt: skip
     """Train on scans in memory; ``data`` is recorded as their source, ``rows`` as in ``SegmenterTask``."""
     if config.window is not None and config.init_from is None and not resume:
         raise ConfigError(
