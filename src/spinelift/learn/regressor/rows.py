@@ -117,7 +117,7 @@ def row_weights(rows: Sequence[float]) -> Tensor:
 def sagittal_from_slopes(heads: Tensor) -> Tensor:
     """Heads [B, 3, 209] → front, centre, back deviations: the centre is the running sum of its head.
 
-    A row of an AP image shows the sagittal inclination of the spine there, not its depth: the token of a row
+    A row of an AP image shows the sagittal inclination of the spine, not its depth: the token of a row
     holds its slope, and the sum of the slopes is the curve. A head of 1 is a slope of `SLOPE_UNIT` ×
     `HEAD_PX` px a row; the front and back curves are measured from the centre.
     """

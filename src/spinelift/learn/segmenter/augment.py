@@ -54,7 +54,7 @@ def augment_scans(batch: ScanBatch, config: ScanAugment, generator: torch.Genera
 
 
 def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) -> ScanBatch:
-    """A window about the middle of each spine, clamped to the image; any number of channels."""
+    """A window around the middle of each spine, clamped to the image; any number of channels."""
     rows, cols = config.shape
     limit = torch.tensor(batch.image.shape[2:]) - torch.tensor(config.shape)
     shift = torch.randint(-config.shift_px, config.shift_px + 1, (len(batch.image), 2), generator=generator)
