@@ -30,7 +30,7 @@ from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.truth import MriTruth, read_truth, truth_path
 from spinelift.io.visits import paired_visits
-from spinelift.learn.aligner.cohort_images import CohortPair, load_cohort_pairs
+from spinelift.learn.aligner.pairs import CohortPair, load_cohort_pairs
 from spinelift.segment.mri import MriSegmenter
 
 
