@@ -56,6 +56,8 @@ def test_a_perfect_regressor_beats_every_baseline(people):
     assert by_name["sagittal_pearson_r"].model.value == pytest.approx(1)
     assert by_name["sagittal_pearson_r"].baselines["mean curve"].value == 0
     baselines = by_name["sagittal_mae_mm"].baselines
-    assert set(baselines) == {"mean curve", "shape | true coronal", "ridge on image"}
+    assert set(baselines) == {"mean curve", "shape model, true coronal curve", "ridge on image"}
     assert baselines["ridge on image"].value < baselines["mean curve"].value
-    assert by_name["coronal_mae_mm"].baselines["shape | true coronal"].value == pytest.approx(0, abs=1e-6)
+    assert by_name["coronal_mae_mm"].baselines["shape model, true coronal curve"].value == pytest.approx(
+        0, abs=1e-6
+    )
