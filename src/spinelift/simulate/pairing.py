@@ -1,14 +1,13 @@
 """The truth of a pair: the coronal rigid movement that fits the MRI to the DXA best, and what is left."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import Curve
 from spinelift.geometry import RigidTransform2D, Vertebra, intersection_over_union
+from spinelift.geometry.arrays import Float
 from spinelift.io.truth import ColumnTruth, RigidMovement
 from spinelift.simulate.body.spine import PosedSpine
 
-Float = NDArray[np.float64]
 RASTER_MM = 1.0
 """Step of the raster on which the overlap is counted."""
 MARGIN_MM = 40.0

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.progress import Advance
 from spinelift.simulate.body.body import sample_body, sample_other_body
 from spinelift.simulate.body.prior import ShapePrior
@@ -20,7 +20,7 @@ from spinelift.simulate.identity import person_id, person_rng
 from spinelift.store.rows import PairStore, ScanStore
 
 
-def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+def make_pair(seed: int, other: bool, person: int) -> tuple[UInt8, Float32, float]:
     """Crop uint8 [224, 224], curves [6, 209] in crop px, and mm per px of one person.
 
     ``other`` people and scanners are unlike those of training.
@@ -34,7 +34,7 @@ def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], N
     return image, curves.px.astype(np.float32), curves.frame.mm_per_px
 
 
-def make_scan(seed: int, person: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+def make_scan(seed: int, person: int) -> tuple[UInt8, UInt8, Float32]:
     """Whole-body image, spine mask and ends on the canonical grid."""
     rng = person_rng(seed, person)
     body = sample_body(ShapePrior.load(), rng)
@@ -42,13 +42,7 @@ def make_scan(seed: int, person: int) -> tuple[NDArray[np.uint8], NDArray[np.uin
 
 
 def fill_pairs(
-    store: PairStore,
-    *,
-    people: int,
-    seed: int,
-    workers: int,
-    advance: Advance,
-    other: bool = False,
+    store: PairStore, *, people: int, seed: int, workers: int, advance: Advance, other: bool = False
 ) -> None:
     """Extend a store to ``people`` rows; ``advance`` is called with the number of people added."""
     with store:

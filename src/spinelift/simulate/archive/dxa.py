@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ImplicitVRLittleEndian, generate_uid
 
+from spinelift.geometry.arrays import UInt8
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
 from spinelift.simulate.archive.container import Member, write_archive
 from spinelift.simulate.archive.headers import Study, invent_participant, invent_study, new_dataset, set_grey
@@ -39,7 +39,7 @@ class DxaImage:
 
     protocol: str
     instance_number: int
-    pixels: NDArray[np.uint8]
+    pixels: UInt8
     width_mm: float
     height_mm: float
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
 from spinelift.simulate.body.flesh import place_flesh
@@ -15,7 +15,6 @@ from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue
 from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import place_vertebrae
 
-Float = NDArray[np.float64]
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
 OTHER_SPREAD = 1.5

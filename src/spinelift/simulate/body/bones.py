@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import MissingExtraError
+from spinelift.geometry.arrays import Float, Int32, Integers
 from spinelift.simulate.body.prior import N_LEVELS
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int32]
 
 # Where the package's joint definitions put one bone's frame in another's (OpenSim axes, metres:
 # x forward, y up, z right).
@@ -31,7 +28,7 @@ class Mesh:
     """Closed triangle mesh: vertices [v, 3] mm, faces [f, 3] outward, unit vertex normals [v, 3]."""
 
     vertices: Float
-    faces: Int
+    faces: Int32
     normals: Float
 
 
@@ -92,7 +89,7 @@ def _pieces(name: str, offset: Float | None = None) -> list[Mesh]:
     return out
 
 
-def _to_patient(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
+def _to_patient(vertices: Float, faces: Integers) -> Mesh:
     """OpenSim axes in metres (forward, up, right) → patient axes in mm (left, posterior, feet).
 
     The handedness of the axes changes sign twice over: three reflections turn the winding round.
@@ -101,7 +98,7 @@ def _to_patient(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
     return make_mesh(v, np.asarray(faces)[:, ::-1])
 
 
-def make_mesh(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
+def make_mesh(vertices: Float, faces: Integers) -> Mesh:
     """A mesh with its vertex normals (area-weighted)."""
     v, f = np.asarray(vertices, np.float64), np.ascontiguousarray(faces, dtype=np.int32)
     face_normal = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
@@ -112,7 +109,7 @@ def make_mesh(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
     return Mesh(v, f, normals)
 
 
-def signed_volume(vertices: Float, faces: NDArray[np.integer]) -> float:
+def signed_volume(vertices: Float, faces: Integers) -> float:
     """Volume of a closed mesh, mm³; negative when its faces point inward (axes taken as right-handed)."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
@@ -174,7 +171,7 @@ def _own_frame(
     return TemplateVertebra(make_mesh(local - shift, body.faces), hi - lo), shift
 
 
-def _smooth(vertices: Float, faces: Int) -> Mesh:
+def _smooth(vertices: Float, faces: Int32) -> Mesh:
     """One Loop subdivision: four times the triangles, rounder edges."""
     import trimesh
 

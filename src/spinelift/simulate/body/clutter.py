@@ -1,12 +1,10 @@
 """Things that do not belong to a body but turn up in scans: metal, buttons, leads, calcium."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid
 from spinelift.simulate.body.spine import PosedSpine
-
-Float = NDArray[np.float64]
 
 
 def place_clutter(spine: PosedSpine, s: float, share: float, rng: np.random.Generator) -> list[Solid]:

@@ -1,16 +1,15 @@
 """Soft parts of a body as closed solids: skin and fat, muscle, chest and belly with their organs and gas."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.skeleton import Joints
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, loft
 from spinelift.simulate.body.spine import PosedSpine
 
-Float = NDArray[np.float64]
 ARM_RADII = (44, 56, 43, 29, 22)
 """Above the shoulder, at shoulder, elbow, wrist and fingertips, mm."""
 LEG_RADII = (80, 88, 60, 38, 36)

@@ -14,13 +14,13 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS
 from spinelift.simulate.body.skeleton import Joints
 from spinelift.simulate.body.solids import Solid
 from spinelift.simulate.body.spine import PosedSpine
 
-Float = NDArray[np.float64]
 MAX_TILT_DEG = 4.0
 MAX_SHIFT_MM = 60.0
 BENT_SHARE = 0.25

@@ -23,13 +23,12 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.files import write_json
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
 N_LEVELS = len(Vertebra)
 N_STEPS = N_LEVELS - 1
 PARAMETERS = "shape_prior.json"

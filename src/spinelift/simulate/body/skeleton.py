@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import Mesh, Template, make_mesh
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.solids import Solid, Tissue, loft_mesh, shell
 from spinelift.simulate.body.spine import PosedSpine
-
-Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -230,12 +228,7 @@ def _pitch(frame: Float) -> float:
 
 
 def _limb_joints(
-    shoulders: Float,
-    hips: Float,
-    vertex: Float,
-    physique: Physique,
-    s: float,
-    rng: np.random.Generator,
+    shoulders: Float, hips: Float, vertex: Float, physique: Physique, s: float, rng: np.random.Generator
 ) -> Joints:
     """Elbows, wrists, knees and ankles of a person who lies straight with the arms beside the trunk."""
     girth = (physique.bmi - 25) * 3.0

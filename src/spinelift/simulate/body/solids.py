@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float, Int32
 from spinelift.simulate.body.bones import Mesh, make_mesh
-
-Float = NDArray[np.float64]
 
 
 class Tissue(IntEnum):
@@ -53,7 +51,7 @@ class Solid:
 
     name: str
     points: Float
-    faces: NDArray[np.int32]
+    faces: Int32
     tissue: Tissue
     displaces: Tissue
     density: float = 1.0
@@ -90,9 +88,7 @@ class CoreSolid(Solid):
         return np.asarray(composition[self.tissue] - composition[self.displaces]) * self.density / 10.0
 
 
-def loft(
-    centres: Float, half: Float, *, segments: int = 28, exponent: float = 2.0
-) -> tuple[Float, NDArray[np.int32]]:
+def loft(centres: Float, half: Float, *, segments: int = 28, exponent: float = 2.0) -> tuple[Float, Int32]:
     """Closed mesh through horizontal superellipses: centres [n, 3], half axes (x, y) [n, 2], mm.
 
     Heights must increase; the superellipse is ``|x/a|^p + |y/b|^p = 1`` with ``p = exponent``.
@@ -124,9 +120,7 @@ def loft_mesh(centres: Float, half: Float, *, segments: int = 28, exponent: floa
     return make_mesh(*loft(centres, half, segments=segments, exponent=exponent))
 
 
-def ellipsoid(
-    centre: Float, radii: Float, *, rings: int = 9, segments: int = 16
-) -> tuple[Float, NDArray[np.int32]]:
+def ellipsoid(centre: Float, radii: Float, *, rings: int = 9, segments: int = 16) -> tuple[Float, Int32]:
     """Closed mesh of an ellipsoid with half axes ``radii`` [3] mm."""
     t = np.cos(np.linspace(np.pi, 0, rings + 2)[1:-1])
     centres = np.asarray(centre) + np.stack([0 * t, 0 * t, t * radii[2]], 1)

@@ -3,18 +3,17 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry.arrays import Float
 from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS, ShapePrior
 
-Float = NDArray[np.float64]
 SCOLIOSIS_SHARE = 0.2
 """Share of people whose modified Ferguson angle is ``SCOLIOSIS_DEG`` or more."""
 MARGIN_DEG = 3.0

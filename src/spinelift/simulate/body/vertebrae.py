@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import Template, make_mesh
 from spinelift.simulate.body.physique import Physique
@@ -12,8 +12,6 @@ from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, shell
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.body.warp import Warp, sample_warps
-
-Float = NDArray[np.float64]
 
 SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
 """Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""

@@ -6,12 +6,10 @@ averages S × S rays. Nested and overlapping solids simply add up, each with its
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.geometry import PixelGrid
+from spinelift.geometry.arrays import Float, Int32
 from spinelift.simulate.kernels import numba
-
-Float = NDArray[np.float64]
 
 
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -54,7 +52,7 @@ def _accumulate(image, points, faces, mass, u0, z0, du, dz, samples):  # type: i
 
 
 def add_mesh(
-    image: Float, points: Float, faces: NDArray[np.int32], mass: Float, view: PixelGrid, *, samples: int = 2
+    image: Float, points: Float, faces: Int32, mass: Float, view: PixelGrid, *, samples: int = 2
 ) -> None:
     """Add a closed mesh to ``image`` [channels, rows, cols], whose pixels are those of ``view``, in place.
 

@@ -3,17 +3,16 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import PixelGrid, Spacing, SpineFrame
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Solid
 from spinelift.simulate.dxa.views import ARMS, project_front, project_side
 from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
 
-Float = NDArray[np.float64]
 LVA_MM = 0.2476
 """Pixel size of the lateral vertebral view, mm (formats.md)."""
 LVA_SHAPE = (1768, 808)
@@ -38,8 +37,8 @@ class SimulatedScan:
         Centres of the bodies T1 to L5 [17, 3], x and z from the scan's first pixel, y as in ``mm``.
     """
 
-    bone: NDArray[np.uint8]
-    tissue: NDArray[np.uint8]
+    bone: UInt8
+    tissue: UInt8
     spacing: Spacing
     z_mm: Float
     mm: Float
@@ -89,7 +88,7 @@ def take_scan(
     return SimulatedScan(bone, tissue, spacing, z - z0, mm, centres)
 
 
-def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+def take_lateral(body: Body, rng: np.random.Generator) -> UInt8:
     """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
 
     Seen at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
@@ -111,7 +110,7 @@ def _in_view(solid: Solid, view: PixelGrid) -> bool:
     return bool(high[0] > y0 and low[0] < y1 and high[1] > z0 and low[1] < z1)
 
 
-def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+def canonical_truth(scan: SimulatedScan) -> tuple[UInt8, UInt8, Float32]:
     """Image and spine mask, uint8 [832, 320], and ends [2, 2] (row, col), on the canonical grid."""
     grid = CanonicalGrid(scan.spacing, (scan.bone.shape[0], scan.bone.shape[1]))
     image = np.clip(np.round(grid.resample(scan.bone)), 0, 255).astype(np.uint8)

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.geometry import PixelGrid
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import MATERIALS
 from spinelift.simulate.dxa.project import add_mesh
 
-Float = NDArray[np.float64]
 COARSE = frozenset(
     {
         "skin",

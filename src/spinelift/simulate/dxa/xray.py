@@ -8,11 +8,10 @@ beam (Lunar); at 40 keV they agree with NIST's table 4 for cortical bone, 0.6655
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float, UInt8
 
 LOW_KEV, HIGH_KEV = 39.0, 71.0
 ATTENUATION_LOW: Float = np.array([0.7042, 0.2751, 0.2436])
@@ -123,7 +122,7 @@ def sample_other_scanner(rng: np.random.Generator) -> Scanner:
 
 def acquire(
     maps: Float, scanner: Scanner, rng: np.random.Generator, *, trunk: slice = slice(None)
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[UInt8, UInt8]:
     """Maps of bone, lean and fat [3, H, W], g/cm² → the bone and the tissue picture, uint8 [H, W].
 
     ``trunk`` are the rows from whose bones the brightness is set.
@@ -157,7 +156,7 @@ def acquire(
     return _levels(picture), _levels(_tone(tissue * inside, thick, 0.8))
 
 
-def enlarge(picture: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+def enlarge(picture: UInt8, times: int) -> UInt8:
     """A picture with ``times`` as many rows and columns, linear in between, of the scanner's levels alone."""
     height, width = picture.shape
     larger = Image.fromarray(picture).resize((width * times, height * times), Image.Resampling.BILINEAR)
@@ -213,6 +212,6 @@ def _shift_rows(picture: Float, shift: Float) -> Float:
     return np.stack([np.interp(cols - d, cols, row) for d, row in zip(shift, picture, strict=True)])
 
 
-def _levels(picture: Float) -> NDArray[np.uint8]:
+def _levels(picture: Float) -> UInt8:
     """0 to 1 → 8 bits, of which only every second level occurs."""
     return np.round(np.round(np.clip(picture, 0, 1) * LEVELS) * (255 / LEVELS)).astype(np.uint8)

@@ -8,10 +8,10 @@ before an MRI.
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float, Int32
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, loft
 from spinelift.simulate.body.spine import PosedSpine
@@ -19,7 +19,6 @@ from spinelift.simulate.mr.tissue import MrTissue
 from spinelift.simulate.mr.trunk import Part, along, belly, chest, cushion, mediastinum, seat, tube
 from spinelift.simulate.mr.voxels import ALL
 
-Float = NDArray[np.float64]
 _BY_NAME = {
     "liver": MrTissue.LIVER,
     "spleen": MrTissue.SPLEEN,
@@ -220,7 +219,7 @@ def _ellipse(half: Float, segments: int = 24) -> Float:
     return np.stack([np.sign(c) * np.abs(c) ** 0.85, np.sign(s) * np.abs(s) ** 0.85], 1) * half
 
 
-def _stack(rings: list[Float], top: Float, low: Float) -> tuple[Float, NDArray[np.int32]]:
+def _stack(rings: list[Float], top: Float, low: Float) -> tuple[Float, Int32]:
     """Closed mesh through rings of equal length, wound as `loft` winds."""
     n = len(rings[0])
     _, faces = loft(np.stack([np.zeros(3), [0, 0, 1], [0, 0, 2]]).astype(float), np.ones((3, 2)), segments=n)

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Trap
 from spinelift.simulate.archive.series import DixonStation
 from spinelift.simulate.body.body import Body
@@ -14,7 +14,6 @@ from spinelift.simulate.mr.echoes import echo_volume, field_grid
 from spinelift.simulate.mr.stations import LENGTH_MM, Breathing, Placing, as_series, measure, place_stations
 from spinelift.simulate.mr.traps import Planted, duplicate, metal_void, plant_in_placing, swap
 
-Float = NDArray[np.float64]
 TOP_MM = -LENGTH_MM / 2
 """Height of the first station's upper face: the isocentre is the middle of the body."""
 T1_BELOW_TOP_MM = 36.0

@@ -7,17 +7,16 @@ four. Two periodic noise fields spread fat and water within tissues: streaks in 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.simulate.archive.series import PIXEL_MM
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.anatomy import mr_parts
 from spinelift.simulate.mr.tissue import Signals, sample_signals
-from spinelift.simulate.mr.voxels import Grid, Labels, paint
+from spinelift.simulate.mr.voxels import Grid, paint
 
-Float32 = NDArray[np.float32]
 FINE = 2
 """Painted voxels across one of the picture's."""
 STEP_Z_MM = 2.0
@@ -48,8 +47,8 @@ def field_grid(x_mm: float, y_mm: float, top_mm: float, length_mm: float) -> Gri
     return Grid((nz, COLUMNS * FINE, ROWS * FINE), origin, (step, step, STEP_Z_MM))
 
 
-def paint_body(body: Body, grid: Grid, rng: np.random.Generator) -> Labels:
-    """Labels [z, x, y] of `MrTissue` of a body in its pose."""
+def paint_body(body: Body, grid: Grid, rng: np.random.Generator) -> UInt8:
+    """UInt8 [z, x, y] of `MrTissue` of a body in its pose."""
     labels = grid.empty()
     for part in mr_parts(body, rng):
         paint(labels, grid, part.points, part.faces, part.tissue, over=part.over)

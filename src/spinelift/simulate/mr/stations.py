@@ -8,8 +8,8 @@ Radiology 153 (1984), 189-194). Magnitudes of noisy complex signals are Rician.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import AnyFloat, Float, Float32
 from spinelift.simulate.archive.series import (
     CONTRASTS,
     PIXEL_MM,
@@ -21,8 +21,6 @@ from spinelift.simulate.archive.series import (
 from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.echoes import EchoVolume
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 OVERLAP_MM = 38.8
 """Mean overlap of neighbouring stations: six of 1,294 mm in all make a body of 1.1 m."""
 LENGTH_MM = sum(p.slices * p.dz_mm for p in STATION_PLANS) - 5 * OVERLAP_MM
@@ -103,7 +101,7 @@ class Breathing:
     top_mm: float
     bottom_mm: float
 
-    def share(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
+    def share(self, z: AnyFloat) -> Float:
         """How much of a breath the front moves at heights ``z``, 0 to 1."""
         down, up = (z - self.top_mm) / BREATH_FADES_MM, (self.bottom_mm - z) / BREATH_FADES_MM
         return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1), np.float64)

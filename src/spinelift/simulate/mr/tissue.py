@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.physique import Physique
 
-Float = NDArray[np.float64]
 TR_MS, FLIP_DEG = 6.69, 10.0
 TE_OPPOSED_MS, TE_IN_MS = 2.39, 4.77
 FAT_OPPOSED = 0.88

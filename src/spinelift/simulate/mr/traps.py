@@ -7,14 +7,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dixon.volume import Trap
 from spinelift.simulate.archive.series import Contrast
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.mr.echoes import EchoVolume
 from spinelift.simulate.mr.stations import Breathing, Placing, shifted
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 PLANTED = (
     Trap.DUPLICATE_STATION,
     Trap.MISSING_STATION,

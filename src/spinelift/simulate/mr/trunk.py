@@ -6,18 +6,16 @@ An X-ray from the front does not tell how far lungs and bowel reach to the sides
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Bool, Float, Int32
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Tissue, ellipsoid, loft
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.mr.tissue import MrTissue
-from spinelift.simulate.mr.voxels import ALL, Over
-
-Float = NDArray[np.float64]
+from spinelift.simulate.mr.voxels import ALL
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class Part:
     """A closed mesh, points [v, 3] mm and faces [f, 3], of one tissue; ``over`` says what it may displace."""
 
     points: Float
-    faces: NDArray[np.int32]
+    faces: Int32
     tissue: MrTissue
-    over: Over = field(default_factory=lambda: ALL)
+    over: Bool = field(default_factory=lambda: ALL)
 
 
 def along(spine: PosedSpine, levels: Float, offset: Float) -> Float:
