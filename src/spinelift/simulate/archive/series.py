@@ -44,8 +44,6 @@ class DixonStation:
     ----------
     series_number
         ``SeriesNumber``; a repeat of a station has higher ones.
-    contrast
-        ``in``, ``opp``, ``F`` or ``W``.
     breath_hold
         Decides the name: ``Dixon_BH_17s_…`` or ``Dixon_noBH_…``.
     volume
@@ -57,7 +55,7 @@ class DixonStation:
     spacing
         (dz, dy, dx), mm, all positive; dz is the distance of the slices and their thickness.
     acquisition_time
-        ``AcquisitionTime``, ``HHMMSS`` or seconds after midnight.
+        ``AcquisitionTime``, seconds after midnight.
     """
 
     series_number: int
@@ -66,7 +64,7 @@ class DixonStation:
     volume: NDArray[np.uint16]
     origin_mm: tuple[float, float, float]
     spacing: tuple[float, float, float]
-    acquisition_time: str | float
+    acquisition_time: float
 
     @property
     def description(self) -> str:
@@ -76,7 +74,5 @@ class DixonStation:
     @property
     def time(self) -> str:
         """``AcquisitionTime`` as DICOM writes it, ``HHMMSS.ffffff``."""
-        if isinstance(self.acquisition_time, str):
-            return self.acquisition_time
         minutes, seconds = divmod(self.acquisition_time % 86400, 60)
         return f"{int(minutes) // 60:02d}{int(minutes) % 60:02d}{min(seconds, 59.999999):09.6f}"

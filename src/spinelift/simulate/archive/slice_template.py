@@ -5,13 +5,12 @@ slices of a series, so these are placeholders of fixed length in otherwise finis
 """
 
 import hashlib
-import io
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from spinelift.simulate.archive.headers import Study, new_dataset, set_grey
+from spinelift.simulate.archive.headers import new_dataset, with_pixels
 from spinelift.simulate.archive.series import DixonStation
 
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
@@ -30,14 +29,12 @@ class SliceTemplate:
     ``index`` tells apart series that are otherwise the same.
     """
 
-    def __init__(self, station: DixonStation, study: Study, index: int) -> None:
+    def __init__(self, station: DixonStation, study: Dataset, index: int) -> None:
         if station.volume.dtype != np.uint16 or station.volume.ndim != 3:
             raise ValueError(f"volume must be uint16 [slices, rows, columns], not {station.volume.dtype}")
-        self._station, self._key = station, f"{study.uid}/{index}"
+        self._station, self._key = station, f"{study.StudyInstanceUID}/{index}"
         size = 2 * station.volume[0].size
-        buffer = io.BytesIO()
-        _dataset(station, study, self._key, bytes(size)).save_as(buffer, enforce_file_format=True)
-        self._head = buffer.getvalue()[:-size]
+        self._head = _file(station, study, self._key, bytes(size))[:-size]
 
     def slice(self, k: int) -> tuple[str, bytes]:
         """Name and bytes of the k-th slice, from the head; its ``InstanceNumber`` is k + 1."""
@@ -57,10 +54,10 @@ def _uid(key: str) -> str:
     return f"{_UID_ROOT}{10 ** (_UID_DIGITS - 1) + number % (9 * 10 ** (_UID_DIGITS - 1))}"
 
 
-def _dataset(station: DixonStation, study: Study, key: str, pixels: bytes) -> Dataset:
+def _file(station: DixonStation, study: Dataset, key: str, pixels: bytes) -> bytes:
     dataset = new_dataset(study, MRImageStorage, _UID, ExplicitVRLittleEndian)
     dataset.ImageType = ["DERIVED", "PRIMARY", "DIXON", _KIND[station.contrast]]
-    dataset.SeriesDate = dataset.AcquisitionDate = study.participant.study_date
+    dataset.SeriesDate = dataset.AcquisitionDate = study.StudyDate
     dataset.SeriesTime = dataset.AcquisitionTime = station.time
     dataset.Modality = "MR"
     dataset.Manufacturer = "SIEMENS"
@@ -81,12 +78,11 @@ def _dataset(station: DixonStation, study: Study, key: str, pixels: bytes) -> Da
     dz, dy, dx = station.spacing
     dataset.SliceThickness = f"{dz:.6g}"
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[key])
-    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[study.uid, "frame"])
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[study.StudyInstanceUID, "frame"])
     dataset.SeriesNumber = station.series_number
     dataset.InstanceNumber = _NUMBER
     dataset.ImagePositionPatient = list(_POSITION)
     dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
     dataset.SliceLocation = _LOCATION
     dataset.PixelSpacing = [f"{dy:.8g}", f"{dx:.8g}"]
-    set_grey(dataset, station.volume.shape[1:], 16, pixels)
-    return dataset
+    return with_pixels(dataset, station.volume.shape[1:], 16, pixels)
