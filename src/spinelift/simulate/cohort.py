@@ -12,7 +12,7 @@ import numpy as np
 
 from spinelift.files import make_folder
 from spinelift.io.dixon.volume import Trap
-from spinelift.io.truth import MriTruth, PlantedTrap, PostureTruth, StationTruth, write_truth
+from spinelift.io.truth import MriTruth, PostureTruth, StationTruth, write_truth
 from spinelift.progress import Advance
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
@@ -20,7 +20,7 @@ from spinelift.simulate.body.posture import repose, sample_posture
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.identity import mri_rng, person_id
 from spinelift.simulate.mr.dixon import simulate_dixon, table_shift
-from spinelift.simulate.mr.traps import Planted, sample_traps
+from spinelift.simulate.mr.traps import planted_trap, sample_traps
 from spinelift.simulate.pairing import column_of, fit_movement
 from spinelift.simulate.people import TRUTH, WrittenDxa, write_dxa, write_missing
 
@@ -40,8 +40,8 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
     planted, broken = list(dixon.planted), []
     if Trap.LOST_SLICE in traps:
         broken.append(ArchiveTrap.LOST_SLICE)
-        lost = {"contrast": dixon.series[0].contrast}
-        planted.append(Planted(Trap.LOST_SLICE, dixon.placings[0].number, lost))
+        first, contrast = dixon.placings[0].number, dixon.series[0].contrast
+        planted.append(planted_trap(Trap.LOST_SLICE, first, contrast=contrast))
     folder = out / "mri"
     make_folder(folder)
     write_dixon_zip(
@@ -58,7 +58,7 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
         to_dxa=fit_movement(_in_scan(written), body.spine),
         posture=PostureTruth.model_validate(posture, from_attributes=True),
         stations=tuple(StationTruth.model_validate(p, from_attributes=True) for p in dixon.placings),
-        traps=tuple(PlantedTrap.model_validate(p, from_attributes=True) for p in planted),
+        traps=tuple(planted),
     )
     write_truth(out / TRUTH, written.truth.model_copy(update={"mri": truth}))
 

@@ -1,5 +1,6 @@
 """Tissues, and the closed solids that a body is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -59,6 +60,11 @@ class Solid:
     def mass(self, composition: Float) -> Float:
         """What a millimetre of the solid adds to the maps, g/cm² of bone, lean and fat [3]."""
         return np.asarray(composition[self.tissue] * self.density - composition[self.displaces]) / 10.0
+
+
+def points_of(solids: Iterable[Solid], *prefixes: str) -> Float:
+    """Points [n, 3] of all solids whose name begins with one of ``prefixes``."""
+    return np.concatenate([solid.points for solid in solids if solid.name.startswith(prefixes)])
 
 
 def shell(
