@@ -61,6 +61,10 @@ class PosedSpine:
         values = gaussian_filter1d(values, sd_levels) if sd_levels else values
         return np.asarray(np.interp(z_mm, self.centres[:, 2], values))
 
+    def at_level(self, level: float) -> Float:
+        """Point [3] of the line through the bodies' centres at a fractional level, 0 (T1) to 16 (L5)."""
+        return np.array([np.interp(level, np.arange(N_LEVELS), self.centres[:, c]) for c in range(3)])
+
     def moved(self, shift: Float) -> "PosedSpine":
         """The same spine shifted by [3] mm."""
         return replace(self, centres=self.centres + shift)
