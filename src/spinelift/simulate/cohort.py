@@ -8,24 +8,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from spinelift.files import make_folder
 from spinelift.io.dixon.volume import Trap
 from spinelift.io.truth import MriTruth, PostureTruth, StationTruth, write_truth
 from spinelift.progress import Advance
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.posture import repose, sample_posture
-from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.identity import mri_rng, person_id
 from spinelift.simulate.mr.dixon import simulate_dixon, table_shift
 from spinelift.simulate.mr.traps import planted_trap, sample_traps
 from spinelift.simulate.pairing import column_of, fit_movement
-from spinelift.simulate.people import TRUTH, WrittenDxa, write_dxa, write_missing
-
-TRAP_SHARE = 0.2
-"""Share of people with a flaw in the MRI."""
+from spinelift.simulate.people import TRUTH, write_dxa, write_missing
 
 
 def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
@@ -42,20 +35,14 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
         broken.append(ArchiveTrap.LOST_SLICE)
         first, contrast = dixon.placings[0].number, dixon.series[0].contrast
         planted.append(planted_trap(Trap.LOST_SLICE, first, contrast=contrast))
-    folder = out / "mri"
-    make_folder(folder)
+    eid, folder, physique = person_id(seed, person), out / "mri", body.physique
     write_dixon_zip(
-        folder,
-        dixon.series,
-        eid=person_id(seed, person),
-        instance=FIRST_VISIT,
-        rng=rng,
-        traps=broken,
-        physique=body.physique,
+        folder, dixon.series, eid=eid, instance=FIRST_VISIT, rng=rng, traps=broken, physique=physique
     )
+    shift = (written.scan.centres_mm - written.body.spine.centres)[0] * [1, 0, 1]  # to the scan's first pixel
     truth = MriTruth(
         **vars(column_of(body.spine)),
-        to_dxa=fit_movement(_in_scan(written), body.spine),
+        to_dxa=fit_movement(written.body.spine.moved(shift), body.spine),
         posture=PostureTruth.model_validate(posture, from_attributes=True),
         stations=tuple(StationTruth.model_validate(p, from_attributes=True) for p in dixon.placings),
         traps=tuple(planted),
@@ -63,29 +50,9 @@ def write_pair(out: Path, seed: int, trap_share: float, person: int) -> None:
     write_truth(out / TRUTH, written.truth.model_copy(update={"mri": truth}))
 
 
-def _in_scan(written: WrittenDxa) -> PosedSpine:
-    """The spine of the DXA in mm from the scan's first pixel."""
-    spine = written.body.spine
-    shift = written.scan.centres_mm - spine.centres
-    return spine.moved(np.array([shift[0, 0], 0.0, shift[0, 2]]))
-
-
 def write_cohort(
-    out: Path,
-    *,
-    people: int,
-    seed: int,
-    workers: int,
-    trap_share: float = TRAP_SHARE,
-    first: int = 0,
-    advance: Advance,
+    out: Path, *, people: int, seed: int, workers: int, trap_share: float, first: int = 0, advance: Advance
 ) -> None:
-    """Write the pairs that are missing; ``advance`` is called with the number of people done.
-
-    Raises
-    ------
-    ConfigError
-        The seed or a person's number is out of range.
-    """
+    """Write the pairs that are missing; arguments and errors of :func:`people.write_missing`."""
     write = partial(write_pair, out, seed, trap_share)
     write_missing(write, out, seed, range(first, first + people), workers=workers, advance=advance)

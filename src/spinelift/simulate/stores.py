@@ -4,9 +4,7 @@ Any number of workers makes the same people, and a store that was cut short is c
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from spinelift.simulate.body.body import sample_body, sample_other_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import canonical_truth, take_scan
 from spinelift.simulate.dxa.xray import sample_other_scanner, sample_scanner
-from spinelift.simulate.identity import person_id, person_rng
+from spinelift.simulate.identity import T, in_order, person_id, person_rng
 from spinelift.store.rows import PairStore, ScanStore
 
 
@@ -61,11 +59,6 @@ def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, advanc
             advance(1)
 
 
-def _people(make: Callable[[int], Any], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, Any]]:
+def _people(make: Callable[[int], T], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, T]]:
     """EID and result of each person, in order; refuses numbers out of range before the first is made."""
-    eids = [person_id(seed, n) for n in numbers]
-    if workers <= 1:
-        yield from zip(eids, map(make, numbers), strict=True)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from zip(eids, pool.map(make, numbers, chunksize=8), strict=True)
+    yield from zip([person_id(seed, n) for n in numbers], in_order(make, numbers, workers), strict=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from pydicom.dataset import Dataset
 
-from spinelift.files import whole_file
+from spinelift.files import make_folder, whole_file
 
 _ZIP_TIME = (2016, 1, 1, 0, 0, 0)
 _MANIFEST_HEADER = "filename,patientid,studyid,seriesid,discription,date"
@@ -32,6 +32,7 @@ def write_archive(path: Path, members: Iterable[Member], study: Dataset, rng: np
     when = f"{day[:4]}-{day[4:6]}-{day[6:]}, {study.StudyTime}"
     manifest = "manifest.cvs" if rng.random() < _MISSPELT_SHARE else "manifest.csv"
     rows = [_MANIFEST_HEADER]
+    make_folder(path.parent)
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, data, series, description in members:
             _add(archive, name, data)

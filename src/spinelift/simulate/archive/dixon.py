@@ -10,8 +10,7 @@ from pydicom.dataset import Dataset
 from spinelift.io.ukb_names import DIXON_FIELD, UkbName
 from spinelift.simulate.archive.container import Member, write_archive
 from spinelift.simulate.archive.headers import invent_study
-from spinelift.simulate.archive.series import DixonStation
-from spinelift.simulate.archive.slice_template import SliceTemplate
+from spinelift.simulate.archive.series import DixonStation, SliceTemplate
 from spinelift.simulate.body.physique import Physique
 
 

@@ -19,8 +19,9 @@ def place_clutter(spine: PosedSpine, s: float, share: float, rng: np.random.Gene
 
 
 def _at(spine: PosedSpine, rng: np.random.Generator, spread: float) -> Float:
-    centre = spine.at_level(rng.uniform(0, 16))
-    return centre + np.array([rng.normal(0, spread), -90, rng.normal(0, 10)])
+    at = spine.at_level(rng.uniform(0, 16))
+    at += np.array([rng.normal(0, spread), -90, rng.normal(0, 10)])
+    return at
 
 
 def _metal(at: Float, radii: Float, strength: float) -> Solid:

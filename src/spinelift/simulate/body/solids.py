@@ -71,16 +71,15 @@ def shell(
     name: str,
     mesh: Mesh,
     thickness_mm: Float | float,
-    *,
-    cortex: Tissue,
     core: Tissue,
-    displaces: Tissue,
+    *,
+    cortex: Tissue = Tissue.CORTEX,
     density: float = 1.0,
 ) -> list[Solid]:
-    """A bone: its outer surface of cortex, and inside it, ``thickness_mm`` deep, its core."""
+    """A bone in muscle: its outer surface of cortex, and inside it, ``thickness_mm`` deep, its core."""
     inner = mesh.vertices - mesh.normals * np.reshape(thickness_mm, (-1, 1))
     return [
-        Solid(name, mesh.vertices, mesh.faces, cortex, displaces, density),
+        Solid(name, mesh.vertices, mesh.faces, cortex, Tissue.MUSCLE, density),
         CoreSolid(name, inner, mesh.faces, core, cortex, density),
     ]
 
@@ -101,20 +100,16 @@ def loft(centres: Float, half: Float, *, segments: int = 28, exponent: float = 2
     """
     n = len(centres)
     angle = 2 * np.pi * np.arange(segments) / segments
-    c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * np.abs(c) ** (2 / exponent), np.sign(s) * np.abs(s) ** (2 / exponent)], 1)
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    ring = np.sign(circle) * np.abs(circle) ** (2 / exponent)
     points = np.repeat(centres[:, None], segments, 1)
     points[:, :, :2] += ring[None] * half[:, None]
     vertices = np.concatenate([points.reshape(-1, 3), centres[[0]], centres[[-1]]])
     k, i = np.arange(segments), np.arange(n - 1)[:, None] * segments
     nxt = (k + 1) % segments
     a, b = i + k, i + nxt
-    side = np.concatenate(
-        [
-            np.stack([a, b, a + segments], 2).reshape(-1, 3),
-            np.stack([b, b + segments, a + segments], 2).reshape(-1, 3),
-        ]
-    )
+    corners = ((a, b, a + segments), (b, b + segments, a + segments))
+    side = np.concatenate([np.stack(triangle, 2).reshape(-1, 3) for triangle in corners])
     top = np.stack([np.full(segments, n * segments), nxt, k], 1)
     low = (n - 1) * segments
     bottom = np.stack([np.full(segments, n * segments + 1), low + k, low + nxt], 1)

@@ -106,7 +106,7 @@ def _chest_front(body: Body, z: Float) -> Float:
     near = [cage[np.abs(cage[:, 2] - h) < 30, 1].min() for h in heights]
     front = np.interp(z, heights, gaussian_filter1d(near, 1.0, mode="nearest")) - 16 * s
     fade = np.clip((z - centres[Vertebra.T9, 2]) / (centres[Vertebra.L1, 2] - centres[Vertebra.T9, 2]), 0, 1)
-    return front - 150 * fade**2
+    return np.asarray(front - 150 * fade**2)
 
 
 def _is_bone(solid: Solid) -> bool:
@@ -217,4 +217,4 @@ def _ellipse(segments: int) -> Float:
     """Unit superellipse [segments, 2], squarer than an ellipse."""
     t = 2 * np.pi * np.arange(segments) / segments
     both = np.stack([np.cos(t), np.sin(t)], 1)
-    return np.sign(both) * np.abs(both) ** 0.85
+    return np.asarray(np.sign(both) * np.abs(both) ** 0.85)

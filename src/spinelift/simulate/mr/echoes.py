@@ -53,9 +53,9 @@ def echo_volume(body: Body, grid: Grid, rng: np.random.Generator) -> EchoVolume:
     for part in mr_parts(body, rng):
         paint(labels, grid, part.points, part.faces, part.tissue, over=part.over)
     signals = sample_signals(body.physique, rng)
-    tables = (table.astype(np.float32) for table in (signals.water, signals.fat, signals.spread))
+    water, fat, spread = (t.astype(np.float32) for t in (signals.water, signals.fat, signals.spread))
     echoes = np.empty((2, grid.shape[0], ROWS, COLUMNS), np.float32)
-    _signal(echoes, labels, *tables, *_noise(rng))
+    _signal(echoes, labels, water, fat, spread, *_noise(rng))
     x, y, z = grid.origin
     edge = (FINE - 1) / 2 * grid.step[0]
     return EchoVolume(echoes, (x + edge, y + edge, z), (PIXEL_MM, PIXEL_MM, STEP_Z_MM))

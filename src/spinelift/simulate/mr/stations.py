@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinelift.geometry.arrays import Float, Float32
+from spinelift.geometry.arrays import AnyFloat, Float32
 from spinelift.simulate.archive import series
 from spinelift.simulate.archive.series import PIXEL_MM, STATION_PLANS, Contrast, DixonStation
 from spinelift.simulate.kernels import numba
@@ -29,20 +29,10 @@ BREATH_FADES_MM = 80.0
 class Placing:
     """Where a station is measured, and how the person lies in it.
 
-    Parameters
-    ----------
-    plan, number
-        Its grid, and its number from the head, 1-based.
-    origin_mm
-        (x, y, z) of voxel (0, 0, 0), project axes (z to the feet).
-    moved_mm
-        By how much the person moved since the first station (x, y, z).
-    breath_mm
-        By how much the front of chest and belly moved to the feet (z) and forward (y): (y, z).
-    gain
-        Factor of all grey values.
-    dark_ends
-        Slices of the upper and lower end that are dark and folded.
+    ``number`` is 1-based from the head; ``origin_mm`` (x, y, z) that of voxel (0, 0, 0), z to the feet. Since
+    the first station the person moved by ``moved_mm`` (x, y, z), and the front of chest and belly forward and
+    to the feet by ``breath_mm`` (y, z). ``gain`` is a factor of all grey values; ``dark_ends`` counts the
+    slices at the upper and lower end that are dark and folded.
     """
 
     plan: series.StationPlan
@@ -85,10 +75,10 @@ class Breathing:
     top_mm: float
     bottom_mm: float
 
-    def share(self, z: Float) -> Float:
+    def share(self, z: AnyFloat) -> AnyFloat:
         """How much of a breath the front moves at heights ``z``, 0 to 1."""
         down, up = (z - self.top_mm) / BREATH_FADES_MM, (self.bottom_mm - z) / BREATH_FADES_MM
-        return np.clip(down, 0, 1) * np.clip(up, 0, 1)
+        return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1))
 
 
 def measure(

@@ -96,14 +96,10 @@ def steady_state(t1_ms: Float | float) -> Float:
 class Signals:
     """What one person's tissues give in the two echoes, and how their fat is spread.
 
-    Parameters
-    ----------
-    water, fat
-        Signal of a voxel of pure water or fat part of each tissue, in phase and opposed [tissues, 2].
-    spread
-        Fat fraction of a voxel is ``base + fine·f + long·c + wide·d + ridge·d⁺·max(0, 1 − |c| / width)`` of
-        three noise fields: f fine, c drawn out along z, d along x (d⁺ its positive part). Columns base,
-        fine, long, wide, ridge, width [tissues, 6].
+    ``water`` and ``fat`` are the signal of a voxel of a tissue's pure water or fat, in phase and opposed
+    [tissues, 2]. The fat fraction of a voxel is ``base + fine·f + long·c + wide·d + ridge·d⁺·max(0, 1 − |c| /
+    width)`` of three noise fields: f fine, c drawn out along z, d along x (d⁺ its positive part); ``spread``
+    [tissues, 6] holds base, fine, long, wide, ridge, width.
     """
 
     water: Float

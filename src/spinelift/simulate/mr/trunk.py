@@ -32,7 +32,7 @@ def along(spine: PosedSpine, levels: Float, offset: Float) -> Float:
     """Points [n, 3] at fractional levels, ``offset`` [n, 3] mm away in the vertebrae's own axes."""
     k = np.arange(len(Vertebra))
     frame = CubicSpline(k, spine.frames)(levels)
-    return CubicSpline(k, spine.centres)(levels) + np.einsum("nij,nj->ni", frame, offset)
+    return np.asarray(CubicSpline(k, spine.centres)(levels) + np.einsum("nij,nj->ni", frame, offset))
 
 
 def tube(points: Float, half: Float, tissue: MrTissue, *, segments: int = 16, exponent: float = 2.0) -> Part:
