@@ -15,8 +15,8 @@ from spinelift.simulate.body.posture import (
     turn,
 )
 from spinelift.simulate.body.prior import N_STEPS, ShapePrior
+from spinelift.simulate.cohort import column_of, corners, fit_movement, overlap
 from spinelift.simulate.identity import person_rng
-from spinelift.simulate.pairing import column_of, corners, fit_movement, overlap
 
 STILL = Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 0.0, np.zeros(3))
 

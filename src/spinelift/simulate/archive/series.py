@@ -18,7 +18,7 @@ PIXEL_MM = 2.232
 """Pixel size in plane, mm, square."""
 _UID_ROOT = "1.2.826.0.1.3680043.8.498."
 _UID_DIGITS = 38
-# Placeholders hold a sign, which no identifier, date or other number here does: nothing else is replaced.
+# Placeholders hold a sign, which no identifier, date or number of a header does: nothing else is replaced.
 _NUMBER = "+1111111"
 _POSITION = ("-1111.111111", "-2222.222222", "-3333.333333")
 _LOCATION = "-4444.444444"

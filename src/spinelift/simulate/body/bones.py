@@ -1,8 +1,8 @@
 """Bones of one adult as closed meshes, in patient axes, from the `myo-sim` package (Apache-2.0).
 
 All bones stand in one neutral pose: mm, x to the left, y to posterior, z to the feet, origin of the
-trunk's own frame. Meshes whose surface is not quite closed project with small flaws, so limbs come as
-bounded shafts (`flesh`), not from here.
+trunk's own frame. Meshes whose surface is not quite closed project with small flaws, so the long bones but
+the femur are shafts of `skeleton`.
 """
 
 from collections.abc import Iterable

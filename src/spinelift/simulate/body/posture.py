@@ -58,7 +58,7 @@ def sample_posture(rng: np.random.Generator, *, bent_share: float = BENT_SHARE) 
     bend = _wave(rng) * (rng.uniform(*BENT_DEG) if bent else abs(rng.normal(0, 0.9)) + 0.3)
     sway = _wave(rng) * rng.normal(0, 3.0) + rng.normal(0, 1.5)
     tilt = float(np.clip(rng.normal(0, 1.6), -MAX_TILT_DEG, MAX_TILT_DEG))
-    reach = np.array([MAX_SHIFT_MM, 40.0, 26.0])  # the first station starts at C5 to C7, whoever lies there
+    reach = np.array([MAX_SHIFT_MM, 40.0, 26.0])  # the first station starts at C5 to C7
     shift = np.clip(rng.normal(0, [22, 12, 14]), -reach, reach)
     return Posture(bend, sway, tilt, shift)
 

@@ -158,9 +158,8 @@ def _pelvis(
     below = np.array([0, 0, template.vertebrae[level].size[2] / 2])
     anchor = template.centres[level] + template.frames[level] @ below
     own, usual = (float(np.arctan2(*f[level, 1:, 2])) for f in (spine.frames, template.frames))
-    turn = Rotation.from_euler("x", (own - usual) * rng.uniform(0.3, 0.8)).as_matrix() @ _turn(
-        rng, 5, 2.0, 2.0
-    )
+    pitch = Rotation.from_euler("x", (own - usual) * rng.uniform(0.3, 0.8)).as_matrix()
+    turn = pitch @ _turn(rng, 5, 2.0, 2.0)
     scale = s * rng.normal(1, 0.04, 3)
     gap = spine.frames[level, :, 2] * rng.normal(-4, 2.5) * s
     # The package sets the hip bones too low: iliac crests stand at L4 to L4/L5, some 40 mm higher.

@@ -125,7 +125,7 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
     """
     features = prior.sample(rng, spread=rng.choice([0.8, 1.0, 1.2]))
     coronal, sagittal, length = np.split(features, 3)
-    coronal = coronal - prior.mean[:N_STEPS]  # patients lean to one side on average; a cohort does not
+    coronal = coronal - prior.mean[:N_STEPS]  # patients are inclined to one side on average, a cohort is not
     coronal *= rng.choice([-1.0, 1.0])
     scoliotic = rng.random() < SCOLIOSIS_SHARE
     structural = _scoliotic_tilt(rng) if scoliotic else np.zeros(N_STEPS)

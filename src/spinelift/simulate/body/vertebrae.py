@@ -206,7 +206,7 @@ def _arch_masses(
 ) -> list[Solid]:
     """What makes real arches a chain from level to level and the template lacks: articular processes that
     reach past the discs above and below, laminae that overlap like shingles, and the dense spinous process,
-    which from the front is seen along its whole length.
+    whose whole length a frontal ray passes through.
 
     Ellipsoids in the vertebra's own frame; ``pitch`` is the distance to the next vertebra, mm.
     """

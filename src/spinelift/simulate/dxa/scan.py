@@ -82,7 +82,7 @@ def take_scan(
 def take_lateral(body: Body, rng: np.random.Generator) -> UInt8:
     """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
 
-    Seen at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
+    Computed at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
     """
     rows, cols = LVA_SHAPE
     centre = body.spine.centres[4:].mean(0)

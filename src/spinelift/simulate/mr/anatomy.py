@@ -1,7 +1,7 @@
 """A body as MRI sees it: its solids by MR tissue, and what an X-ray does not show.
 
 Discs with nucleus and annulus, the spinal canal with fluid and cord, back muscles in their fasciae, fat
-about kidneys and heart, great veins, bladder and stomach. Foreign metal outside the body is taken off
+around kidneys and heart, great veins, bladder and stomach. Foreign metal outside the body is taken off
 before an MRI.
 """
 
@@ -51,7 +51,7 @@ _SKINS = ("skin", "arm", "leg")
 _MUSCLES = ("trunk wall", "arm muscle", "leg muscle")
 _REPLACED = ("metal", "cavity", "lung", "lung mark")
 _GROW = {"liver": 10.0, "spleen": 3.0}
-"""By how many mm an organ is larger here than in an X-ray, where only its shadow counts."""
+"""By how many mm an organ is larger than in the X-ray, where only its shadow counts."""
 _BELLY = (MrTissue.LIVER, MrTissue.SPLEEN, MrTissue.BOWEL)
 _IN_BODY = ALL.copy()
 _IN_BODY[MrTissue.AIR] = False

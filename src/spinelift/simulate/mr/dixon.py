@@ -36,7 +36,7 @@ class SimulatedDixon:
 
 
 def table_shift(body: Body) -> Float:
-    """Shift [3] mm that lays a body as a radiographer would: middle in x and y, neck at the top."""
+    """Shift [3] mm that places a body as a radiographer does: centred in x and y, neck at the top."""
     depth = points_of(body.solids, "trunk wall")[:, 1]
     top = TOP_MM + T1_BELOW_TOP_MM - body.spine.ends[0][2]
     return np.array([-body.spine.centres[:, 0].mean(), -(depth.min() + depth.max()) / 2, top])
@@ -45,7 +45,7 @@ def table_shift(body: Body) -> Float:
 def simulate_dixon(body: Body, rng: np.random.Generator, traps: tuple[Trap, ...] = ()) -> SimulatedDixon:
     """Scan a body whose coordinates are the scanner's (z to the feet, isocentre 0), with traps in it.
 
-    ``Trap.LOST_SLICE`` is not planted here but by the archive's writer.
+    ``Trap.LOST_SLICE`` is left to the archive's writer.
     """
     centres = body.spine.centres
     front, ends = float(centres[:, 1].mean()) - 15.0, centres[[Vertebra.T3, Vertebra.L5], 2] + [0.0, 40.0]

@@ -126,10 +126,10 @@ def sample_signals(physique: Physique, rng: np.random.Generator) -> Signals:
     spread[MrTissue.SPINE_MARROW] = np.clip(marrow, 0.2, 0.75), 0.05, 0.04, 0, 0, 1
     spread[MrTissue.RIB_MARROW] = 0.5, 0.05, 0, 0, 0, 1
     spread[MrTissue.LIMB_MARROW] = 0.86, 0.04, 0.06, 0, 0, 1
-    lean = np.clip(0.03 + 0.015 * age + 0.02 * build + rng.normal(0, 0.015), 0.01, 0.2)
+    fatty = np.clip(0.03 + 0.015 * age + 0.02 * build + rng.normal(0, 0.015), 0.01, 0.2)
     streaks = np.clip(0.6 + 0.1 * age + 0.1 * build + rng.normal(0, 0.1), 0.3, 1.0)
-    spread[MrTissue.MUSCLE] = lean, 0.03, 0, 0, streaks, 0.35
-    spread[MrTissue.ERECTOR] = lean * 1.6, 0.07, 0.05, 0.04, streaks, 0.35
+    spread[MrTissue.MUSCLE] = fatty, 0.03, 0, 0, streaks, 0.35
+    spread[MrTissue.ERECTOR] = fatty * 1.6, 0.07, 0.05, 0.04, streaks, 0.35
     spread[MrTissue.VISCERA] = np.clip(0.55 + 0.12 * build, 0.25, 0.85), 0.15, 0.15, 0.4, 0, 1
     spread[MrTissue.LIVER] = float(np.clip(rng.gamma(1.3, 0.035), 0, 0.35)), 0.01, 0.01, 0, 0, 1
     spread[MrTissue.FAT] = 0.97, 0.015, 0, 0, -0.25, 0.12

@@ -112,7 +112,7 @@ def swap(
 
 
 def metal_void(volume: EchoVolume, spine: PosedSpine, hips: Float, rng: np.random.Generator) -> PlantedTrap:
-    """An implant: signal lost about it, and heaped up in a rim, in place. Hips, or screws in the spine."""
+    """An implant of the hip or spine: loses the signal around it and raises that of a rim, in place."""
     if rng.random() < 0.6:
         side = int(rng.integers(0, 2))
         where, name = hips[side] + rng.normal(0, 5, 3), "hip"
