@@ -18,7 +18,7 @@ from spinelift.errors import ConfigError
 from spinelift.io.ukb_names import DIXON_FIELD, UkbName
 from spinelift.simulate.archive.dixon import write_dixon_zip
 from spinelift.simulate.archive.dxa import write_dxa_zip
-from spinelift.simulate.archive.headers import invent_participant
+from spinelift.simulate.archive.headers import invent_study
 from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.identity import MAX_PERSON, MAX_SEED, person_id
 
@@ -83,11 +83,12 @@ def test_both_archives_of_a_visit_are_of_one_person(tmp_path, instance, known):
 
 
 @given(st.integers(1, 10**18 - 1), st.booleans(), st.floats(40, 85))
-def test_headers_tell_sex_and_age_of_the_body(eid, female, age):
-    person = invent_participant(eid, 2, Physique(female, age, 1700.0, 25.0, 0.0))
-    assert person.sex == ("F" if female else "M")
-    days = date.fromisoformat(person.study_date) - date.fromisoformat(person.birth_date)
+def test_headers_hold_sex_and_age_of_the_body(eid, female, age):
+    rng = np.random.default_rng(0)
+    person = invent_study(eid, 2, rng, Physique(female, age, 1700.0, 25.0, 0.0))
+    assert person.PatientSex == ("F" if female else "M")
+    days = date.fromisoformat(person.StudyDate) - date.fromisoformat(person.PatientBirthDate)
     assert days.days / 365.25 == pytest.approx(age, abs=0.01)
-    again = invent_participant(eid, 3, Physique(female, age, 1700.0, 25.0, 0.0))
-    assert (again.name, again.birth_date) == (person.name, person.birth_date)
-    assert again.study_date > person.study_date
+    again = invent_study(eid, 3, rng, Physique(female, age, 1700.0, 25.0, 0.0))
+    assert (again.PatientName, again.PatientBirthDate) == (person.PatientName, person.PatientBirthDate)
+    assert again.StudyDate > person.StudyDate

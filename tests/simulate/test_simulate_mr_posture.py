@@ -10,13 +10,13 @@ from spinelift.simulate.body.posture import (
     MAX_SHIFT_MM,
     MAX_TILT_DEG,
     Posture,
-    coronal_turn,
     repose,
     sample_posture,
+    turn,
 )
 from spinelift.simulate.body.prior import N_STEPS, ShapePrior
+from spinelift.simulate.cohort import column_of, corners, fit_movement, overlap
 from spinelift.simulate.identity import person_rng
-from spinelift.simulate.pairing import column_of, corners, fit_movement, overlap
 
 STILL = Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 0.0, np.zeros(3))
 
@@ -36,9 +36,9 @@ def test_no_change_of_posture_changes_nothing(body: Body) -> None:
 
 def test_a_rigid_change_is_rigid_and_turns_the_feet_to_the_left(body: Body) -> None:
     moved = repose(body, Posture(np.zeros(N_STEPS), np.zeros(N_STEPS), 3.0, np.array([10.0, -5.0, 7.0])))
-    turn, middle = coronal_turn(3.0), body.spine.centres.mean(0)
+    feet_left, middle = turn(3.0, 0), body.spine.centres.mean(0)
     for a, b in zip(moved.solids, body.solids, strict=True):
-        wanted = (b.points - middle) @ turn.T + middle + [10.0, -5.0, 7.0]
+        wanted = (b.points - middle) @ feet_left.T + middle + [10.0, -5.0, 7.0]
         np.testing.assert_allclose(a.points, wanted, atol=1e-6)
     step, old = (s.centres[-1] - s.centres[0] for s in (moved.spine, body.spine))
     turned = np.arctan2(step[0], step[2]) - np.arctan2(old[0], old[2])

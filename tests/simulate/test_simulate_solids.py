@@ -49,9 +49,7 @@ def test_a_shell_weighs_its_parts():
     mesh = loft_mesh(np.stack([0 * z, 0 * z, z], 1), np.tile([15.0, 15.0], (9, 1)), segments=60)
     table = np.zeros((len(Tissue), 3))
     table[Tissue.CORTEX], table[Tissue.LIMB_TRABECULAR], table[Tissue.MUSCLE] = 2.0, 0.5, 1.0
-    outer, core = shell(
-        "x", mesh, 2.0, cortex=Tissue.CORTEX, core=Tissue.LIMB_TRABECULAR, displaces=Tissue.MUSCLE
-    )
+    outer, core = shell("x", mesh, 2.0, Tissue.LIMB_TRABECULAR)
     np.testing.assert_allclose(outer.mass(table), (2.0 - 1.0) / 10)
     np.testing.assert_allclose(core.mass(table), (0.5 - 2.0) / 10)
     ratio = signed_volume(core.points, core.faces) / signed_volume(outer.points, outer.faces)
@@ -61,21 +59,19 @@ def test_a_shell_weighs_its_parts():
 def test_density_of_a_shell_holds_inside_and_out():
     mesh = loft_mesh(np.array([[0, 0, 0], [0, 0, 9.0]]), np.full((2, 2), 5.0))
     table = np.arange(len(Tissue))[:, None] * np.ones(3)
-    parts = shell(
-        "x", mesh, 1.0, cortex=Tissue.CORTEX, core=Tissue.RIB_TRABECULAR, displaces=Tissue.MUSCLE, density=1.5
-    )
+    parts = shell("x", mesh, 1.0, Tissue.RIB_TRABECULAR, density=1.5)
     total = sum(p.mass(table) for p in parts)
     np.testing.assert_allclose(total, (1.5 * Tissue.RIB_TRABECULAR - Tissue.MUSCLE) / 10)
 
 
-def test_normals_point_out_and_outward_mends_a_mesh():
+def test_normals_point_out_and_outward_turns_a_mesh_right_side_out():
     sphere = trimesh.creation.icosphere(subdivisions=3, radius=10)
     mesh = make_mesh(np.asarray(sphere.vertices), sphere.faces)
     np.testing.assert_allclose(mesh.normals, sphere.vertices / 10, atol=0.02)
     inside_out = make_mesh(mesh.vertices, mesh.faces[:, ::-1])
     assert signed_volume(inside_out.vertices, inside_out.faces) < 0
-    mended = outward(inside_out)
-    assert signed_volume(mended.vertices, mended.faces) > 0
+    turned = outward(inside_out)
+    assert signed_volume(turned.vertices, turned.faces) > 0
 
 
 def test_solid_of_air_takes_away():

@@ -1,12 +1,17 @@
-"""Numbers of simulated people, and the random numbers that they are made from.
+"""Numbers of simulated people, the random numbers that they are made from, and processes that make them.
 
 A person is a function of the seed and the person's number alone.
 """
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
 from spinelift.errors import ConfigError
 
+T = TypeVar("T")
 MAX_SEED = 10**10 - 1
 """Largest seed. It holds every unsigned 32-bit integer."""
 MAX_PERSON = 10**7 - 1
@@ -41,3 +46,12 @@ def person_rng(seed: int, person: int) -> np.random.Generator:
 def mri_rng(seed: int, person: int) -> np.random.Generator:
     """The random numbers of a person's second examination, independent of those of the first."""
     return np.random.default_rng([seed, person, 1])
+
+
+def in_order(make: Callable[[int], T], numbers: Iterable[int], workers: int) -> Iterator[T]:
+    """``make`` of each number, in order; several ``workers`` are processes."""
+    if workers <= 1:
+        yield from map(make, numbers)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(make, numbers, chunksize=2)

@@ -2,11 +2,17 @@
 
 from spinelift.errors import MissingExtraError
 
+
+def missing_package(name: str) -> MissingExtraError:
+    """The error for a package of the simulator that is not installed."""
+    return MissingExtraError(
+        found=f"no package `{name}`",
+        expected="the simulator's packages",
+        do="Run: pip install 'spinelift[simulate]'",
+    )
+
+
 try:
     import numba as numba
 except ImportError as error:
-    raise MissingExtraError(
-        found="no package `numba`",
-        expected="the simulator's packages",
-        do="Run: pip install 'spinelift[simulate]'",
-    ) from error
+    raise missing_package("numba") from error

@@ -5,12 +5,10 @@ archive has. A person's truth is written last: a person without it is made again
 """
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spinelift.files import make_folder
 from spinelift.io.truth import DxaTruth, SimulatedTruth, truth_path, write_truth
 from spinelift.io.ukb_names import visit_key
 from spinelift.progress import Advance
@@ -19,7 +17,7 @@ from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import LVA_MM, SimulatedScan, take_lateral, take_scan
-from spinelift.simulate.identity import person_id, person_rng
+from spinelift.simulate.identity import in_order, person_id, person_rng
 
 TRUTH = "truth"
 """Folder of the truth, beside ``dxa`` and ``mri``."""
@@ -49,9 +47,7 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
         DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
     ]
     physique = body.physique
-    folder = out / "dxa"
-    make_folder(folder)
-    path = write_dxa_zip(folder, images, eid=eid, instance=FIRST_VISIT, rng=rng, physique=physique)
+    path = write_dxa_zip(out / "dxa", images, eid=eid, instance=FIRST_VISIT, rng=rng, physique=physique)
     truth = SimulatedTruth(
         scan_id=visit_key(eid, FIRST_VISIT),
         seed=seed,
@@ -80,13 +76,7 @@ def write_person(out: Path, seed: int, person: int) -> Path:
 def write_people(
     out: Path, *, people: int, seed: int, workers: int, first: int = 0, advance: Advance
 ) -> None:
-    """Write the people that are missing; ``advance`` is called with the number of people done.
-
-    Raises
-    ------
-    ConfigError
-        The seed or a person's number is out of range.
-    """
+    """Write the people that are missing; arguments and errors of :func:`write_missing`."""
     write = partial(write_person, out, seed)
     write_missing(write, out, seed, range(first, first + people), workers=workers, advance=advance)
 
@@ -94,15 +84,13 @@ def write_people(
 def write_missing(
     write: Callable[[int], object], out: Path, seed: int, numbers: range, *, workers: int, advance: Advance
 ) -> None:
-    """Call ``write`` for the people without a truth, in ``workers`` processes."""
+    """Call ``write`` for the people without a truth, in ``workers`` processes.
+
+    ``advance`` is called with the number of people done. Raises ConfigError if the seed or a person's number
+    is out of range.
+    """
     keys = {n: visit_key(person_id(seed, n), FIRST_VISIT) for n in numbers}
     missing = [n for n in numbers if not truth_path(out / TRUTH, keys[n]).is_file()]
     advance(len(numbers) - len(missing))
-    if workers <= 1:
-        for n in missing:
-            write(n)
-            advance(1)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        for _ in pool.map(write, missing, chunksize=2):
-            advance(1)
+    for _ in in_order(write, missing, workers):
+        advance(1)

@@ -4,23 +4,21 @@ Any number of workers makes the same people, and a store that was cut short is c
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.progress import Advance
 from spinelift.simulate.body.body import sample_body, sample_other_body
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.dxa.scan import canonical_truth, take_scan
 from spinelift.simulate.dxa.xray import sample_other_scanner, sample_scanner
-from spinelift.simulate.identity import person_id, person_rng
+from spinelift.simulate.identity import T, in_order, person_id, person_rng
 from spinelift.store.rows import PairStore, ScanStore
 
 
-def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+def make_pair(seed: int, other: bool, person: int) -> tuple[UInt8, Float32, float]:
     """Crop uint8 [224, 224], curves [6, 209] in crop px, and mm per px of one person.
 
     ``other`` people and scanners are unlike those of training.
@@ -34,7 +32,7 @@ def make_pair(seed: int, other: bool, person: int) -> tuple[NDArray[np.uint8], N
     return image, curves.px.astype(np.float32), curves.frame.mm_per_px
 
 
-def make_scan(seed: int, person: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+def make_scan(seed: int, person: int) -> tuple[UInt8, UInt8, Float32]:
     """Whole-body image, spine mask and ends on the canonical grid."""
     rng = person_rng(seed, person)
     body = sample_body(ShapePrior.load(), rng)
@@ -42,13 +40,7 @@ def make_scan(seed: int, person: int) -> tuple[NDArray[np.uint8], NDArray[np.uin
 
 
 def fill_pairs(
-    store: PairStore,
-    *,
-    people: int,
-    seed: int,
-    workers: int,
-    advance: Advance,
-    other: bool = False,
+    store: PairStore, *, people: int, seed: int, workers: int, advance: Advance, other: bool = False
 ) -> None:
     """Extend a store to ``people`` rows; ``advance`` is called with the number of people added."""
     with store:
@@ -67,11 +59,6 @@ def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, advanc
             advance(1)
 
 
-def _people(make: Callable[[int], Any], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, Any]]:
+def _people(make: Callable[[int], T], seed: int, numbers: range, workers: int) -> Iterator[tuple[int, T]]:
     """EID and result of each person, in order; refuses numbers out of range before the first is made."""
-    eids = [person_id(seed, n) for n in numbers]
-    if workers <= 1:
-        yield from zip(eids, map(make, numbers), strict=True)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from zip(eids, pool.map(make, numbers, chunksize=8), strict=True)
+    yield from zip([person_id(seed, n) for n in numbers], in_order(make, numbers, workers), strict=True)

@@ -2,13 +2,13 @@
 
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from pydicom.dataset import Dataset
 
-from spinelift.files import whole_file
-from spinelift.simulate.archive.headers import Study
+from spinelift.files import make_folder, whole_file
 
 _ZIP_TIME = (2016, 1, 1, 0, 0, 0)
 _MANIFEST_HEADER = "filename,patientid,studyid,seriesid,discription,date"
@@ -17,8 +17,7 @@ _MISSPELT_SHARE = 0.3
 """Share of archives whose manifest is named ``manifest.cvs``."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A DICOM file of an archive, and what the manifest says of it: series and description."""
 
     name: str
@@ -27,16 +26,17 @@ class Member:
     description: str
 
 
-def write_archive(path: Path, members: Iterable[Member], study: Study, rng: np.random.Generator) -> Path:
+def write_archive(path: Path, members: Iterable[Member], study: Dataset, rng: np.random.Generator) -> Path:
     """Write a zip with its manifest; the same arguments give the same bytes."""
-    day, person = study.participant.study_date, study.participant.patient_id
-    when = f"{day[:4]}-{day[4:6]}-{day[6:]}, {study.time}"
+    day, person = study.StudyDate, study.PatientID
+    when = f"{day[:4]}-{day[4:6]}-{day[6:]}, {study.StudyTime}"
     manifest = "manifest.cvs" if rng.random() < _MISSPELT_SHARE else "manifest.csv"
     rows = [_MANIFEST_HEADER]
+    make_folder(path.parent)
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for member in members:
-            _add(archive, member.name, member.data)
-            rows.append(f"{Path(member.name).name},{person},1,{member.series},{member.description},{when}")
+        for name, data, series, description in members:
+            _add(archive, name, data)
+            rows.append(f"{Path(name).name},{person},1,{series},{description},{when}")
         _add(archive, manifest, ("\r\n".join(rows) + "\r\n").encode())
     return path
 

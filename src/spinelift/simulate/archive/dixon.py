@@ -1,19 +1,16 @@
-"""Archives of Dixon MRI as UK Biobank hands them out (field 20201), for simulated people.
-
-Sizes, thicknesses and overlaps as of ``STATION_PLANS``; one DICOM file a slice.
-"""
+"""Archives of Dixon MRI as UK Biobank hands them out (field 20201), one DICOM file a slice."""
 
 from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from spinelift.io.ukb_names import DIXON_FIELD, UkbName
 from spinelift.simulate.archive.container import Member, write_archive
-from spinelift.simulate.archive.headers import Study, invent_participant, invent_study
-from spinelift.simulate.archive.series import DixonStation
-from spinelift.simulate.archive.slice_template import SliceTemplate
+from spinelift.simulate.archive.headers import invent_study
+from spinelift.simulate.archive.series import DixonStation, SliceTemplate
 from spinelift.simulate.body.physique import Physique
 
 
@@ -42,10 +39,8 @@ def write_dixon_zip(
     The same arguments and generator state give the same bytes. Headers are of the same person as those of
     ``write_dxa_zip`` with the same ``eid``, ``instance`` and ``physique``.
     """
-    study = invent_study(invent_participant(eid, instance, physique), rng)
-    other = study
-    if ArchiveTrap.MIXED_PEOPLE in traps:
-        other = invent_study(invent_participant(eid + 1, instance), rng)
+    study = invent_study(eid, instance, rng, physique)
+    other = invent_study(eid + 1, instance, rng) if ArchiveTrap.MIXED_PEOPLE in traps else study
     members = _members(stations, [other] + [study] * (len(stations) - 1), traps, rng)
     path = write_archive(folder / UkbName(eid, DIXON_FIELD, instance).zip, members, study, rng)
     if ArchiveTrap.TRUNCATED in traps:
@@ -56,7 +51,7 @@ def write_dixon_zip(
 
 def _members(
     stations: Sequence[DixonStation],
-    studies: Sequence[Study],
+    studies: Sequence[Dataset],
     traps: Collection[ArchiveTrap],
     rng: np.random.Generator,
 ) -> Iterator[Member]:

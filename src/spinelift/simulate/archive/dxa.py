@@ -1,20 +1,17 @@
-"""Archives of DXA as UK Biobank hands them out (field 20158), for simulated people.
+"""Archives of DXA as UK Biobank hands them out (field 20158), with the tags and flaws of the real files."""
 
-Tags, sizes, order and flaws are those of the real files.
-"""
-
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.uid import UID, ComputedRadiographyImageStorage, ImplicitVRLittleEndian, generate_uid
 
+from spinelift.geometry.arrays import UInt8
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
 from spinelift.simulate.archive.container import Member, write_archive
-from spinelift.simulate.archive.headers import Study, invent_participant, invent_study, new_dataset, set_grey
+from spinelift.simulate.archive.headers import invent_study, new_dataset, with_pixels
 from spinelift.simulate.body.physique import Physique
 
 _DESCRIPTION = "DXA Images"
@@ -39,7 +36,7 @@ class DxaImage:
 
     protocol: str
     instance_number: int
-    pixels: NDArray[np.uint8]
+    pixels: UInt8
     width_mm: float
     height_mm: float
 
@@ -55,37 +52,33 @@ def write_dxa_zip(
 ) -> Path:
     """Write ``<eid>_20158_<instance>_0.zip`` into a folder and return its path.
 
-    The same arguments and generator state give the same bytes. Name, birth date and, without ``physique``,
-    sex and size in the headers depend on ``eid`` alone.
+    The same arguments and generator state give the same bytes.
     """
-    study = invent_study(invent_participant(eid, instance, physique), rng)
+    study = invent_study(eid, instance, rng, physique)
     members = []
     for index in rng.permutation(len(images)):
         image = images[index]
-        uid = generate_uid(entropy_srcs=[study.uid, str(index)])
+        uid = generate_uid(entropy_srcs=[study.StudyInstanceUID, str(index)])
         members.append(Member(f"{uid}.dcm", _dicom(image, study, uid), image.instance_number, _DESCRIPTION))
     return write_archive(folder / UkbName(eid, DXA_FIELD, instance).zip, members, study, rng)
 
 
-def _dicom(image: DxaImage, study: Study, uid: UID) -> bytes:
+def _dicom(image: DxaImage, study: Dataset, uid: UID) -> bytes:
     """One file as enCORE exports it: 8-bit MONOCHROME2, implicit VR, size in ``ExposedArea`` alone."""
     if image.pixels.dtype != np.uint8 or image.pixels.ndim != 2:
         raise ValueError(f"pixels must be uint8 [H, W], not {image.pixels.dtype} {image.pixels.shape}")
     dataset = new_dataset(study, ComputedRadiographyImageStorage, uid, ImplicitVRLittleEndian)
-    dataset.ContentDate = study.participant.study_date
-    dataset.ContentTime = study.time
+    dataset.ContentDate = study.StudyDate
+    dataset.ContentTime = study.StudyTime
     dataset.Modality = "CR"
     dataset.Manufacturer = "GE Healthcare"
     dataset.ManufacturerModelName = "Lunar iDXA"
     dataset.SoftwareVersions = "enCORE 16"
     dataset.SeriesDescription = _DESCRIPTION
     dataset.ProtocolName = image.protocol
-    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[study.uid, "series"])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[study.StudyInstanceUID, "series"])
     dataset.SeriesNumber = 1
     dataset.InstanceNumber = image.instance_number
     dataset.PatientOrientation = ["L", "F"]
     dataset.ExposedArea = [round(image.width_mm), round(image.height_mm)]
-    set_grey(dataset, image.pixels.shape, 8, image.pixels.tobytes())
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return with_pixels(dataset, image.pixels.shape, 8, image.pixels.tobytes())

@@ -3,19 +3,18 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
 from spinelift.simulate.body.flesh import place_flesh
 from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.body.skeleton import Joints, place_skeleton
-from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue
+from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue, points_of
 from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import place_vertebrae
 
-Float = NDArray[np.float64]
 CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
 OTHER_SPREAD = 1.5
@@ -78,9 +77,7 @@ def build_body(
     around = around or spine
     bones = template()
     skeleton, joints = place_skeleton(bones, around, physique, rng, whole=whole)
-    cage = np.concatenate(
-        [s.points for s in skeleton if s.name.startswith(("rib", "sternum", "clavicle", "scapula"))]
-    )
+    cage = points_of(skeleton, "rib", "sternum", "clavicle", "scapula")
     flesh = place_flesh(around, joints, cage, physique, rng, whole=whole)
     vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
     clutter = place_clutter(around, physique.scale, clutter_share, rng)

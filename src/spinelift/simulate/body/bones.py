@@ -1,10 +1,11 @@
 """Bones of one adult as closed meshes, in patient axes, from the `myo-sim` package (Apache-2.0).
 
 All bones stand in one neutral pose: mm, x to the left, y to posterior, z to the feet, origin of the
-trunk's own frame. Meshes whose surface is not quite closed project with small flaws, so limbs come as
-bounded shafts (`flesh`), not from here.
+trunk's own frame. Meshes whose surface is not quite closed project with small flaws, so the long bones but
+the femur are shafts of `skeleton`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -12,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.errors import MissingExtraError
+from spinelift.geometry.arrays import Float, Int32, Integers
 from spinelift.simulate.body.prior import N_LEVELS
-
-Float = NDArray[np.float64]
-Int = NDArray[np.int32]
+from spinelift.simulate.kernels import missing_package
 
 # Where the package's joint definitions put one bone's frame in another's (OpenSim axes, metres:
 # x forward, y up, z right).
@@ -31,7 +29,7 @@ class Mesh:
     """Closed triangle mesh: vertices [v, 3] mm, faces [f, 3] outward, unit vertex normals [v, 3]."""
 
     vertices: Float
-    faces: Int
+    faces: Int32
     normals: Float
 
 
@@ -64,15 +62,11 @@ class Template:
 def _folder() -> Path:
     spec = find_spec("myo_sim")
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtraError(
-            found="no package `myo-sim` (bone meshes)",
-            expected="the simulator's packages",
-            do="Run: pip install 'spinelift[simulate]'",
-        )
+        raise missing_package("myo-sim")
     return Path(next(iter(spec.submodule_search_locations))) / "models" / "meshes"
 
 
-def _pieces(name: str, offset: Float | None = None) -> list[Mesh]:
+def _pieces(name: str, offset: Float | float = 0.0) -> list[Mesh]:
     """Connected pieces of one STL file, in mm and patient axes, largest first."""
     import trimesh
 
@@ -80,28 +74,20 @@ def _pieces(name: str, offset: Float | None = None) -> list[Mesh]:
     whole: Any = trimesh.load(_folder() / f"{name}.stl")
     whole.merge_vertices()
     pieces = [p for p in whole.split(only_watertight=False) if len(p.faces) >= 40]
-    pieces.sort(key=lambda p: -len(p.faces))
     out = []
-    for piece in pieces:
+    for piece in sorted(pieces, key=lambda p: -len(p.faces)):
         repair.fill_holes(piece)
         repair.fix_normals(piece)
         if piece.volume < 0:
             piece.invert()
-        shift = np.zeros(3) if offset is None else offset
-        out.append(_to_patient(np.asarray(piece.vertices) + shift, np.asarray(piece.faces)))
+        # OpenSim axes in metres (forward, up, right) → patient axes in mm (left, posterior, feet); three
+        # reflections turn the winding round.
+        vertices = -(np.asarray(piece.vertices) + offset)[:, [2, 0, 1]] * 1000.0
+        out.append(make_mesh(vertices, np.asarray(piece.faces)[:, ::-1]))
     return out
 
 
-def _to_patient(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
-    """OpenSim axes in metres (forward, up, right) → patient axes in mm (left, posterior, feet).
-
-    The handedness of the axes changes sign twice over: three reflections turn the winding round.
-    """
-    v = -vertices[:, [2, 0, 1]] * 1000.0
-    return make_mesh(v, np.asarray(faces)[:, ::-1])
-
-
-def make_mesh(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
+def make_mesh(vertices: Float, faces: Integers) -> Mesh:
     """A mesh with its vertex normals (area-weighted)."""
     v, f = np.asarray(vertices, np.float64), np.ascontiguousarray(faces, dtype=np.int32)
     face_normal = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
@@ -112,7 +98,7 @@ def make_mesh(vertices: Float, faces: NDArray[np.integer]) -> Mesh:
     return Mesh(v, f, normals)
 
 
-def signed_volume(vertices: Float, faces: NDArray[np.integer]) -> float:
+def signed_volume(vertices: Float, faces: Integers) -> float:
     """Volume of a closed mesh, mm³; negative when its faces point inward (axes taken as right-handed)."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return float(np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6)
@@ -135,10 +121,8 @@ def template() -> Template:
         If `myo-sim` is not installed.
     """
     pieces = _pieces("hat_thoracic") + _pieces("hat_lumbar")
-    bodies = sorted(
-        (outward(p) for p in pieces if len(p.faces) == 424), key=lambda p: p.vertices[:, 2].mean()
-    )
-    discs = sorted((p.vertices for p in pieces if len(p.faces) < 60), key=lambda v: float(v[:, 2].mean()))
+    bodies = _downwards(outward(p) for p in pieces if len(p.faces) == 424)
+    discs = [disc.vertices for disc in _downwards(p for p in pieces if len(p.faces) < 60)]
     if len(bodies) != N_LEVELS or len(discs) != N_LEVELS + 1:
         raise RuntimeError(f"myo-sim holds {len(bodies)} vertebrae and {len(discs)} discs, not 17 and 18")
     middle = np.array([d.mean(0) for d in discs])
@@ -146,26 +130,33 @@ def template() -> Template:
     centres[:, 0] = 0.0
     frames = np.empty((N_LEVELS, 3, 3))
     vertebrae = []
+    left = np.array([1.0, 0.0, 0.0])
     for i, body in enumerate(bodies):
-        down = middle[i + 1] - middle[i]
-        down[0] = 0.0
+        down = (middle[i + 1] - middle[i]) * [0, 1, 1]
         down /= np.linalg.norm(down)
-        left = np.array([1.0, 0.0, 0.0])
         frames[i] = np.stack([left, np.cross(down, left), down], 1)
-        vertebrae.append(_own_frame(body, centres[i], frames[i], discs[i], discs[i + 1]))
-        centres[i] += frames[i] @ vertebrae[-1][1]
-    parts = _other_parts()
-    return Template(tuple(v for v, _ in vertebrae), centres, frames, parts)
+        vertebra, shift = _own_frame(body, centres[i], frames[i], np.concatenate(discs[i : i + 2]))
+        vertebrae.append(vertebra)
+        centres[i] += frames[i] @ shift
+    return Template(tuple(vertebrae), centres, frames, _other_parts())
 
 
-def _own_frame(
-    body: Mesh, centre: Float, frame: Float, above: Float, below: Float
-) -> tuple[TemplateVertebra, Float]:
-    """A vertebra in its own frame, and the shift of its body's true centre from ``centre`` there."""
-    body = _smooth(body.vertices, body.faces)
+def _downwards(meshes: Iterable[Mesh]) -> list[Mesh]:
+    return sorted(meshes, key=lambda mesh: float(mesh.vertices[:, 2].mean()))
+
+
+def _own_frame(body: Mesh, centre: Float, frame: Float, discs: Float) -> tuple[TemplateVertebra, Float]:
+    """A vertebra in its own frame, and the shift of its body's true centre from ``centre`` there.
+
+    One Loop subdivision makes four times the triangles and rounder edges. ``discs`` [n, 3] are points of the
+    discs above and below.
+    """
+    import trimesh
+
+    remesh: Any = trimesh.remesh
+    body = outward(make_mesh(*remesh.subdivide_loop(body.vertices, body.faces, iterations=1)))
     local = (body.vertices - centre) @ frame
-    rim = np.concatenate([(above - centre) @ frame, (below - centre) @ frame])
-    back = np.percentile(rim[:, 1], 97)
+    back = np.percentile(((discs - centre) @ frame)[:, 1], 97)
     in_body = local[:, 1] <= back
     core = in_body & (np.abs(local[:, 0]) < 12)
     lo = np.array([local[in_body, 0].min(), local[:, 1].min(), np.percentile(local[core, 2], 10)])
@@ -174,40 +165,27 @@ def _own_frame(
     return TemplateVertebra(make_mesh(local - shift, body.faces), hi - lo), shift
 
 
-def _smooth(vertices: Float, faces: Int) -> Mesh:
-    """One Loop subdivision: four times the triangles, rounder edges."""
-    import trimesh
-
-    remesh: Any = trimesh.remesh
-    v, f = remesh.subdivide_loop(vertices, faces, iterations=1)
-    return outward(make_mesh(v, f))
-
-
 def _other_parts() -> dict[str, Mesh]:
     """Ribs (`rib_L1` … `rib_R12`), sternum, shoulder girdle, neck, skull, pelvis, limbs."""
     parts: dict[str, Mesh] = {}
     cage = [outward(p) for p in _pieces("hat_ribs_scap")]
     for side, sign in (("L", 1), ("R", -1)):
-        ribs = [p for p in cage if 90 < len(p.faces) < 200 and np.sign(p.vertices[:, 0].mean()) == sign]
+        own = [p for p in cage if np.sign(p.vertices[:, 0].mean()) == sign]
+        ribs = [p for p in own if 90 < len(p.faces) < 200]
         ribs.sort(key=lambda p: float(p.vertices[:, 2].min()))
         if len(ribs) != 12:
             raise RuntimeError(f"myo-sim holds {len(ribs)} ribs on one side, not 12")
         parts |= {f"rib_{side}{i + 1}": rib for i, rib in enumerate(ribs)}
         for name, count in (("clavicle", 524), ("scapula", 1592)):
-            parts[f"{name}_{side}"] = next(
-                p for p in cage if len(p.faces) == count and np.sign(p.vertices[:, 0].mean()) == sign
-            )
+            parts[f"{name}_{side}"] = next(p for p in own if len(p.faces) == count)
     parts["sternum"] = next(p for p in cage if len(p.faces) == 1450)
-    neck = [outward(p) for p in _pieces("hat_cervical") if len(p.faces) > 200]
-    neck.sort(key=lambda p: float(p.vertices[:, 2].mean()))
+    neck = _downwards(outward(p) for p in _pieces("hat_cervical") if len(p.faces) > 200)
     parts |= {f"C{i + 1}": p for i, p in enumerate(neck)}
     parts["skull"], parts["jaw"] = _pieces("hat_skull")[0], _pieces("hat_jaw")[0]
     pelvis = -_TRUNK_IN_PELVIS
     parts["sacrum"] = outward(_pieces("sacrum", pelvis)[0])
-    parts["hip_R"] = outward(_pieces("r_pelvis", pelvis)[0])
-    parts["hip_L"] = outward(_pieces("l_pelvis", pelvis)[0])
-    mirror = np.array([1.0, 1.0, -1.0])
-    for side, flip in (("R", np.ones(3)), ("L", mirror)):
+    for side, flip in (("R", [1, 1, 1]), ("L", [1, 1, -1])):
         s = side.lower()
+        parts[f"hip_{side}"] = outward(_pieces(f"{s}_pelvis", pelvis)[0])
         parts[f"femur_{side}"] = outward(_pieces(f"{s}_femur", pelvis + _HIP_IN_PELVIS * flip)[0])
     return parts

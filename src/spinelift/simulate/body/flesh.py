@@ -1,20 +1,28 @@
 """Soft parts of a body as closed solids: skin and fat, muscle, chest and belly with their organs and gas."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.skeleton import Joints
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, loft
 from spinelift.simulate.body.spine import PosedSpine
 
-Float = NDArray[np.float64]
 ARM_RADII = (44, 56, 43, 29, 22)
 """Above the shoulder, at shoulder, elbow, wrist and fingertips, mm."""
 LEG_RADII = (80, 88, 60, 38, 36)
 """At the hip, below the groin, at knee, ankle and toes, mm."""
+
+ORGANS = (
+    ("liver", (-62, -62), 10.4, (74, 62, 70), 8),
+    ("liver", (-5, -90), 10.2, (60, 30, 38), 8),
+    ("spleen", (88, -15), 10.5, (26, 38, 48), 8),
+    ("kidney", (58, -8), 12.2, (24, 20, 55), 6),
+    ("kidney", (-58, -8), 12.7, (24, 20, 55), 6),
+)
+"""Name, (x, y) from the spine at a fractional level, half axes, standard deviation of the place; mm."""
 
 
 def place_flesh(
@@ -32,11 +40,8 @@ def place_flesh(
     """
     s = physique.scale
     out = _trunk(spine, joints, cage, physique, s, rng)
-    out += _limbs(joints, physique, s, rng, whole=whole)
-    out += _head(joints, s)
-    out += _chest(spine, s, rng)
-    out += _belly(spine, joints, physique, s, rng)
-    return out
+    out += [*_limbs(joints, physique, s, rng, whole=whole), _head(joints, s)]
+    return [*out, *_chest(spine, s, rng), *_belly(spine, joints, physique, s, rng), *_gas(spine, s, rng)]
 
 
 def _trunk(
@@ -50,8 +55,7 @@ def _trunk(
     marks = [chin, top[2] - 45 * s, shoulder - 12 * s, shoulder + 18 * s, spine.centres[Vertebra.T5, 2]]
     marks += [spine.centres[Vertebra.T9, 2], spine.centres[Vertebra.L1, 2], spine.centres[Vertebra.L3, 2]]
     marks += [bottom[2], joints.hip[:, 2].mean(), crotch]
-    build = (physique.bmi - 25) / 10
-    female = float(physique.female)
+    build, female = (physique.bmi - 25) / 10, float(physique.female)
     wide = np.array([58, 62, 118, 168, 164, 152, 142, 145, 165, 175, 165], float)
     wide += np.array([4, 4, 6, 12, 20, 30, 48, 50, 32, 28, 24]) * build
     wide += np.array([-4, -5, -8, -12, -12, -14, -12, -8, 4, 6, 4]) * female
@@ -68,8 +72,7 @@ def _trunk(
     np.maximum.at(bones, ring, np.abs(cage[:, 0] - x[ring]) + 7 * s)
     half[:, 0] = np.maximum(half[:, 0], bones)
     half = gaussian_filter1d(half, 1.0, axis=0, mode="nearest")
-    spine_y = spine.line_at(z, 1)
-    back = gaussian_filter1d(spine_y, 6, mode="nearest") + 78 * s
+    back = gaussian_filter1d(spine.line_at(z, 1), 6, mode="nearest") + 78 * s
     fat = (11 + 14 * max(build + 0.4, 0) + 5 * female) * rng.uniform(0.8, 1.2) * np.array([0.35, 1.0])
     rim = np.interp(z, [shoulder, spine.centres[Vertebra.T9, 2], bottom[2]], fat[[0, 1, 1]])
     fade = np.clip((z - chin) / (60 * s), 0.02, 1) * np.clip((crotch - z) / (70 * s), 0.02, 1)
@@ -113,25 +116,18 @@ def _limbs(
             r = r * np.sqrt(np.clip(t / 0.8, 0.05, 1)) if name == "arm" else r
             thin = np.clip(t / 0.75, 0.02, 1) if name == "leg" else 1.0
             half = np.stack([r, r * 0.95 * thin], 1)[order]
-            out.append(Solid(name, *loft(axis[order], half, segments=20), Tissue.FAT, Tissue.AIR))
-            out.append(
-                Solid(
-                    f"{name} muscle",
-                    *loft(axis[order], half * (1 - fat), segments=20),
-                    Tissue.MUSCLE,
-                    Tissue.FAT,
-                )
-            )
+            skin, muscle = (loft(axis[order], wide, segments=20) for wide in (half, half * (1 - fat)))
+            out.append(Solid(name, *skin, Tissue.FAT, Tissue.AIR))
+            out.append(Solid(f"{name} muscle", *muscle, Tissue.MUSCLE, Tissue.FAT))
     return out
 
 
-def _head(joints: Joints, s: float) -> list[Solid]:
+def _head(joints: Joints, s: float) -> Solid:
     """Head and face."""
-    top = joints.vertex
     t = np.array([0, 8, 30, 70, 110, 150, 185, 215]) * s
     half = np.array([[5, 5], [45, 55], [68, 84], [76, 96], [74, 92], [66, 75], [56, 35], [50, 2]]) * s
-    centres = top + np.stack([0 * t, 0 * t, t], 1)
-    return [Solid("head", *loft(centres, half), Tissue.MUSCLE, Tissue.AIR)]
+    centres = joints.vertex + np.stack([0 * t, 0 * t, t], 1)
+    return Solid("head", *loft(centres, half), Tissue.MUSCLE, Tissue.AIR)
 
 
 def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
@@ -154,102 +150,55 @@ def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]
         for _ in range(rng.integers(3, 9)):  # vessels and scars
             u = rng.uniform(0.2, 0.85)
             centre = [x0 + sign * rng.uniform(35, 90) * size, np.interp(u, t, y), apex + u * (low - apex)]
-            radii = rng.uniform(3, 14, 3) * s
-            out.append(
-                Solid(
-                    "lung mark",
-                    *ellipsoid(np.array(centre), radii),
-                    Tissue.ORGAN,
-                    Tissue.LUNG,
-                    rng.uniform(0.3, 1),
-                )
-            )
-    heart = np.array([x0 + rng.normal(16, 7) * s, 0.0, spine.centres[Vertebra.T8, 2] + rng.normal(0, 12)])
-    heart[1] = spine.centres[Vertebra.T8, 1] - 75 * s
-    out.append(
-        Solid(
-            "heart",
-            *ellipsoid(heart, np.array([52, 40, 58]) * s * rng.normal(1, 0.1, 3)),
-            Tissue.ORGAN,
-            Tissue.LUNG,
-            rng.uniform(0.5, 1.0),
-        )
-    )
+            mark = ellipsoid(np.array(centre), rng.uniform(3, 14, 3) * s)
+            out.append(Solid("lung mark", *mark, Tissue.ORGAN, Tissue.LUNG, rng.uniform(0.3, 1)))
+    _, y8, z8 = spine.centres[Vertebra.T8]
+    middle = np.array([x0 + rng.normal(16, 7) * s, y8 - 75 * s, z8 + rng.normal(0, 12)])
+    heart = ellipsoid(middle, np.array([52, 40, 58]) * s * rng.normal(1, 0.1, 3))
+    out.append(Solid("heart", *heart, Tissue.ORGAN, Tissue.LUNG, rng.uniform(0.5, 1.0)))
     z = np.linspace(spine.centres[Vertebra.T4, 2], spine.centres[Vertebra.L4, 2], 14)
     side = np.interp(z, [z[0], z[-1]], [rng.normal(20, 5), rng.normal(8, 6)])
-    x = spine.line_at(z, 0) + side * s
-    y = spine.line_at(z, 1) - 26 * s
-    r = np.full((14, 2), rng.uniform(9, 15) * s)
-    out.append(
-        Solid(
-            "aorta",
-            *loft(np.stack([x, y, z], 1), r, segments=12),
-            Tissue.ORGAN,
-            Tissue.VISCERA,
-            rng.uniform(0.9, 1.2),
-        )
-    )
+    x, y = spine.line_at(z, 0) + side * s, spine.line_at(z, 1) - 26 * s
+    r = rng.uniform(9, 15) * s
+    aorta = loft(np.stack([x, y, z], 1), np.full((14, 2), r), segments=12)
+    out.append(Solid("aorta", *aorta, Tissue.ORGAN, Tissue.VISCERA, rng.uniform(0.9, 1.2)))
     if rng.random() < 0.3:  # calcified plaques
         for _ in range(rng.integers(1, 7)):
             k = rng.integers(4, 14)
-            place = np.array([x[k] + rng.choice([-1, 1]) * r[k, 0], y[k], z[k] + rng.normal(0, 8)])
-            out.append(
-                Solid(
-                    "plaque",
-                    *ellipsoid(place, rng.uniform(1, 3.5, 3)),
-                    Tissue.CORTEX,
-                    Tissue.ORGAN,
-                    rng.uniform(0.3, 1),
-                )
-            )
+            place = np.array([x[k] + rng.choice([-1, 1]) * r, y[k], z[k] + rng.normal(0, 8)])
+            plaque = ellipsoid(place, rng.uniform(1, 3.5, 3))
+            out.append(Solid("plaque", *plaque, Tissue.CORTEX, Tissue.ORGAN, rng.uniform(0.3, 1)))
     z = np.linspace(spine.ends[0][2] - 95 * s, spine.centres[Vertebra.T5, 2] + rng.normal(0, 8), 10)
-    x = spine.line_at(z, 0) + rng.normal(0, 3)
-    y = spine.line_at(z, 1) - 32 * s
-    r = np.full((10, 2), rng.uniform(6.5, 10) * s)
-    out.append(Solid("trachea", *loft(np.stack([x, y, z], 1), r, segments=12), Tissue.AIR, Tissue.MUSCLE))
-    return out
+    x, y = spine.line_at(z, 0) + rng.normal(0, 3), spine.line_at(z, 1) - 32 * s
+    trachea = loft(np.stack([x, y, z], 1), np.full((10, 2), rng.uniform(6.5, 10) * s), segments=12)
+    return [*out, Solid("trachea", *trachea, Tissue.AIR, Tissue.MUSCLE)]
 
 
 def _belly(
     spine: PosedSpine, joints: Joints, physique: Physique, s: float, rng: np.random.Generator
 ) -> list[Solid]:
-    """Cavity with visceral fat and bowel; liver, spleen, kidneys, psoas, stomach; gas."""
-    out: list[Solid] = []
+    """Cavity with visceral fat and bowel; liver, spleen, kidneys, psoas."""
     build = (physique.bmi - 25) / 10
-    top = spine.centres[Vertebra.T10, 2]
-    low = joints.hip[:, 2].mean()
+    top, low = spine.centres[Vertebra.T10, 2], joints.hip[:, 2].mean()
     t = np.linspace(0, 1, 14)
     z = top + t * (low - top)
     x = spine.line_at(z, 0, sd_levels=3)
     y = spine.line_at(z, 1, sd_levels=3) - (72 + 18 * build) * s
     shape = np.clip(np.sin(np.pi * np.clip(0.12 + 0.76 * t, 0, 1)), 0.3, 1) ** 0.5
     half = np.stack([(108 + 16 * build) * shape, (62 + 22 * build) * shape], 1) * s * rng.normal(1, 0.04)
-    out.append(
-        Solid("cavity", *loft(np.stack([x, y, z], 1), half, segments=24), Tissue.VISCERA, Tissue.MUSCLE)
-    )
-
-    def organ(
-        name: str, at: tuple[float, float, float], radii: tuple[float, float, float], sway: float = 8
-    ) -> None:
-        level = np.array([np.interp(at[2], np.arange(17), spine.centres[:, c]) for c in range(3)])
-        centre = level + np.array([at[0], at[1], 0]) * s + rng.normal(0, sway, 3)
-        size = np.array(radii) * s * rng.normal(1, 0.1, 3)
-        out.append(Solid(name, *ellipsoid(centre, size), Tissue.ORGAN, Tissue.VISCERA))
-
-    organ("liver", (-62, -62, 10.4), (74, 62, 70))
-    organ("liver", (-5, -90, 10.2), (60, 30, 38))
-    organ("spleen", (88, -15, 10.5), (26, 38, 48))
-    organ("kidney", (58, -8, 12.2), (24, 20, 55), 6)
-    organ("kidney", (-58, -8, 12.7), (24, 20, 55), 6)
+    cavity = loft(np.stack([x, y, z], 1), half, segments=24)
+    out = [Solid("cavity", *cavity, Tissue.VISCERA, Tissue.MUSCLE)]
+    for name, place, level, radii, sway in ORGANS:
+        centre = spine.at_level(level) + np.array([*place, 0]) * s + rng.normal(0, sway, 3)
+        organ = ellipsoid(centre, np.array(radii) * s * rng.normal(1, 0.1, 3))
+        out.append(Solid(name, *organ, Tissue.ORGAN, Tissue.VISCERA))
     for sign in (1, -1):
         zz = np.linspace(spine.centres[Vertebra.L1, 2], joints.hip[0, 2], 9)
-        lateral = np.interp(zz, [zz[0], zz[-1]], [30, 72]) * s
-        px = spine.line_at(zz, 0) + sign * lateral
+        px = spine.line_at(zz, 0) + sign * (np.interp(zz, [zz[0], zz[-1]], [30, 72]) * s)
         py = spine.line_at(zz, 1) - np.interp(zz, [zz[0], zz[-1]], [0, 30]) * s
         r = np.array([8, 14, 19, 23, 26, 26, 24, 20, 14]) * s * rng.normal(1, 0.1)
         psoas = loft(np.stack([px, py, zz], 1), np.stack([r, r * 1.1], 1), segments=14)
         out.append(Solid("psoas", *psoas, Tissue.MUSCLE, Tissue.VISCERA))
-    out += _gas(spine, s, rng)
     return out
 
 
@@ -267,16 +216,9 @@ def _gas(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
             if rng.random() < 0.25:
                 continue
             y = float(spine.line_at(z, 1)) - rng.uniform(50, 110) * s
-            radii = radius * rng.uniform(0.6, 1.2, 3)
-            gas = rng.random() < 0.75
-            tissue = Tissue.AIR if gas else Tissue.ORGAN
-            out.append(
-                Solid(
-                    "gas" if gas else "stool",
-                    *ellipsoid(np.array([x, y, z]), radii, rings=6, segments=10),
-                    tissue,
-                    Tissue.VISCERA,
-                    1.0 if gas else rng.uniform(0.9, 1.4),
-                )
-            )
+            lump = ellipsoid(np.array([x, y, z]), radius * rng.uniform(0.6, 1.2, 3), rings=6, segments=10)
+            if rng.random() < 0.75:
+                out.append(Solid("gas", *lump, Tissue.AIR, Tissue.VISCERA))
+            else:
+                out.append(Solid("stool", *lump, Tissue.ORGAN, Tissue.VISCERA, rng.uniform(0.9, 1.4)))
     return out

@@ -11,9 +11,8 @@ Spine J. 19 (2010), 768-776, below T9. Sex ratios follow Gilsanz et al., Radiolo
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float
 
 # Columns: EPWu, EPWl, EPDu, EPDl, body height, SCW, PDW, TPW, SPL, anterior / posterior height.
 _TABLE = np.array(

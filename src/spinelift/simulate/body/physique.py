@@ -1,4 +1,4 @@
-"""Who a person is, as far as a scanner can tell: sex, age, height, build, bone density."""
+"""What a scan depends on in a person: sex, age, height, build, bone density."""
 
 from dataclasses import dataclass
 from typing import Literal

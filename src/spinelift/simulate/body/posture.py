@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS
 from spinelift.simulate.body.skeleton import Joints
 from spinelift.simulate.body.solids import Solid
 from spinelift.simulate.body.spine import PosedSpine
 
-Float = NDArray[np.float64]
 MAX_TILT_DEG = 4.0
 MAX_SHIFT_MM = 60.0
 BENT_SHARE = 0.25
@@ -30,23 +29,21 @@ BENT_DEG = (5.0, 10.0)
 """Standard deviation of their steps' angles, degrees."""
 SAMPLES = 256
 """Heights at which the field between vertebrae is tabulated."""
+PELVIS_MM, STRAIGHT_BELOW_MM = 130.0, 380.0
+"""Below L5: how far the pelvis turns with it, and from where legs lie straight."""
+NECK_MM, STRAIGHT_ABOVE_MM = 50.0, 220.0
+"""The same above T1."""
+FIRST = 2
+"""T1's knot."""
 
 
 @dataclass(frozen=True)
 class Posture:
     """How a person lies differently.
 
-    Parameters
-    ----------
-    bend_deg
-        Change of the coronal angle of each step T1-T2 to L4-L5 [16], degrees, positive when the lower end
-        goes to the patient's left; mean 0.
-    sway_deg
-        Change of the sagittal angle [16], positive when the lower end goes to posterior.
-    tilt_deg
-        Rotation of the whole person in the coronal plane, same sense as ``bend_deg``.
-    shift_mm
-        Shift of the whole person [3].
+    ``bend_deg`` is the change of the coronal angle of each step T1-T2 to L4-L5 [16], positive when the lower
+    end goes to the patient's left, mean 0; ``sway_deg`` that of the sagittal angle [16], positive to
+    posterior. ``tilt_deg`` turns the whole person as ``bend_deg`` does, ``shift_mm`` [3] shifts the person.
     """
 
     bend_deg: Float
@@ -61,7 +58,7 @@ def sample_posture(rng: np.random.Generator, *, bent_share: float = BENT_SHARE) 
     bend = _wave(rng) * (rng.uniform(*BENT_DEG) if bent else abs(rng.normal(0, 0.9)) + 0.3)
     sway = _wave(rng) * rng.normal(0, 3.0) + rng.normal(0, 1.5)
     tilt = float(np.clip(rng.normal(0, 1.6), -MAX_TILT_DEG, MAX_TILT_DEG))
-    reach = np.array([MAX_SHIFT_MM, 40.0, 26.0])  # the first station starts at C5 to C7, whoever lies there
+    reach = np.array([MAX_SHIFT_MM, 40.0, 26.0])  # the first station starts at C5 to C7
     shift = np.clip(rng.normal(0, [22, 12, 14]), -reach, reach)
     return Posture(bend, sway, tilt, shift)
 
@@ -69,20 +66,15 @@ def sample_posture(rng: np.random.Generator, *, bent_share: float = BENT_SHARE) 
 def _wave(rng: np.random.Generator) -> Float:
     """A smooth random function over the steps [16] with mean 0 and standard deviation 1."""
     t = (np.arange(N_STEPS) + 0.5) / N_STEPS
-    wave = sum(rng.normal() / j * np.cos(np.pi * j * t) for j in (1, 2, 3))
-    wave = np.asarray(wave - np.mean(wave))
+    wave = np.asarray(sum(rng.normal() / j * np.cos(np.pi * j * t) for j in (1, 2, 3)))
+    wave = wave - wave.mean()
     return np.asarray(wave / wave.std())
 
 
-def coronal_turn(degrees: Float | float) -> Float:
-    """Matrices [..., 3, 3] that turn the feet's end to the patient's left."""
-    a = np.radians(np.asarray(degrees, np.float64))
-    return _turn(a, 0)
-
-
-def _turn(a: Float, axis: int) -> Float:
-    """Turn z towards ``axis`` (0: left, 1: posterior) by angles a [...] in radians."""
-    m = np.zeros((*a.shape, 3, 3))
+def turn(degrees: Float | float, axis: int) -> Float:
+    """Matrices [..., 3, 3] that turn z towards ``axis`` (0: left, 1: posterior) by angles [...]."""
+    a = np.radians(degrees)
+    m = np.zeros((*np.shape(degrees), 3, 3))
     m[..., 1 - axis, 1 - axis] = 1.0
     m[..., axis, axis] = m[..., 2, 2] = np.cos(a)
     m[..., axis, 2], m[..., 2, axis] = np.sin(a), -np.sin(a)
@@ -93,33 +85,29 @@ def _turn(a: Float, axis: int) -> Float:
 class Field:
     """A movement of space: at knots along the body turn by ``turns`` about ``old`` and put it at ``new``.
 
-    Knots [n] are the vertebrae, and places above and below them: beyond the pelvis and the neck the body
-    lies straight again. ``first`` is T1's knot.
+    Knots [21] are the vertebrae, and two places above and below them: beyond the pelvis and the neck the
+    body lies straight again.
     """
 
     turns: Float
     old: Float
     new: Float
-    first: int
 
     def rigid(self, points: Float, level: int) -> Float:
         """Points [n, 3] moved as vertebra ``level`` moves."""
-        k = level + self.first
+        k = level + FIRST
         return np.asarray(self.new[k] + (points - self.old[k]) @ self.turns[k].T)
 
     def smooth(self, points: Float) -> Float:
         """Points [n, 3] moved by the field interpolated over height."""
-        k, w = self._at(points[:, 2])
+        top, bottom = self.old[[0, -1], 2]
+        u = np.clip((points[:, 2] - top) / (bottom - top), 0, 1) * (SAMPLES - 1)
+        k = np.minimum(u.astype(np.intp), SAMPLES - 2)
+        w = (u - k)[:, None]
         turns, offset = self._table
         low = np.einsum("nij,nj->ni", turns[k], points) + offset[k]
         high = np.einsum("nij,nj->ni", turns[k + 1], points) + offset[k + 1]
         return np.asarray(low * (1 - w) + high * w)
-
-    def _at(self, z: Float) -> tuple[NDArray[np.intp], Float]:
-        top, bottom = self.old[[0, -1], 2]
-        u = np.clip((z - top) / (bottom - top), 0, 1) * (SAMPLES - 1)
-        k = np.minimum(u.astype(np.intp), SAMPLES - 2)
-        return k, (u - k)[:, None]
 
     @cached_property
     def _table(self) -> tuple[Float, Float]:
@@ -132,53 +120,40 @@ class Field:
         return turns, new - np.einsum("nij,nj->ni", turns, old)
 
 
-PELVIS_MM, STRAIGHT_BELOW_MM = 130.0, 380.0
-"""Below L5: how far the pelvis turns with it, and from where legs lie straight."""
-NECK_MM, STRAIGHT_ABOVE_MM = 50.0, 220.0
-"""The same above T1."""
-
-
 def movement(spine: PosedSpine, posture: Posture) -> Field:
     """The field that takes a spine to its new posture; lengths along the spine are kept."""
-    turns = _turn(np.radians(posture.bend_deg), 0) @ _turn(np.radians(posture.sway_deg), 1)
+    turns = turn(posture.bend_deg, 0) @ turn(posture.sway_deg, 1)
     at = np.clip(np.arange(N_LEVELS) - 0.5, 0, N_STEPS - 1)
-    per_level = Slerp(np.arange(N_STEPS), Rotation.from_matrix(turns))(at).as_matrix()
+    per_level = _between(turns, at)
     above = np.array([[0.0, 0.0, -STRAIGHT_ABOVE_MM], [0.0, 0.0, -NECK_MM]])
     below = np.array([[0.0, 0.0, PELVIS_MM], [0.0, 0.0, STRAIGHT_BELOW_MM]])
     old = np.concatenate([spine.centres[0] + above, spine.centres, spine.centres[-1] + below])
     still = np.eye(3)[None]
     knots = np.concatenate([still, per_level[:1], per_level, per_level[-1:], still])
-    between = np.concatenate(
-        [[_middle(knots[0], knots[1]), knots[1]], turns, [knots[-2], _middle(*knots[-2:])]]
-    )
-    path = np.einsum("nij,nj->ni", between, np.diff(old, axis=0))
+    neck, pelvis = _between(knots[:2], 0.5), _between(knots[-2:], 0.5)
+    steps = np.concatenate([[neck, knots[1]], turns, [knots[-2], pelvis]])
+    path = np.einsum("nij,nj->ni", steps, np.diff(old, axis=0))
     new = np.concatenate([np.zeros((1, 3)), np.cumsum(path, 0)])
-    new -= new[2:-2].mean(0)
-    tilt = coronal_turn(posture.tilt_deg)
-    return Field(tilt @ knots, old, new @ tilt.T + spine.centres.mean(0) + posture.shift_mm, 2)
+    new -= new[FIRST:-FIRST].mean(0)
+    tilt = turn(posture.tilt_deg, 0)
+    return Field(tilt @ knots, old, new @ tilt.T + spine.centres.mean(0) + posture.shift_mm)
 
 
-def _middle(a: Float, b: Float) -> Float:
-    """Rotation half way between two [3, 3]."""
-    return np.asarray(Slerp([0, 1], Rotation.from_matrix(np.stack([a, b])))(0.5).as_matrix())
+def _between(turns: Float, at: Float | float) -> Float:
+    """Rotations at fractional indices of rotations [n, 3, 3]."""
+    return Slerp(np.arange(len(turns)), Rotation.from_matrix(turns))(at).as_matrix()
 
 
 def repose(body: Body, posture: Posture) -> Body:
     """The same person in another posture."""
     field = movement(body.spine, posture)
-    levels = slice(field.first, field.first + N_LEVELS)
+    levels = slice(FIRST, FIRST + N_LEVELS)
     spine = replace(body.spine, centres=field.new[levels], frames=field.turns[levels] @ body.spine.frames)
-    joints = Joints(**{k: _moved(field, v) for k, v in vars(body.joints).items()})
-    solids = tuple(replace(s, points=_move(field, s)) for s in body.solids)
-    return replace(body, spine=spine, joints=joints, solids=solids)
+    joints = {k: field.smooth(v.reshape(-1, 3)).reshape(v.shape) for k, v in vars(body.joints).items()}
+    solids = tuple(replace(s, points=_moved(field, s)) for s in body.solids)
+    return replace(body, spine=spine, joints=Joints(**joints), solids=solids)
 
 
-def _move(field: Field, solid: Solid) -> Float:
+def _moved(field: Field, solid: Solid) -> Float:
     kind, _, number = solid.name.partition("_")
-    if kind == "vertebra":
-        return field.rigid(solid.points, int(number))
-    return field.smooth(solid.points)
-
-
-def _moved(field: Field, points: Float) -> Float:
-    return field.smooth(points.reshape(-1, 3)).reshape(points.shape)
+    return field.rigid(solid.points, int(number)) if kind == "vertebra" else field.smooth(solid.points)

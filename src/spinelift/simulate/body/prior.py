@@ -23,13 +23,12 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.files import write_json
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
 N_LEVELS = len(Vertebra)
 N_STEPS = N_LEVELS - 1
 PARAMETERS = "shape_prior.json"
@@ -59,9 +58,13 @@ class ShapePrior:
     step_mm: Float
 
     @classmethod
+    @cache
     def load(cls, path: Path | None = None) -> "ShapePrior":
-        """The shipped prior, read once a process, or one written by ``spinelift simulate fit-prior``."""
-        return _shipped() if path is None else _parse(path.read_text(encoding="utf-8"))
+        """The shipped prior, or one written by ``spinelift simulate fit-prior``; read once a process."""
+        file = path or resources.files("spinelift.simulate.body") / PARAMETERS
+        values = json.loads(file.read_text(encoding="utf-8"))
+        mean, modes, step_mm = (np.array(values[name]) for name in ("mean", "modes", "step_mm"))
+        return cls(mean, modes, float(values["noise"]), step_mm)
 
     def sample(self, rng: np.random.Generator, *, spread: float = 1.0) -> Float:
         """Features [48] of a random spine; ``spread`` multiplies the standard deviations."""
@@ -85,33 +88,13 @@ class ShapePrior:
         return np.asarray(out - out.mean(0))
 
 
-@cache
-def _shipped() -> ShapePrior:
-    return _parse((resources.files("spinelift.simulate.body") / PARAMETERS).read_text(encoding="utf-8"))
-
-
-def _parse(text: str) -> ShapePrior:
-    document = json.loads(text)
-    return ShapePrior(
-        np.array(document["mean"]),
-        np.array(document["modes"]),
-        float(document["noise"]),
-        np.array(document["step_mm"]),
-    )
-
-
 def features_of(centres: Float, step_mm: Float) -> Float:
     """Centres [17, 3] in mm (z to the feet; NaN where unseen) → features [48], lengths scaled to mean 0."""
     d = np.diff(centres, axis=0)
     length = np.linalg.norm(d, axis=1)
     ratio = 100 * np.log(length / step_mm)
-    return np.concatenate(
-        [
-            np.degrees(np.arctan2(d[:, 0], d[:, 2])),
-            np.degrees(np.arctan2(d[:, 1], d[:, 2])),
-            ratio - np.nanmean(ratio),
-        ]
-    )
+    coronal, sagittal = (np.degrees(np.arctan2(d[:, axis], d[:, 2])) for axis in (0, 1))
+    return np.concatenate([coronal, sagittal, ratio - np.nanmean(ratio)])
 
 
 def read_centres(table: Path, *, leave_out: tuple[str, ...] = ()) -> dict[str, Float]:

@@ -1,14 +1,13 @@
 """Tissues, and the closed solids that a body is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float, Int32
 from spinelift.simulate.body.bones import Mesh, make_mesh
-
-Float = NDArray[np.float64]
 
 
 class Tissue(IntEnum):
@@ -53,7 +52,7 @@ class Solid:
 
     name: str
     points: Float
-    faces: NDArray[np.int32]
+    faces: Int32
     tissue: Tissue
     displaces: Tissue
     density: float = 1.0
@@ -63,20 +62,24 @@ class Solid:
         return np.asarray(composition[self.tissue] * self.density - composition[self.displaces]) / 10.0
 
 
+def points_of(solids: Iterable[Solid], *prefixes: str) -> Float:
+    """Points [n, 3] of all solids whose name begins with one of ``prefixes``."""
+    return np.concatenate([solid.points for solid in solids if solid.name.startswith(prefixes)])
+
+
 def shell(
     name: str,
     mesh: Mesh,
     thickness_mm: Float | float,
-    *,
-    cortex: Tissue,
     core: Tissue,
-    displaces: Tissue,
+    *,
+    cortex: Tissue = Tissue.CORTEX,
     density: float = 1.0,
 ) -> list[Solid]:
-    """A bone: its outer surface of cortex, and inside it, ``thickness_mm`` deep, its core."""
+    """A bone in muscle: its outer surface of cortex, and inside it, ``thickness_mm`` deep, its core."""
     inner = mesh.vertices - mesh.normals * np.reshape(thickness_mm, (-1, 1))
     return [
-        Solid(name, mesh.vertices, mesh.faces, cortex, displaces, density),
+        Solid(name, mesh.vertices, mesh.faces, cortex, Tissue.MUSCLE, density),
         CoreSolid(name, inner, mesh.faces, core, cortex, density),
     ]
 
@@ -90,29 +93,23 @@ class CoreSolid(Solid):
         return np.asarray(composition[self.tissue] - composition[self.displaces]) * self.density / 10.0
 
 
-def loft(
-    centres: Float, half: Float, *, segments: int = 28, exponent: float = 2.0
-) -> tuple[Float, NDArray[np.int32]]:
+def loft(centres: Float, half: Float, *, segments: int = 28, exponent: float = 2.0) -> tuple[Float, Int32]:
     """Closed mesh through horizontal superellipses: centres [n, 3], half axes (x, y) [n, 2], mm.
 
     Heights must increase; the superellipse is ``|x/a|^p + |y/b|^p = 1`` with ``p = exponent``.
     """
     n = len(centres)
     angle = 2 * np.pi * np.arange(segments) / segments
-    c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * np.abs(c) ** (2 / exponent), np.sign(s) * np.abs(s) ** (2 / exponent)], 1)
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    ring = np.sign(circle) * np.abs(circle) ** (2 / exponent)
     points = np.repeat(centres[:, None], segments, 1)
     points[:, :, :2] += ring[None] * half[:, None]
     vertices = np.concatenate([points.reshape(-1, 3), centres[[0]], centres[[-1]]])
     k, i = np.arange(segments), np.arange(n - 1)[:, None] * segments
     nxt = (k + 1) % segments
     a, b = i + k, i + nxt
-    side = np.concatenate(
-        [
-            np.stack([a, b, a + segments], 2).reshape(-1, 3),
-            np.stack([b, b + segments, a + segments], 2).reshape(-1, 3),
-        ]
-    )
+    corners = ((a, b, a + segments), (b, b + segments, a + segments))
+    side = np.concatenate([np.stack(triangle, 2).reshape(-1, 3) for triangle in corners])
     top = np.stack([np.full(segments, n * segments), nxt, k], 1)
     low = (n - 1) * segments
     bottom = np.stack([np.full(segments, n * segments + 1), low + k, low + nxt], 1)
@@ -124,9 +121,7 @@ def loft_mesh(centres: Float, half: Float, *, segments: int = 28, exponent: floa
     return make_mesh(*loft(centres, half, segments=segments, exponent=exponent))
 
 
-def ellipsoid(
-    centre: Float, radii: Float, *, rings: int = 9, segments: int = 16
-) -> tuple[Float, NDArray[np.int32]]:
+def ellipsoid(centre: Float, radii: Float, *, rings: int = 9, segments: int = 16) -> tuple[Float, Int32]:
     """Closed mesh of an ellipsoid with half axes ``radii`` [3] mm."""
     t = np.cos(np.linspace(np.pi, 0, rings + 2)[1:-1])
     centres = np.asarray(centre) + np.stack([0 * t, 0 * t, t * radii[2]], 1)

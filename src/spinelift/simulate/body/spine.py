@@ -3,18 +3,17 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry.arrays import Float
 from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS, ShapePrior
 
-Float = NDArray[np.float64]
 SCOLIOSIS_SHARE = 0.2
 """Share of people whose modified Ferguson angle is ``SCOLIOSIS_DEG`` or more."""
 MARGIN_DEG = 3.0
@@ -62,6 +61,10 @@ class PosedSpine:
         values = gaussian_filter1d(values, sd_levels) if sd_levels else values
         return np.asarray(np.interp(z_mm, self.centres[:, 2], values))
 
+    def at_level(self, level: float) -> Float:
+        """Point [3] of the line through the bodies' centres at a fractional level, 0 (T1) to 16 (L5)."""
+        return np.array([np.interp(level, np.arange(N_LEVELS), self.centres[:, c]) for c in range(3)])
+
     def moved(self, shift: Float) -> "PosedSpine":
         """The same spine shifted by [3] mm."""
         return replace(self, centres=self.centres + shift)
@@ -86,9 +89,8 @@ class PosedSpine:
         half = self.size[:, :2] / 2 * (1 - 2 / 3 * morphometry.WAIST)
         reach = np.stack([np.hypot(half[:, 0] * left[:, k], half[:, 1] * back[:, k]) for k in (0, 1)], 1)
         reach /= np.abs(down[:, [2]])
-        width = PchipInterpolator(self.centres[:, 2], reach, extrapolate=False)(
-            np.clip(z, self.centres[0, 2], self.centres[-1, 2])
-        )
+        levels = self.centres[:, 2]
+        width = PchipInterpolator(levels, reach)(np.clip(z, levels[0], levels[-1]))
         mm = np.empty((len(Curve), SPINE_ROWS))
         mm[Curve.CENTRE], mm[Curve.SAGITTAL] = xy[:, 0], xy[:, 1]
         mm[Curve.LEFT], mm[Curve.RIGHT] = xy[:, 0] + width[:, 0], xy[:, 0] - width[:, 0]
@@ -123,7 +125,7 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
     """
     features = prior.sample(rng, spread=rng.choice([0.8, 1.0, 1.2]))
     coronal, sagittal, length = np.split(features, 3)
-    coronal = coronal - prior.mean[:N_STEPS]  # patients lean to one side on average; a cohort does not
+    coronal = coronal - prior.mean[:N_STEPS]  # patients are inclined to one side on average, a cohort is not
     coronal *= rng.choice([-1.0, 1.0])
     scoliotic = rng.random() < SCOLIOSIS_SHARE
     structural = _scoliotic_tilt(rng) if scoliotic else np.zeros(N_STEPS)
@@ -153,14 +155,16 @@ def _scoliotic_tilt(rng: np.random.Generator) -> Float:
     k = np.arange(N_STEPS)
     apex, length = rng.uniform(5, 14), rng.uniform(5, 9)
     size = rng.choice([-1, 1]) * rng.gamma(3.0, 3.5)
-    tilt = size * (apex - k) / (length / 2) * np.exp(-0.5 * ((k - apex) / (length / 2)) ** 2) * 1.6
+
+    def curve(apex: float, size: float) -> Float:
+        bell = np.exp(-0.5 * ((k - apex) / (length / 2)) ** 2)
+        return np.asarray(size * (apex - k) / (length / 2) * bell * 1.6)
+
+    tilt = curve(apex, size)
     if rng.random() < 0.45:
         other = apex + rng.choice([-1, 1]) * length * rng.uniform(0.9, 1.3)
-        tilt -= (
-            rng.uniform(0.5, 1.0) * size * (other - k) / (length / 2)
-            * np.exp(-0.5 * ((k - other) / (length / 2)) ** 2) * 1.6
-        )  # fmt: skip
-    return np.asarray(tilt)
+        tilt -= curve(other, rng.uniform(0.5, 1.0) * size)
+    return tilt
 
 
 def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedSpine:
@@ -170,12 +174,10 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
     angle in the thorax and 0.17 in the lumbar spine (means of Brink et al., Spine J. 17 (2017), 62
     adolescents), with a wide scatter, on top of the normal pattern and a rotation of the whole trunk.
     """
-    lean = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
-    bend = gaussian_filter1d(-np.gradient(lean), 1.0)  # degrees a level; positive when convex to the left
-    axial = (
-        bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.5)
-        + gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
-    )
+    tilt = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
+    bend = gaussian_filter1d(-np.gradient(tilt), 1.0)  # degrees a level; positive when convex to the left
+    axial = bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.5)
+    axial += gaussian_filter1d(rng.normal(0, 2.0, N_LEVELS), 1.0) * 1.5
     axial = np.clip(axial, -35, 35) + rng.normal(0, 2.5)
     frames = frames_along(centres, axial, _sample_tilt(rng))
     scale = physique.scale * morphometry.SEX_WIDTH[physique.female]
@@ -187,8 +189,7 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
         return np.asarray(size * scale * person * level * trend)
 
     spacing = np.linalg.norm(np.gradient(centres, axis=0), axis=1)
-    height = vary(morphometry.BODY_HEIGHT)
-    height = np.clip(height, 0.62 * spacing, 0.9 * spacing)
+    height = np.clip(vary(morphometry.BODY_HEIGHT), 0.62 * spacing, 0.9 * spacing)
     size = np.stack([vary(morphometry.BODY_WIDTH), vary(morphometry.BODY_DEPTH), height], 1)
     return PosedSpine(centres, frames, size)
 

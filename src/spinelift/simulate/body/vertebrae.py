@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import Template, make_mesh
 from spinelift.simulate.body.physique import Physique
@@ -12,8 +12,6 @@ from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, shell
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.body.warp import Warp, sample_warps
-
-Float = NDArray[np.float64]
 
 SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
 """Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""
@@ -72,73 +70,59 @@ def sample_styles(
         return spread * (both(common, level) + rng.normal(0, slow, 3) @ waves)
 
     waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
-    length, width, height = 1 + along(0.12, 0.06, 0.03), 1 + along(0.05, 0.03, 0.03), 1 + both(0.05, 0.04)
-    slope, spinous = along(0.14, 0.14, 0.035), 1 + along(0.08, 0.05, 0.08)
-    droop = along(0.12, 0.08, 0.06)
-    lean, reach, rise = both(0.0, 0.05), 1 + both(0.07, 0.06), both(0.08, 0.08)
     chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the chest, 0 in the loin
-    facets = (0.5 - 0.22 * chest) * np.exp(along(0.4, 0.15, 0.1))
-    spinous_mass = 0.22 * np.exp(along(0.6, 0.3, 0.15))
-    arch_shift = along(2.2, 2.5, 0.5)
+    levels = {
+        "posterior_length": np.clip(1 + along(0.12, 0.06, 0.03), 0.65, 1.4),
+        "posterior_width": np.clip(1 + along(0.05, 0.03, 0.03), 0.7, 1.3),
+        "posterior_height": 1 + both(0.05, 0.04),
+        "arch_slope": along(0.14, 0.14, 0.035),
+        "spinous_length": np.clip(1 + along(0.08, 0.05, 0.08), 0.6, 1.4),
+        "spinous_droop": along(0.12, 0.08, 0.06),
+        "spinous_lean": both(0.0, 0.05),
+        "transverse_length": 1 + both(0.07, 0.06),
+        "transverse_slope": both(0.08, 0.08),
+        "facets": (0.5 - 0.22 * chest) * np.exp(along(0.4, 0.15, 0.1)),
+        "spinous": 0.22 * np.exp(along(0.6, 0.3, 0.15)),
+        "arch_shift": along(2.2, 2.5, 0.5),
+    }
     shifts = rng.normal(0, [1.0, 2.0, 2.5], (3, 3))
-    pillar = np.clip((0.75 - 0.45 * chest) * np.exp(along(0.35, 0.15, 0.1)), 0.05, 1.6)
-    slim = 0.55 + both(0.12, 0.05)
-    wedge = morphometry.WEDGE + along(0.015, 0.02, 0.015)
-    concavity = np.abs(0.08 + both(0.03, 0.02))
-    lipping = np.clip(0.02 * (age + 1) + both(0.03, 0.02), 0, 0.15)
+    levels |= {
+        "pillar": np.clip((0.75 - 0.45 * chest) * np.exp(along(0.35, 0.15, 0.1)), 0.05, 1.6),
+        "transverse_thickness": np.clip(0.55 + both(0.12, 0.05), 0.3, 1.0),
+        "wedge": morphometry.WEDGE + along(0.015, 0.02, 0.015),
+        "concavity": np.abs(0.08 + both(0.03, 0.02)),
+        "lipping": np.clip(0.02 * (age + 1) + both(0.03, 0.02), 0, 0.15),
+    }
     fractured = rng.random(N_LEVELS) < np.exp(-4.6 + 0.4 * age)
-    wedge += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
-    concavity += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
-    body, arch = np.exp(both(0.3, 0.06)), np.exp(along(0.28, 0.12, 0.08))
-    endplate = 1.5 * np.exp(both(0.3, 0.1))
-    density = np.exp(0.15 * chest + along(0.0, 0.12, 0.05))
+    levels["wedge"] += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
+    levels["concavity"] += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
+    levels |= {
+        "cortex_body_mm": 0.28 * np.exp(both(0.3, 0.06)),
+        "cortex_arch_mm": (1.1 - 0.5 * chest) * np.exp(along(0.28, 0.12, 0.08)),
+        "endplate": 1.5 * np.exp(both(0.3, 0.1)),
+        "density": np.exp(0.15 * chest + along(0.0, 0.12, 0.05)),
+    }
     warps = sample_warps(N_LEVELS, spread * ARCH_WARP_MM, rng)
     return [
         VertebraStyle(
-            float(np.clip(length[i], 0.65, 1.4)),
-            float(np.clip(width[i], 0.7, 1.3)),
-            float(height[i]),
-            float(slope[i]),
-            float(np.clip(spinous[i], 0.6, 1.4)),
-            float(lean[i]),
-            float(droop[i]),
-            float(reach[i]),
-            float(rise[i]),
-            float(np.clip(slim[i], 0.3, 1.0)),
-            float(wedge[i]),
-            float(concavity[i]),
-            float(lipping[i]),
-            rng.normal(0, 0.35, (3, 3, 3)),
-            float(0.28 * body[i]),
-            float(endplate[i]),
-            float((1.1 - 0.5 * chest[i]) * arch[i]),
-            float(pillar[i]),
-            float(facets[i]),
-            float(spinous_mass[i]),
-            float(arch_shift[i]),
-            shifts + rng.normal(0, 0.4, shifts.shape),
-            float(density[i]),
-            warps[i],
+            **{name: float(values[i]) for name, values in levels.items()},
+            waves=rng.normal(0, 0.35, (3, 3, 3)),
+            shifts=shifts + rng.normal(0, 0.4, shifts.shape),
+            warp=warps[i],
         )
         for i in range(N_LEVELS)
     ]
 
 
 def morph(
-    local: Float,
-    template_size: Float,
-    level: int,
-    size: Float,
-    scale: float,
-    pitch: float,
-    style: VertebraStyle,
+    local: Float, size0: Float, level: int, size: Float, scale: float, pitch: float, style: VertebraStyle
 ) -> Float:
-    """Template points [n, 3] (left, posterior, down) → points of a body of ``size`` [3] mm, own frame.
+    """Points [n, 3] (left, posterior, down) of a body of ``size0`` → of a body of ``size`` [3] mm, own frame.
 
     ``scale`` is the person's size over the reference adult's, ``pitch`` the spacing of the person's
     vertebrae over the template's: it scales the arch's height, so that facets still meet.
     """
-    w0, d0, h0 = template_size
+    w0, d0, h0 = size0
     w, d, h = size
     u, v, z = local.T
     back = _step(v - d0 / 2 - 1.5, 1.5)
@@ -155,9 +139,8 @@ def morph(
     inner = 0.95 * morphometry.PEDICLE_REACH[level] * scale * style.posterior_width
     outer = morphometry.TRANSVERSE_SPAN[level] / 2 * scale * style.transverse_length
     beyond = np.maximum(np.abs(u) - inner0, 0.0)
-    au = np.sign(u) * (
-        np.minimum(np.abs(u), inner0) * inner / inner0 + beyond * (outer - inner) / (outer0 - inner0)
-    )
+    within = np.minimum(np.abs(u), inner0) * inner / inner0
+    au = np.sign(u) * (within + beyond * (outer - inner) / (outer0 - inner0))
     spinous = np.exp(-((u / 6.0) ** 2)) * _step(behind - 16, 3.0)
     tip = int(np.argmax(behind - 20 * np.abs(u)))
     length0 = float(np.hypot(behind[tip], z[tip] + h0 / 2))
@@ -200,59 +183,36 @@ def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
 
 
 def place_vertebrae(
-    template: Template,
-    spine: PosedSpine,
-    physique: Physique,
-    rng: np.random.Generator,
-    *,
-    spread: float = 1.0,
+    template: Template, spine: PosedSpine, physique: Physique, rng: np.random.Generator, *, spread: float
 ) -> list[Solid]:
     """All 17 vertebrae as shells of cortex around trabecular bone, in place."""
     steps = np.linalg.norm(np.gradient(spine.centres, axis=0), axis=1)
     usual = np.linalg.norm(np.gradient(template.centres, axis=0), axis=1)
     solids: list[Solid] = []
     for i, style in enumerate(sample_styles(physique, rng, spread=spread)):
-        bone = template.vertebrae[i]
-        local = morph(
-            bone.mesh.vertices, bone.size, i, spine.size[i], physique.scale, steps[i] / usual[i], style
-        )
-        mesh = make_mesh(spine.centres[i] + local @ spine.frames[i].T, bone.mesh.faces)
-        cortex = cortex_mm(local, spine.size[i], style)
-        solids += shell(
-            f"vertebra_{i}",
-            mesh,
-            cortex,
-            cortex=Tissue.SPINE_CORTEX,
-            core=Tissue.SPINE_TRABECULAR,
-            displaces=Tissue.MUSCLE,
-            density=style.density,
-        )
-        pitch = float(steps[i])
-        solids += _arch_masses(
-            f"arch_{i}", i, spine.centres[i], spine.frames[i], spine.size[i], pitch, style, rng
-        )
+        bone, size, frame = template.vertebrae[i], spine.size[i], spine.frames[i]
+        pitch = steps[i] / usual[i]
+        local = morph(bone.mesh.vertices, bone.size, i, size, physique.scale, pitch, style)
+        mesh = make_mesh(spine.centres[i] + local @ frame.T, bone.mesh.faces)
+        core, cortex = Tissue.SPINE_TRABECULAR, Tissue.SPINE_CORTEX
+        thickness = cortex_mm(local, size, style)
+        solids += shell(f"vertebra_{i}", mesh, thickness, core, cortex=cortex, density=style.density)
+        solids += _arch_masses(i, spine, float(steps[i]), style, rng)
     return solids
 
 
 def _arch_masses(
-    name: str,
-    level: int,
-    centre: Float,
-    frame: Float,
-    size: Float,
-    pitch: float,
-    style: VertebraStyle,
-    rng: np.random.Generator,
+    level: int, spine: PosedSpine, pitch: float, style: VertebraStyle, rng: np.random.Generator
 ) -> list[Solid]:
     """What makes real arches a chain from level to level and the template lacks: articular processes that
     reach past the discs above and below, laminae that overlap like shingles, and the dense spinous process,
-    which from the front is seen along its whole length.
+    whose whole length a frontal ray passes through.
 
     Ellipsoids in the vertebra's own frame; ``pitch`` is the distance to the next vertebra, mm.
     """
+    centre, frame, size = spine.centres[level], spine.frames[level], spine.size[level]
     u = 0.33 * size[0] * style.posterior_width
     v = size[1] / 2 + 0.42 * size[1] * style.posterior_length
-    slope = style.arch_slope
     bumps = []
     for side in (-1, 1):
         bumps.append(((side * u * 0.92, v + 4, 0.52 * pitch), (5.0, 5.5, 0.33 * pitch)))
@@ -265,18 +225,14 @@ def _arch_masses(
     for kind, (place, radii) in enumerate(bumps):
         joint = kind < 6
         move = style.shifts[kind % 3 if joint else 2] * np.array([np.sign(place[0]), 1.0, 1.0])
-        at = (
-            move
-            + np.array(place) * np.exp(rng.normal(0, 0.05, 3))
-            + np.array([rng.normal(0, 0.7), 0, rng.normal(0, 0.8)])
-        )
-        at[2] += slope * (at[1] - size[1] / 2) + style.arch_shift
+        at = move + np.array(place) * np.exp(rng.normal(0, 0.05, 3))
+        at += np.array([rng.normal(0, 0.7), 0, rng.normal(0, 0.8)])
+        at[2] += style.arch_slope * (at[1] - size[1] / 2) + style.arch_shift
         at += style.warp.at(at[None])[0]
         points, faces = ellipsoid(at, np.array(radii) * np.exp(rng.normal(0, 0.12, 3)), rings=6, segments=10)
         if not joint:
             points[:, 2] += droop * (points[:, 1] - at[1])
+        points = centre + points @ frame.T
         strength = (style.facets if joint else style.spinous) * float(np.exp(rng.normal(0, 0.15)))
-        out.append(
-            Solid(name, centre + points @ frame.T, faces, Tissue.SPINE_CORTEX, Tissue.MUSCLE, strength)
-        )
+        out.append(Solid(f"arch_{level}", points, faces, Tissue.SPINE_CORTEX, Tissue.MUSCLE, strength))
     return out

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float
+
 FEATURES = 24
 """Waves that make up one field."""
 

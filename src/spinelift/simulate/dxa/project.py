@@ -6,12 +6,18 @@ averages S × S rays. Nested and overlapping solids simply add up, each with its
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.geometry import PixelGrid
+from spinelift.geometry.arrays import Float, Int32
+from spinelift.simulate.body.body import Body
+from spinelift.simulate.body.solids import MATERIALS
 from spinelift.simulate.kernels import numba
 
-Float = NDArray[np.float64]
+COARSE = {"skin", "trunk wall", "cavity", "lung", "liver", "heart", "head"}
+COARSE |= {"arm", "leg", "arm muscle", "leg muscle"}
+"""Large smooth solids, for which one ray a pixel is enough."""
+ARMS = {"arm", "arm muscle", "humerus", "ulna", "radius", "finger"}
+"""Solids that are out of the way when the arms are raised."""
 
 
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -54,7 +60,7 @@ def _accumulate(image, points, faces, mass, u0, z0, du, dz, samples):  # type: i
 
 
 def add_mesh(
-    image: Float, points: Float, faces: NDArray[np.int32], mass: Float, view: PixelGrid, *, samples: int = 2
+    image: Float, points: Float, faces: Int32, mass: Float, view: PixelGrid, *, samples: int = 2
 ) -> None:
     """Add a closed mesh to ``image`` [channels, rows, cols], whose pixels are those of ``view``, in place.
 
@@ -62,14 +68,18 @@ def add_mesh(
     """
     centred = np.array(points, np.float64)
     centred[:, 1] -= centred[:, 1].mean()
-    pixel = view.spacing
-    _accumulate(
-        image,
-        centred,
-        faces,
-        np.asarray(mass, np.float64),
-        *view.origin_mm,
-        pixel.col_mm,
-        pixel.row_mm,
-        samples,
-    )
+    pixel = (view.spacing.col_mm, view.spacing.row_mm)
+    _accumulate(image, centred, faces, np.asarray(mass, np.float64), *view.origin_mm, *pixel, samples)
+
+
+def project(body: Body, view: PixelGrid, *, side: bool = False) -> Float:
+    """Maps of bone, lean and fat [3, rows, cols] in g/cm², rays from back to front.
+
+    With ``side`` rays go from the patient's right to the left, and columns grow to posterior.
+    """
+    maps = np.zeros((len(MATERIALS), *view.shape))
+    for solid in body.solids:
+        points = solid.points[:, [1, 0, 2]] * np.array([1.0, -1.0, 1.0]) if side else solid.points
+        samples = 1 if solid.name in COARSE else 2
+        add_mesh(maps, points, solid.faces, solid.mass(body.composition), view, samples=samples)
+    return np.maximum(maps, 0.0)

@@ -3,17 +3,16 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import PixelGrid, Spacing, SpineFrame
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.body.solids import Solid
-from spinelift.simulate.dxa.views import ARMS, project_front, project_side
+from spinelift.simulate.dxa.project import ARMS, project
 from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
 
-Float = NDArray[np.float64]
 LVA_MM = 0.2476
 """Pixel size of the lateral vertebral view, mm (formats.md)."""
 LVA_SHAPE = (1768, 808)
@@ -24,22 +23,14 @@ LVA_COARSE = 4
 
 @dataclass(frozen=True)
 class SimulatedScan:
-    """Pictures of one person with exact truth.
+    """Total-body pictures of one person, uint8 [H, W], columns to the patient's left, with exact truth.
 
-    Parameters
-    ----------
-    bone, tissue
-        Total-body pictures, uint8 [H, W], columns to the patient's left.
-    spacing
-        Pixel size, mm.
-    z_mm, mm
-        True heights [209] and curves [6, 209] in mm, from the centre of the scan's first pixel.
-    centres_mm
-        Centres of the bodies T1 to L5 [17, 3], x and z from the scan's first pixel, y as in ``mm``.
+    True heights ``z_mm`` [209] and curves ``mm`` [6, 209] start at the centre of the scan's first pixel, as x
+    and z of the bodies' centres T1 to L5 ``centres_mm`` [17, 3]; their y is that of ``mm``.
     """
 
-    bone: NDArray[np.uint8]
-    tissue: NDArray[np.uint8]
+    bone: UInt8
+    tissue: UInt8
     spacing: Spacing
     z_mm: Float
     mm: Float
@@ -55,9 +46,8 @@ class SimulatedScan:
     def curves(self) -> SpineCurves:
         """The truth in the crop that exact ends would give."""
         top, bottom = self.ends
-        return SpineCurves.from_mm(
-            self.mm, SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom)
-        )
+        frame = SpineFrame.from_ends(self.spacing, top_xz_mm=top, bottom_xz_mm=bottom)
+        return SpineCurves.from_mm(self.mm, frame)
 
 
 def take_scan(
@@ -81,7 +71,7 @@ def take_scan(
     x0 = body.spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * spacing.col_mm
     view = PixelGrid((float(x0), float(z0)), spacing, (rows, cols))
     trunk = slice(*(int(row) for row in view.to_pixels([top[[0, 2]], bottom[[0, 2]]])[:, 0]))
-    bone, tissue = acquire(project_front(body, view), scanner, rng, trunk=trunk)
+    bone, tissue = acquire(project(body, view), scanner, rng, trunk=trunk)
     z, mm = body.spine.curves_mm()
     centres = body.spine.centres - np.array([x0, 0.0, z0])
     centres[:, 1] += np.interp(body.spine.centres[8, 2], z, mm[Curve.SAGITTAL]) - centres[8, 1]
@@ -89,10 +79,10 @@ def take_scan(
     return SimulatedScan(bone, tissue, spacing, z - z0, mm, centres)
 
 
-def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
+def take_lateral(body: Body, rng: np.random.Generator) -> UInt8:
     """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
 
-    Seen at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
+    Computed at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
     """
     rows, cols = LVA_SHAPE
     centre = body.spine.centres[4:].mean(0)
@@ -100,7 +90,7 @@ def take_lateral(body: Body, rng: np.random.Generator) -> NDArray[np.uint8]:
     solids = tuple(s for s in body.solids if s.name not in ARMS and _in_view(s, view))
     usual = sample_scanner(rng)  # its own mode: motion and gas disturb a single breath-hold less
     scanner = replace(usual, texture=0.4 * usual.texture, mottle=0.3 * usual.mottle, pits=0.3 * usual.pits)
-    picture, _ = acquire(project_side(replace(body, solids=solids), view), scanner, rng)
+    picture, _ = acquire(project(replace(body, solids=solids), view, side=True), scanner, rng)
     return enlarge(picture, LVA_COARSE)
 
 
@@ -111,7 +101,7 @@ def _in_view(solid: Solid, view: PixelGrid) -> bool:
     return bool(high[0] > y0 and low[0] < y1 and high[1] > z0 and low[1] < z1)
 
 
-def canonical_truth(scan: SimulatedScan) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
+def canonical_truth(scan: SimulatedScan) -> tuple[UInt8, UInt8, Float32]:
     """Image and spine mask, uint8 [832, 320], and ends [2, 2] (row, col), on the canonical grid."""
     grid = CanonicalGrid(scan.spacing, (scan.bone.shape[0], scan.bone.shape[1]))
     image = np.clip(np.round(grid.resample(scan.bone)), 0, 255).astype(np.uint8)

@@ -8,11 +8,10 @@ beam (Lunar); at 40 keV they agree with NIST's table 4 for cortical bone, 0.6655
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float, UInt8
 
 LOW_KEV, HIGH_KEV = 39.0, 71.0
 ATTENUATION_LOW: Float = np.array([0.7042, 0.2751, 0.2436])
@@ -35,9 +34,9 @@ class Scanner:
         Standard deviation of the detector's point spread, in pixels.
     smooth_px
         Standard deviation of the filter that the maker applies after decomposition, in pixels.
-    offset, gain, lean_gain, fat_gain
-        Brightness of the bone picture: ``offset + gain * bone + lean_gain * lean + fat_gain * fat`` inside
-        the body, masses in g/cm².
+    offset, lean_gain, fat_gain
+        Brightness of the bone picture: ``offset + bone + lean_gain * lean + fat_gain * fat`` inside the body,
+        masses in g/cm².
     gamma
         Exponent of the tone curve.
     shown
@@ -59,7 +58,6 @@ class Scanner:
     blur_px: float
     smooth_px: float
     offset: float
-    gain: float
     lean_gain: float
     fat_gain: float
     gamma: float
@@ -82,11 +80,11 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
         blur_px=rng.uniform(0.2, 0.6),
         smooth_px=rng.uniform(0.4, 0.95),
         offset=rng.uniform(0.25, 1.1),
-        gain=1.0,
-        lean_gain=float(rng.uniform(0.0, 0.035)),
-        fat_gain=float(rng.uniform(-0.05, 0.02)),
+        lean_gain=rng.uniform(0.0, 0.035),
+        fat_gain=rng.uniform(-0.05, 0.02),
         gamma=rng.uniform(0.5, 1.05),
-        shown=_shown(rng),
+        # On the only real scan at hand it is 0.74, and nothing of the spine is cut off.
+        shown=rng.uniform(0.95, 1.15) if rng.random() < 0.08 else rng.uniform(0.55, 0.92),
         sharpen=rng.uniform(0.0, 1.0),
         line_gain=rng.uniform(0.0, 0.012),
         line_shift=float(rng.choice([0.0, 0.0, 0.15])),
@@ -95,11 +93,6 @@ def sample_scanner(rng: np.random.Generator) -> Scanner:
         pits=float(rng.choice([0.0, 1.0], p=[0.4, 0.6]) * rng.gamma(1.5, 0.12)),
         grain=rng.uniform(0.0, 0.35),
     )
-
-
-def _shown(rng: np.random.Generator) -> float:
-    """On the one real scan that we have seen it is 0.74, and nothing of the spine is cut off."""
-    return float(rng.uniform(0.95, 1.15) if rng.random() < 0.08 else rng.uniform(0.55, 0.92))
 
 
 def sample_other_scanner(rng: np.random.Generator) -> Scanner:
@@ -123,7 +116,7 @@ def sample_other_scanner(rng: np.random.Generator) -> Scanner:
 
 def acquire(
     maps: Float, scanner: Scanner, rng: np.random.Generator, *, trunk: slice = slice(None)
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[UInt8, UInt8]:
     """Maps of bone, lean and fat [3, H, W], g/cm² → the bone and the tissue picture, uint8 [H, W].
 
     ``trunk`` are the rows from whose bones the brightness is set.
@@ -136,15 +129,13 @@ def acquire(
     log_low = _measure(np.tensordot(ATTENUATION_LOW, maps, 1), scanner.photons_low * slower, rng)
     log_high = _measure(np.tensordot(ATTENUATION_HIGH, maps, 1), scanner.photons_high * slower, rng)
     ratio = ATTENUATION_LOW[1] / ATTENUATION_HIGH[1]
-    bone = (log_low - ratio * log_high) / (ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0])
+    pure = ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0]
+    bone = (log_low - ratio * log_high) / pure
     # Fat looks like negative bone by a known share, which the maker's baseline takes out.
-    ghost = (ATTENUATION_LOW[2] - ratio * ATTENUATION_HIGH[2]) / (
-        ATTENUATION_LOW[0] - ratio * ATTENUATION_HIGH[0]
-    )
-    bone = bone - ghost * maps[2]
+    bone = bone - (ATTENUATION_LOW[2] - ratio * ATTENUATION_HIGH[2]) / pure * maps[2]
     tissue = (log_high - ATTENUATION_HIGH[0] * bone) / ATTENUATION_HIGH[1]
     bone, tissue = (ndimage.gaussian_filter(m, scanner.smooth_px) for m in (bone, tissue))
-    value = scanner.offset + scanner.gain * bone + scanner.lean_gain * maps[1] + scanner.fat_gain * maps[2]
+    value = scanner.offset + bone + scanner.lean_gain * maps[1] + scanner.fat_gain * maps[2]
     value += _mottle(value.shape, scanner, rng)
     value *= 1 + rng.normal(0, scanner.line_gain, (len(value), 1)) * inside
     value += scanner.sharpen * (value - ndimage.gaussian_filter(value, 1.5))
@@ -153,16 +144,17 @@ def acquire(
     white = bright / scanner.shown ** (1 / scanner.gamma)
     picture = _tone(value * inside, max(white, 0.1), scanner.gamma)
     if scanner.line_shift:
-        picture = _shift_rows(picture, rng.normal(0, scanner.line_shift, len(picture)))
+        cols = np.arange(picture.shape[1], dtype=np.float64)
+        shift = rng.normal(0, scanner.line_shift, len(picture))
+        picture = np.stack([np.interp(cols - d, cols, row) for d, row in zip(shift, picture, strict=True)])
     return _levels(picture), _levels(_tone(tissue * inside, thick, 0.8))
 
 
-def enlarge(picture: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+def enlarge(picture: UInt8, times: int) -> UInt8:
     """A picture with ``times`` as many rows and columns, linear in between, of the scanner's levels alone."""
     height, width = picture.shape
     larger = Image.fromarray(picture).resize((width * times, height * times), Image.Resampling.BILINEAR)
-    levels = _levels(np.arange(256) / 255)
-    return np.asarray(levels[np.asarray(larger)])
+    return np.asarray(_levels(np.arange(256) / 255)[np.asarray(larger)])
 
 
 def _measure(attenuation: Float, photons: float, rng: np.random.Generator) -> Float:
@@ -179,14 +171,11 @@ def _textured(maps: Float, scanner: Scanner, rng: np.random.Generator) -> Float:
         weight * sigma * 3.5 * ndimage.gaussian_filter(rng.standard_normal(shape), sigma)
         for sigma, weight in zip((0.8, 1.6, 3.2), rng.uniform(0, 1, 3), strict=True)
     )
-    coarse = ndimage.zoom(rng.standard_normal([n // 7 + 2 for n in shape]), 7, order=1)[
-        : shape[0], : shape[1]
-    ]
-    field = (field + rng.uniform(0, 1) * coarse) * scanner.texture
-    soft = np.minimum(maps[1] + maps[2], 20)
-    exchange = 0.05 * field * soft
-    out[1] += np.clip(exchange, -maps[1], maps[2])
-    out[2] -= np.clip(exchange, -maps[1], maps[2])
+    coarse = ndimage.zoom(rng.standard_normal([n // 7 + 2 for n in shape]), 7, order=1)
+    field = (field + rng.uniform(0, 1) * coarse[: shape[0], : shape[1]]) * scanner.texture
+    exchange = np.clip(0.05 * field * np.minimum(maps[1] + maps[2], 20), -maps[1], maps[2])
+    out[1] += exchange
+    out[2] -= exchange
     grain = ndimage.gaussian_filter(rng.standard_normal(shape), 0.7) * 2.4
     out[0] *= np.clip(1 + 0.35 * scanner.grain * grain, 0.2, 2.0)
     return out
@@ -205,14 +194,9 @@ def _mottle(shape: tuple[int, ...], scanner: Scanner, rng: np.random.Generator) 
 
 
 def _tone(value: Float, white: float, gamma: float) -> Float:
-    return np.asarray(np.clip(value / white, 0, 1) ** gamma)
+    return np.clip(value / white, 0, 1) ** gamma
 
 
-def _shift_rows(picture: Float, shift: Float) -> Float:
-    cols = np.arange(picture.shape[1], dtype=np.float64)
-    return np.stack([np.interp(cols - d, cols, row) for d, row in zip(shift, picture, strict=True)])
-
-
-def _levels(picture: Float) -> NDArray[np.uint8]:
+def _levels(picture: Float) -> UInt8:
     """0 to 1 → 8 bits, of which only every second level occurs."""
     return np.round(np.round(np.clip(picture, 0, 1) * LEVELS) * (255 / LEVELS)).astype(np.uint8)

@@ -1,25 +1,24 @@
 """A body as MRI sees it: its solids by MR tissue, and what an X-ray does not show.
 
 Discs with nucleus and annulus, the spinal canal with fluid and cord, back muscles in their fasciae, fat
-about kidneys and heart, great veins, bladder and stomach. Foreign metal outside the body is taken off
+around kidneys and heart, great veins, bladder and stomach. Foreign metal outside the body is taken off
 before an MRI.
 """
 
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.body import Body
-from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, loft
+from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, loft, points_of
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.mr.tissue import MrTissue
 from spinelift.simulate.mr.trunk import Part, along, belly, chest, cushion, mediastinum, seat, tube
 from spinelift.simulate.mr.voxels import ALL
 
-Float = NDArray[np.float64]
 _BY_NAME = {
     "liver": MrTissue.LIVER,
     "spleen": MrTissue.SPLEEN,
@@ -52,13 +51,13 @@ _SKINS = ("skin", "arm", "leg")
 _MUSCLES = ("trunk wall", "arm muscle", "leg muscle")
 _REPLACED = ("metal", "cavity", "lung", "lung mark")
 _GROW = {"liver": 10.0, "spleen": 3.0}
-"""By how many mm an organ is larger here than in an X-ray, where only its shadow counts."""
+"""By how many mm an organ is larger than in the X-ray, where only its shadow counts."""
 _BELLY = (MrTissue.LIVER, MrTissue.SPLEEN, MrTissue.BOWEL)
 _IN_BODY = ALL.copy()
 _IN_BODY[MrTissue.AIR] = False
 _IN_BELLY = np.zeros_like(ALL)
 _IN_BELLY[[MrTissue.VISCERA, MrTissue.LUNG, *_BELLY, MrTissue.GLAND]] = True
-_NECK = tuple(f"C{i}" for i in range(1, 8))
+_SPINAL = ("sacrum", *(f"C{i}" for i in range(1, 8)))
 
 
 def mr_parts(body: Body, rng: np.random.Generator) -> list[Part]:
@@ -102,9 +101,7 @@ def _tapered(solid: Solid, body: Body) -> Float:
 def _chest_front(body: Body, z: Float) -> Float:
     """How far to the front muscle reaches at heights z [n]: no farther than 16 mm before ribs and sternum."""
     s, centres = body.physique.scale, body.spine.centres
-    cage = np.concatenate(
-        [x.points for x in body.solids if x.name.startswith(("rib", "sternum", "cartilage"))]
-    )
+    cage = points_of(body.solids, "rib", "sternum", "cartilage")
     heights = np.linspace(centres[Vertebra.T2, 2], centres[Vertebra.T12, 2], 16)
     near = [cage[np.abs(cage[:, 2] - h) < 30, 1].min() for h in heights]
     front = np.interp(z, heights, gaussian_filter1d(near, 1.0, mode="nearest")) - 16 * s
@@ -113,29 +110,30 @@ def _chest_front(body: Body, z: Float) -> Float:
 
 
 def _is_bone(solid: Solid) -> bool:
-    """Bones, and calcium wherever it lies; they are painted last."""
+    """Bones and calcium, which are painted last."""
     return solid.tissue in _BONE and solid.name != "metal"
 
 
 def _tissue(solid: Solid) -> MrTissue:
-    if solid.name in _NECK and solid.tissue == Tissue.LIMB_TRABECULAR:
-        return MrTissue.SPINE_MARROW
-    if solid.name == "sacrum" and solid.tissue == Tissue.LIMB_TRABECULAR:
+    if solid.name in _SPINAL and solid.tissue == Tissue.LIMB_TRABECULAR:
         return MrTissue.SPINE_MARROW
     return _BY_NAME.get(solid.name, _BY_TISSUE[solid.tissue])
 
 
+def _extent(solid: Solid) -> tuple[Float, Float]:
+    """Mean of a solid's points and half its size along each axis [3]."""
+    return solid.points.mean(0), (solid.points.max(0) - solid.points.min(0)) / 2
+
+
 def _around(solid: Solid, by_mm: float, tissue: MrTissue) -> Part:
     """A solid blown up from its middle by so many mm."""
-    middle = solid.points.mean(0)
-    half = (solid.points.max(0) - solid.points.min(0)) / 2
+    middle, half = _extent(solid)
     return Part(middle + (solid.points - middle) * (1 + by_mm / half), solid.faces, tissue)
 
 
 def _chambers(heart: Solid) -> list[Part]:
     """Blood of the two sides of the heart."""
-    middle = heart.points.mean(0)
-    half = (heart.points.max(0) - heart.points.min(0)) / 2
+    middle, half = _extent(heart)
     left = ellipsoid(middle + np.array([0.28, 0.2, 0.1]) * half, half * [0.42, 0.55, 0.62])
     right = ellipsoid(middle + np.array([-0.42, -0.1, 0.0]) * half, half * [0.42, 0.6, 0.7])
     return [Part(*left, MrTissue.BLOOD), Part(*right, MrTissue.BLOOD)]
@@ -192,9 +190,11 @@ def _discs(spine: PosedSpine) -> list[Part]:
     """Discs from below C7 to below L5, each from endplate to endplate: annulus, and nucleus inside."""
     out = []
     n = len(Vertebra)
+    outline = _ellipse(24)
+    _, faces = loft(np.zeros((3, 3)), np.ones((3, 2)), segments=len(outline))
+    half = spine.size[:, 2] / 2
     for upper in range(-1, n):
         above, below = max(upper, 0), min(upper + 1, n - 1)
-        half = spine.size[:, 2] / 2
         a = spine.centres[above] + spine.frames[above, :, 2] * half[above]
         b = spine.centres[below] - spine.frames[below, :, 2] * half[below]
         fa, fb = spine.frames[above], spine.frames[below]
@@ -204,24 +204,17 @@ def _discs(spine: PosedSpine) -> list[Part]:
             b = a + fa[:, 2] * 10.0
         size = (spine.size[above] + spine.size[below]) / 2
         for share, reach, tissue in ((1.0, 1.5, MrTissue.ANNULUS), (0.62, 0.2, MrTissue.NUCLEUS)):
-            ring = _ellipse(size[:2] / 2 * share)
+            ring = outline * (size[:2] / 2 * share)
             down = (b - a) / max(np.linalg.norm(b - a), 1e-6)
             top, low = a - down * reach, b + down * reach
-            rings = [top + ring @ fa[:, :2].T, (top + low) / 2 + ring @ ((fa + fb) / 2)[:, :2].T * 1.03]
-            rings.append(low + ring @ fb[:, :2].T)
-            out.append(Part(*_stack(rings, top, low), tissue))
+            middle = (top + low) / 2 + ring @ ((fa + fb) / 2)[:, :2].T * 1.03
+            rings = [top + ring @ fa[:, :2].T, middle, low + ring @ fb[:, :2].T]
+            out.append(Part(np.concatenate([*rings, top[None], low[None]]), faces, tissue))
     return out
 
 
-def _ellipse(half: Float, segments: int = 24) -> Float:
-    """Superellipse [segments, 2], flatter behind than an ellipse."""
+def _ellipse(segments: int) -> Float:
+    """Unit superellipse [segments, 2], squarer than an ellipse."""
     t = 2 * np.pi * np.arange(segments) / segments
-    c, s = np.cos(t), np.sin(t)
-    return np.stack([np.sign(c) * np.abs(c) ** 0.85, np.sign(s) * np.abs(s) ** 0.85], 1) * half
-
-
-def _stack(rings: list[Float], top: Float, low: Float) -> tuple[Float, NDArray[np.int32]]:
-    """Closed mesh through rings of equal length, wound as `loft` winds."""
-    n = len(rings[0])
-    _, faces = loft(np.stack([np.zeros(3), [0, 0, 1], [0, 0, 2]]).astype(float), np.ones((3, 2)), segments=n)
-    return np.concatenate([*rings, top[None], low[None]]), faces
+    both = np.stack([np.cos(t), np.sin(t)], 1)
+    return np.asarray(np.sign(both) * np.abs(both) ** 0.85)

@@ -7,17 +7,16 @@ four. Two periodic noise fields spread fat and water within tissues: streaks in 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from spinelift.geometry.arrays import Float32
 from spinelift.simulate.archive.series import PIXEL_MM
 from spinelift.simulate.body.body import Body
 from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.anatomy import mr_parts
-from spinelift.simulate.mr.tissue import Signals, sample_signals
-from spinelift.simulate.mr.voxels import Grid, Labels, paint
+from spinelift.simulate.mr.tissue import sample_signals
+from spinelift.simulate.mr.voxels import Grid, paint
 
-Float32 = NDArray[np.float32]
 FINE = 2
 """Painted voxels across one of the picture's."""
 STEP_Z_MM = 2.0
@@ -40,31 +39,23 @@ class EchoVolume:
     step_mm: tuple[float, float, float]
 
 
-def field_grid(x_mm: float, y_mm: float, top_mm: float, length_mm: float) -> Grid:
-    """Painting grid about the axis (x, y), from a top on downwards."""
+def field_grid(top_mm: float, length_mm: float) -> Grid:
+    """Painting grid about the axis x = 0, y = 0, from a top on downwards."""
     step = PIXEL_MM / FINE
     nz = int(np.ceil(length_mm / STEP_Z_MM)) + 1
-    origin = (x_mm - (COLUMNS * FINE - 1) / 2 * step, y_mm - (ROWS * FINE - 1) / 2 * step, top_mm)
+    origin = (-(COLUMNS * FINE - 1) / 2 * step, -(ROWS * FINE - 1) / 2 * step, top_mm)
     return Grid((nz, COLUMNS * FINE, ROWS * FINE), origin, (step, step, STEP_Z_MM))
-
-
-def paint_body(body: Body, grid: Grid, rng: np.random.Generator) -> Labels:
-    """Labels [z, x, y] of `MrTissue` of a body in its pose."""
-    labels = grid.empty()
-    for part in mr_parts(body, rng):
-        paint(labels, grid, part.points, part.faces, part.tissue, over=part.over)
-    return labels
 
 
 def echo_volume(body: Body, grid: Grid, rng: np.random.Generator) -> EchoVolume:
     """Paint a body and turn labels to signal."""
-    labels = paint_body(body, grid, rng)
+    labels = grid.empty()
+    for part in mr_parts(body, rng):
+        paint(labels, grid, part.points, part.faces, part.tissue, over=part.over)
     signals = sample_signals(body.physique, rng)
-    fine, coarse = _noise(rng)
-    table = _tables(signals)
-    nz = grid.shape[0]
-    echoes = np.empty((2, nz, ROWS, COLUMNS), np.float32)
-    _signal(echoes, labels, *table, fine, coarse)
+    water, fat, spread = (t.astype(np.float32) for t in (signals.water, signals.fat, signals.spread))
+    echoes = np.empty((2, grid.shape[0], ROWS, COLUMNS), np.float32)
+    _signal(echoes, labels, water, fat, spread, *_noise(rng))
     x, y, z = grid.origin
     edge = (FINE - 1) / 2 * grid.step[0]
     return EchoVolume(echoes, (x + edge, y + edge, z), (PIXEL_MM, PIXEL_MM, STEP_Z_MM))
@@ -76,14 +67,6 @@ def _noise(rng: np.random.Generator) -> tuple[Float32, Float32]:
     fine = gaussian_filter(white[0], 0.8, mode="wrap")
     coarse = gaussian_filter(white[1], (8.0, 3.2, 3.2), mode="wrap")
     return fine / fine.std(), coarse / coarse.std()
-
-
-def _tables(signals: Signals) -> tuple[Float32, Float32, Float32]:
-    return (
-        signals.water.astype(np.float32),
-        signals.fat.astype(np.float32),
-        signals.spread.astype(np.float32),
-    )
 
 
 @numba.njit(cache=True, fastmath=True)

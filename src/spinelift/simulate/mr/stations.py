@@ -5,24 +5,16 @@ scanner's own water and fat: W = |I + O| / 2, F = |I − O| / 2 of in-phase and 
 Radiology 153 (1984), 189-194). Magnitudes of noisy complex signals are Rician.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.simulate.archive.series import (
-    CONTRASTS,
-    PIXEL_MM,
-    STATION_PLANS,
-    Contrast,
-    DixonStation,
-    StationPlan,
-)
+from spinelift.geometry.arrays import AnyFloat, Float32
+from spinelift.simulate.archive import series
+from spinelift.simulate.archive.series import PIXEL_MM, STATION_PLANS, Contrast, DixonStation
 from spinelift.simulate.kernels import numba
 from spinelift.simulate.mr.echoes import EchoVolume
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 OVERLAP_MM = 38.8
 """Mean overlap of neighbouring stations: six of 1,294 mm in all make a body of 1.1 m."""
 LENGTH_MM = sum(p.slices * p.dz_mm for p in STATION_PLANS) - 5 * OVERLAP_MM
@@ -37,23 +29,13 @@ BREATH_FADES_MM = 80.0
 class Placing:
     """Where a station is measured, and how the person lies in it.
 
-    Parameters
-    ----------
-    plan, number
-        Its grid, and its number from the head, 1-based.
-    origin_mm
-        (x, y, z) of voxel (0, 0, 0), project axes (z to the feet).
-    moved_mm
-        By how much the person moved since the first station (x, y, z).
-    breath_mm
-        By how much the front of chest and belly moved to the feet (z) and forward (y): (y, z).
-    gain
-        Factor of all grey values.
-    dark_ends
-        Slices of the upper and lower end that are dark and folded.
+    ``number`` is 1-based from the head; ``origin_mm`` (x, y, z) that of voxel (0, 0, 0), z to the feet. Since
+    the first station the person moved by ``moved_mm`` (x, y, z), and the front of chest and belly forward and
+    to the feet by ``breath_mm`` (y, z). ``gain`` is a factor of all grey values; ``dark_ends`` counts the
+    slices at the upper and lower end that are dark and folded.
     """
 
-    plan: StationPlan
+    plan: series.StationPlan
     number: int
     origin_mm: tuple[float, float, float]
     moved_mm: tuple[float, float, float]
@@ -68,30 +50,20 @@ class Placing:
         return z - dz / 2, z + (self.plan.slices - 0.5) * dz
 
 
-def place_stations(
-    top_mm: float, y_mm: float, rng: np.random.Generator, *, plans: tuple[StationPlan, ...] = STATION_PLANS
-) -> list[Placing]:
-    """Stations from a top face downwards, centred left to right on x = 0 and front to back on ``y_mm``."""
+def place_stations(top_mm: float, rng: np.random.Generator) -> list[Placing]:
+    """Stations from a top face downwards, about the axis x = 0, y = 0."""
     out = []
-    upper = top_mm
     moved = np.zeros(3)
-    for n, plan in enumerate(plans):
+    for number, plan in enumerate(STATION_PLANS, 1):
         row = np.round(rng.normal(0, 3.0)) * PIXEL_MM
-        x = -(plan.columns - 1) / 2 * PIXEL_MM
-        y = y_mm - (plan.rows - 1) / 2 * PIXEL_MM + row
-        breath = rng.normal(0, 1.0, 2) * ([3.5, 7.0] if plan.breath_hold else [1.5, 2.5])
-        out.append(
-            Placing(
-                plan,
-                n + 1,
-                (x, y, upper + plan.dz_mm / 2),
-                (float(moved[0]), float(moved[1]), float(moved[2])),
-                (float(breath[0]), float(breath[1])),
-                float(np.exp(rng.normal(0, 0.13))),
-            )
-        )
-        moved = moved + rng.normal(0, 0.35, 3)
-        upper += plan.slices * plan.dz_mm - OVERLAP_MM + float(rng.normal(0, 1.5))
+        x, y = -(plan.columns - 1) / 2 * PIXEL_MM, -(plan.rows - 1) / 2 * PIXEL_MM + row
+        back, down = rng.normal(0, 1.0, 2).tolist()
+        breath = (back * 3.5, down * 7.0) if plan.breath_hold else (back * 1.5, down * 2.5)
+        dx, dy, dz = moved.tolist()
+        gain = float(np.exp(rng.normal(0, 0.13)))
+        out.append(Placing(plan, number, (x, y, top_mm + plan.dz_mm / 2), (dx, dy, dz), breath, gain))
+        moved += rng.normal(0, 0.35, 3)
+        top_mm += plan.slices * plan.dz_mm - OVERLAP_MM + float(rng.normal(0, 1.5))
     return out
 
 
@@ -103,21 +75,20 @@ class Breathing:
     top_mm: float
     bottom_mm: float
 
-    def share(self, z: NDArray[np.floating]) -> NDArray[np.float64]:
+    def share(self, z: AnyFloat) -> AnyFloat:
         """How much of a breath the front moves at heights ``z``, 0 to 1."""
         down, up = (z - self.top_mm) / BREATH_FADES_MM, (self.bottom_mm - z) / BREATH_FADES_MM
-        return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1), np.float64)
+        return np.asarray(np.clip(down, 0, 1) * np.clip(up, 0, 1))
 
 
 def measure(
     volume: EchoVolume, placing: Placing, breathing: Breathing, noise: float, rng: np.random.Generator
 ) -> dict[Contrast, Float32]:
-    """The four pictures of a station, float32 [slices, rows, columns]: what ``CONTRASTS`` names."""
+    """The four pictures of a station, float32 [slices, rows, columns]: what ``series.CONTRASTS`` names."""
     plan = placing.plan
     z = placing.origin_mm[2] + np.arange(plan.slices) * plan.dz_mm
     y = placing.origin_mm[1] + np.arange(plan.rows) * PIXEL_MM
     front = np.clip((breathing.y_mm - y) / 90.0, 0, 1) ** 1.5
-    near = breathing.share(z)
     start = np.array(placing.origin_mm) - placing.moved_mm - np.array(volume.origin_mm)
     step_x, step_y, step_z = volume.step_mm
     echoes = np.empty((2, plan.slices, plan.rows, plan.columns), np.float32)
@@ -129,19 +100,13 @@ def measure(
         start[0] / step_x,
         front * placing.breath_mm[0] / step_y,
         front * placing.breath_mm[1] / step_z,
-        near,
+        breathing.share(z),
         plan.dz_mm / step_z,
     )
     echoes *= FAT_LEVEL / FAT_SIGNAL * placing.gain * _coil(placing, rng)
     _end_slices(echoes, placing, rng)
-    sigma = np.float32(noise * placing.gain)
-    dust = rng.standard_normal((4, *echoes.shape[1:]), np.float32)
-    dust *= sigma
-    return _combine(echoes, dust)
-
-
-def _combine(echoes: Float32, dust: Float32) -> dict[Contrast, Float32]:
-    """Magnitudes of in phase, opposed, fat and water; ``dust`` [4, …] is the noise of both channels."""
+    dust = rng.standard_normal((4, *echoes.shape[1:]), np.float32)  # noise of both channels of both echoes
+    dust *= np.float32(noise * placing.gain)
     first, second = echoes[0] + dust[0], echoes[1] + dust[1]
     return {
         "in": np.hypot(first, dust[2]),
@@ -154,17 +119,12 @@ def _combine(echoes: Float32, dust: Float32) -> dict[Contrast, Float32]:
 def _coil(placing: Placing, rng: np.random.Generator) -> Float32:
     """Sensitivity [slices, rows, columns] with mean about 1: brighter near the coils, weaker at slab ends."""
     plan = placing.plan
-    z = np.linspace(-1, 1, plan.slices)
-    y = np.linspace(-1, 1, plan.rows)
-    x = np.linspace(-1, 1, plan.columns)
+    z, y, x = (np.linspace(-1, 1, n) for n in (plan.slices, plan.rows, plan.columns))
     along_z = rng.normal(0, 0.06) * z + rng.normal(0, 0.05) * z**2 - 0.35 * np.abs(z) ** 24
     along_y = rng.normal(0, 0.08) * y + rng.uniform(0.1, 0.45) * y**2
     along_x = rng.normal(0, 0.06) * x - rng.uniform(0.0, 0.35) * x**2
-    wave = (
-        rng.normal(0, 0.07)
-        * np.sin(np.pi * x + rng.uniform(0, 6))[None]
-        * np.cos(2 * y + rng.uniform(0, 6))[:, None]
-    )
+    wave = rng.normal(0, 0.07) * np.sin(np.pi * x + rng.uniform(0, 6))
+    wave = wave[None] * np.cos(2 * y + rng.uniform(0, 6))[:, None]
     plane = np.exp(along_y[:, None] + along_x[None] + wave)
     return (np.exp(along_z)[:, None, None] * plane[None]).astype(np.float32)
 
@@ -174,10 +134,10 @@ def _end_slices(echoes: Float32, placing: Placing, rng: np.random.Generator) -> 
     n = echoes.shape[1]
     for end, count in enumerate(placing.dark_ends):
         for k in range(count):
-            dark = np.float32(0.12 + 0.5 * (k / max(count, 1)) ** 2 + rng.uniform(-0.03, 0.03))
-            fold = np.float32(0.3 * (1 - k / max(count, 1)) * rng.uniform(0.6, 1.2))
-            here, there = (k, n - 1 - count + k) if end == 0 else (n - 1 - k, count - k)
-            echoes[:, here] = dark * echoes[:, here] + fold * echoes[:, there]
+            dark = np.float32(0.12 + 0.5 * (k / count) ** 2 + rng.uniform(-0.03, 0.03))
+            fold = np.float32(0.3 * (1 - k / count) * rng.uniform(0.6, 1.2))
+            own, other = (k, n - 1 - count + k) if end == 0 else (n - 1 - k, count - k)
+            echoes[:, own] = dark * echoes[:, own] + fold * echoes[:, other]
 
 
 @numba.njit(cache=True, fastmath=True, error_model="numpy")
@@ -233,11 +193,5 @@ def as_series(
             spacing=(plan.dz_mm, PIXEL_MM, PIXEL_MM),
             acquisition_time=time_s,
         )
-        for k, contrast in enumerate(CONTRASTS)
+        for k, contrast in enumerate(series.CONTRASTS)
     ]
-
-
-def shifted(placing: Placing, dz_mm: float) -> Placing:
-    """A station that the table took further to the feet."""
-    x, y, z = placing.origin_mm
-    return replace(placing, origin_mm=(x, y, z + dz_mm))

@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.physique import Physique
 
-Float = NDArray[np.float64]
 TR_MS, FLIP_DEG = 6.69, 10.0
 TE_OPPOSED_MS, TE_IN_MS = 2.39, 4.77
 FAT_OPPOSED = 0.88
@@ -97,14 +96,10 @@ def steady_state(t1_ms: Float | float) -> Float:
 class Signals:
     """What one person's tissues give in the two echoes, and how their fat is spread.
 
-    Parameters
-    ----------
-    water, fat
-        Signal of a voxel of pure water or fat part of each tissue, in phase and opposed [tissues, 2].
-    spread
-        Fat fraction of a voxel is ``base + fine·f + long·c + wide·d + ridge·d⁺·max(0, 1 − |c| / width)`` of
-        three noise fields: f fine, c drawn out along z, d along x (d⁺ its positive part). Columns base,
-        fine, long, wide, ridge, width [tissues, 6].
+    ``water`` and ``fat`` are the signal of a voxel of a tissue's pure water or fat, in phase and opposed
+    [tissues, 2]. The fat fraction of a voxel is ``base + fine·f + long·c + wide·d + ridge·d⁺·max(0, 1 − |c| /
+    width)`` of three noise fields: f fine, c drawn out along z, d along x (d⁺ its positive part); ``spread``
+    [tissues, 6] holds base, fine, long, wide, ridge, width.
     """
 
     water: Float
@@ -131,10 +126,10 @@ def sample_signals(physique: Physique, rng: np.random.Generator) -> Signals:
     spread[MrTissue.SPINE_MARROW] = np.clip(marrow, 0.2, 0.75), 0.05, 0.04, 0, 0, 1
     spread[MrTissue.RIB_MARROW] = 0.5, 0.05, 0, 0, 0, 1
     spread[MrTissue.LIMB_MARROW] = 0.86, 0.04, 0.06, 0, 0, 1
-    lean = np.clip(0.03 + 0.015 * age + 0.02 * build + rng.normal(0, 0.015), 0.01, 0.2)
+    fatty = np.clip(0.03 + 0.015 * age + 0.02 * build + rng.normal(0, 0.015), 0.01, 0.2)
     streaks = np.clip(0.6 + 0.1 * age + 0.1 * build + rng.normal(0, 0.1), 0.3, 1.0)
-    spread[MrTissue.MUSCLE] = lean, 0.03, 0, 0, streaks, 0.35
-    spread[MrTissue.ERECTOR] = lean * 1.6, 0.07, 0.05, 0.04, streaks, 0.35
+    spread[MrTissue.MUSCLE] = fatty, 0.03, 0, 0, streaks, 0.35
+    spread[MrTissue.ERECTOR] = fatty * 1.6, 0.07, 0.05, 0.04, streaks, 0.35
     spread[MrTissue.VISCERA] = np.clip(0.55 + 0.12 * build, 0.25, 0.85), 0.15, 0.15, 0.4, 0, 1
     spread[MrTissue.LIVER] = float(np.clip(rng.gamma(1.3, 0.035), 0, 0.35)), 0.01, 0.01, 0, 0, 1
     spread[MrTissue.FAT] = 0.97, 0.015, 0, 0, -0.25, 0.12

@@ -1,23 +1,21 @@
 """The trunk as a cross-section shows it: chest inside the ribs, belly inside its wall, back and seat.
 
-An X-ray from the front does not tell how far lungs and bowel reach to the sides and back; MRI does.
+An X-ray from the front does not show how far lungs and bowel reach to the sides and back; MRI does.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Bool, Float, Int32
 from spinelift.simulate.body.body import Body
-from spinelift.simulate.body.solids import Tissue, ellipsoid, loft
+from spinelift.simulate.body.solids import Tissue, ellipsoid, loft, points_of
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.mr.tissue import MrTissue
-from spinelift.simulate.mr.voxels import ALL, Over
-
-Float = NDArray[np.float64]
+from spinelift.simulate.mr.voxels import ALL
 
 
 @dataclass(frozen=True)
@@ -25,21 +23,20 @@ class Part:
     """A closed mesh, points [v, 3] mm and faces [f, 3], of one tissue; ``over`` says what it may displace."""
 
     points: Float
-    faces: NDArray[np.int32]
+    faces: Int32
     tissue: MrTissue
-    over: Over = field(default_factory=lambda: ALL)
+    over: Bool = field(default_factory=lambda: ALL)
 
 
 def along(spine: PosedSpine, levels: Float, offset: Float) -> Float:
     """Points [n, 3] at fractional levels, ``offset`` [n, 3] mm away in the vertebrae's own axes."""
     k = np.arange(len(Vertebra))
-    centre = CubicSpline(k, spine.centres)(levels)
     frame = CubicSpline(k, spine.frames)(levels)
-    return np.asarray(centre + np.einsum("nij,nj->ni", frame, offset))
+    return np.asarray(CubicSpline(k, spine.centres)(levels) + np.einsum("nij,nj->ni", frame, offset))
 
 
 def tube(points: Float, half: Float, tissue: MrTissue, *, segments: int = 16, exponent: float = 2.0) -> Part:
-    """A loft whose heights are made to grow strictly."""
+    """A loft whose heights are made to increase strictly."""
     points = points.copy()
     points[:, 2] = np.maximum.accumulate(points[:, 2]) + 1e-3 * np.arange(len(points))
     return Part(*loft(points, half, segments=segments, exponent=exponent), tissue)
@@ -57,9 +54,7 @@ def _box(
 def chest(body: Body, rng: np.random.Generator) -> list[Part]:
     """Lungs inside the ribs, the mediastinum's fat with its vessels, and the domes of the diaphragm."""
     spine, s = body.spine, body.physique.scale
-    ribs = np.concatenate(
-        [x.points for x in body.solids if x.name.startswith(("rib", "sternum", "cartilage"))]
-    )
+    ribs = points_of(body.solids, "rib", "sternum", "cartilage")
     apex = spine.centres[Vertebra.T1, 2] + 8 * s
     base = float(np.interp(11.6 + rng.normal(0, 0.4), np.arange(17), spine.centres[:, 2]))
     z = np.linspace(apex, base, 18)
@@ -106,7 +101,7 @@ def mediastinum(spine: PosedSpine, s: float, build: float, rng: np.random.Genera
 def belly(body: Body, rng: np.random.Generator) -> list[Part]:
     """Fat and bowel inside the wall's muscle, narrowing into the pelvis."""
     spine, s = body.spine, body.physique.scale
-    wall = next(x for x in body.solids if x.name == "trunk wall").points[:-2].reshape(-1, 36, 3)
+    wall = points_of(body.solids, "trunk wall")[:-2].reshape(-1, 36, 3)
     heights = wall[:, :, 2].mean(1)
     pelvis, hip = spine.ends[1][2], body.joints.hip[:, 2].mean()
     z = np.linspace(np.interp(10.6, np.arange(17), spine.centres[:, 2]), hip + 5 * s, 20)
@@ -125,13 +120,9 @@ def belly(body: Body, rng: np.random.Generator) -> list[Part]:
 
 def cushion(body: Body, s: float) -> Part:
     """Fat under the skin of the back's midline, so that no spinous process pierces it."""
-    tips = []
-    for solid in body.solids:
-        if solid.name.startswith("vertebra_") and solid.tissue == Tissue.SPINE_CORTEX:
-            tips.append(solid.points[np.argmax(solid.points[:, 1])])
-    line = np.array(tips)
-    line = line[np.argsort(line[:, 2])]
-    line = gaussian_filter1d(line, 1.0, axis=0, mode="nearest")
+    bones = (x for x in body.solids if x.name.startswith("vertebra_") and x.tissue == Tissue.SPINE_CORTEX)
+    tips = np.array([x.points[np.argmax(x.points[:, 1])] for x in bones])
+    line = gaussian_filter1d(tips[np.argsort(tips[:, 2])], 1.0, axis=0, mode="nearest")
     half = np.tile([45.0 * s, 22.0 * s], (len(line), 1))
     return tube(line - np.array([0.0, 10.0 * s, 0.0]), half, MrTissue.FAT, segments=20)
 

@@ -9,14 +9,11 @@ left out.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import Bool, Float, Int32, UInt8
 from spinelift.simulate.kernels import numba
 
-Float = NDArray[np.float64]
-Labels = NDArray[np.uint8]
-Over = NDArray[np.bool_]
-ALL: Over = np.ones(256, bool)
+ALL: Bool = np.ones(256, bool)
 NUDGE = 1.7e-4
 """Rays stand off the voxel centres by this part of a voxel, so that they miss edges and vertices."""
 
@@ -29,7 +26,7 @@ class Grid:
     origin: tuple[float, float, float]
     step: tuple[float, float, float]
 
-    def empty(self) -> Labels:
+    def empty(self) -> UInt8:
         """A label volume of air."""
         return np.zeros(self.shape, np.uint8)
 
@@ -82,9 +79,7 @@ def _fill(labels, counts, value, over, z0, x0, y0):  # type: ignore[no-untyped-d
                     labels[z0 + i, x0 + j, y0 + k] = value
 
 
-def paint(
-    labels: Labels, grid: Grid, points: Float, faces: NDArray[np.int32], value: int, *, over: Over = ALL
-) -> None:
+def paint(labels: UInt8, grid: Grid, points: Float, faces: Int32, value: int, *, over: Bool = ALL) -> None:
     """Give the voxels of ``labels`` [z, x, y] whose centres lie in a closed mesh a value, in place.
 
     ``points`` [v, 3] are in mm; ``faces`` [f, 3] outward as those of `solids.Solid`. ``over`` [256] says
