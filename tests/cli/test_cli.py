@@ -36,7 +36,7 @@ def test_version_and_help():
 
 
 def test_no_command_module_imports_what_is_heavy():
-    names = list(COMMANDS.values())
+    names = [f"spinelift.cli.{name}" for name in COMMANDS]
     code = (
         "import sys, importlib; import spinelift, spinelift.cli\n"
         f"[importlib.import_module(n) for n in {names!r}]\n"
@@ -47,8 +47,13 @@ def test_no_command_module_imports_what_is_heavy():
 
 
 def test_every_command_has_an_app():
-    for module in COMMANDS.values():
-        assert import_module(module).app
+    for name in COMMANDS:
+        assert import_module(f"spinelift.cli.{name}").app
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_offers_to_install_its_own_completion(name):
+    assert "completion" not in run(name, "--help").output
 
 
 def test_one_scan_with_all_outputs(bundle, tmp_path):

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spinelift.cli import options as opt
+from spinelift.progress import progress
 
 if TYPE_CHECKING:
     from spinelift.bundle.card import Card
 
-app = typer.Typer(help="Train networks and make a model bundle.", no_args_is_help=True)
+app = opt.command_group("Train networks and make a model bundle.")
 
 
 @app.command()
@@ -61,7 +62,6 @@ Calibration = Annotated[
     Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
 ]
 Test = Annotated[Path, typer.Option(help="Pair store to test on.")]
-Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")]
 Limit = Annotated[int | None, typer.Option(help="Largest number of people to calibrate and fit on.")]
 BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")]
 
@@ -75,7 +75,7 @@ def bundle(
     out: BundleOut,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "default",
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    train: Baselines = None,
+    train: opt.Baselines = None,
     limit: Limit = None,
 ) -> None:
     """Export both networks, calibrate and test them, and write the card."""
@@ -94,7 +94,7 @@ def recalibrate(
     test: Test,
     out: BundleOut,
     version: Annotated[str, typer.Option(help="Version of the new bundle.")],
-    train: Baselines = None,
+    train: opt.Baselines = None,
     limit: Limit = None,
 ) -> None:
     """Make a bundle of the weights of another one: new gains, intervals and figures, no training."""
@@ -137,7 +137,6 @@ def mri_segmenter(
     from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
     from spinelift.learn.mri_segmenter.export import card_metrics
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
-    from spinelift.progress import progress
 
     chosen = MriSegmenterConfig.load(config).override(
         max_minutes=max_minutes, threads=threads, init_from=init_from
@@ -180,7 +179,6 @@ def aligner(
     from spinelift.learn.aligner.config import AlignerConfig
     from spinelift.learn.aligner.pairs import save_pairs
     from spinelift.learn.aligner.train import train_aligner
-    from spinelift.progress import progress
 
     chosen = AlignerConfig.load(config).override(
         max_minutes=max_minutes, threads=threads, init_from=init_from
@@ -225,7 +223,6 @@ def pseudo_labels(
     from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
     from spinelift.learn.pseudo_labels.rounds import REVIEW, LoopData, run_loop
     from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
-    from spinelift.progress import progress
 
     chosen = PseudoLabelConfig.load(config)
     segmenter = chosen.segmenter.override(max_minutes=max_minutes, threads=threads)
