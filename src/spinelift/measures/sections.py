@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float
 
 NUMERICAL_ZERO_DEG = 1e-6
 """Smaller angles are rounding errors of a straight line."""
@@ -31,18 +30,17 @@ class Profile:
     tilt: Float
 
     def curves(self) -> list[Section]:
-        """Main curve and those above and below it, from head to feet."""
+        """Main curve and those above and below it, from head to feet, between opposite extremes of the tilt."""
         ends = self._extremes()
         main = self._largest((a, b) for k, a in enumerate(ends) for b in ends[k + 1 :: 2])
         if main is None:
             return []
-        above, below = [main], [main]
-        while more := self._largest((a, above[-1].upper) for a in _every_other_before(ends, above[-1].upper)):
-            above.append(more)
-        back = ends[::-1]
-        while more := self._largest((below[-1].lower, b) for b in _every_other_before(back, below[-1].lower)):
-            below.append(more)
-        return [*above[:0:-1], *below]
+        curves, top, bottom = [main], ends.index(main.upper), ends.index(main.lower)
+        while more := self._largest((a, ends[top]) for a in ends[:top][::-2]):
+            curves, top = [more, *curves], ends.index(more.upper)
+        while more := self._largest((ends[bottom], b) for b in ends[bottom + 1 :: 2]):
+            curves, bottom = [*curves, more], ends.index(more.lower)
+        return curves
 
     def cobb_levels(self, curve: Section, curves: list[Section]) -> tuple[int, int]:
         """Levels of most opposite tilt above and below the apex, not beyond the apex of a larger curve."""
@@ -81,8 +79,3 @@ class Profile:
         step = np.diff(self.tilt[a:])
         moves = step[np.abs(step) > NUMERICAL_ZERO_DEG / (len(self.tilt) - 1)]
         return bool(moves.size and moves[0] < 0)
-
-
-def _every_other_before(ends: list[int], end: int) -> list[int]:
-    """Extremes of the tilt that are opposite to the one at ``end`` and stand before it in the list."""
-    return ends[: ends.index(end)][::-2]
