@@ -4,7 +4,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
@@ -31,7 +31,7 @@ class BundleRef:
 
     def to_json(self) -> dict[str, str]:
         """As it stands in ``curves.json``."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
 
 def write_card(folder: Path, card: Card) -> None:
     """Write ``card.json`` beside the files that it names, in one step."""
-    write_whole(folder / CARD_NAME, card.to_bytes())
+    write_whole(folder / CARD_NAME, card.model_dump_json(indent=1) + "\n")
 
 
 def add_metrics(kind: type[CardT], folder: Path, metrics: Sequence[Metric]) -> CardT:
@@ -117,13 +117,20 @@ def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
     """Check everything that ``read`` gives for a name; it raises KeyError for what is not there."""
     try:
         raw = read(CARD_NAME)
-        card = _parse(kind, raw)
+        card = kind.model_validate_json(raw)
         files = {name: read(name) for name in card.files}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or CARD_NAME
+        raise BundleError(
+            found=f"a card that does not fit ({where}: {first['msg']})",
+            expected=f"a {CARD_NAME} of format 1, kind {kind.model_fields['kind'].default}",
+            do="Use a bundle of this kind made for this version of spinelift, or update spinelift.",
+        ) from error
     except KeyError as error:
         raise _damaged(f"a bundle without {error.args[0]}", "every file that its card names") from None
     for name, expected in card.files.items():
-        got = hashlib.sha256(files[name]).hexdigest()
-        if got != expected:
+        if (got := hashlib.sha256(files[name]).hexdigest()) != expected:
             raise _damaged(f"{name} with SHA-256 {got[:12]}…", f"{expected[:12]}… as the card says")
     ref = BundleRef(card.name, card.version, hashlib.sha256(raw).hexdigest())
     return Bundle(card, ref, {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()})
@@ -131,16 +138,3 @@ def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
 
 def _damaged(found: str, expected: str) -> BundleError:
     return BundleError(found=found, expected=expected, do="Copy or install the bundle again.")
-
-
-def _parse(kind: type[CardT], raw: bytes) -> CardT:
-    try:
-        return kind.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CARD_NAME
-        raise BundleError(
-            found=f"a card that does not fit ({where}: {first['msg']})",
-            expected=f"a {CARD_NAME} of format 1, kind {kind.model_fields['kind'].default}",
-            do="Use a bundle of this kind made for this version of spinelift, or update spinelift.",
-        ) from error

@@ -1,15 +1,13 @@
 """The card of a set of networks: what it is, how it was made, how good it is, what it must not be used for.
 
-Training writes it, and what runs the networks reads it and obeys it. ``spinelift.bundle.kinds`` has what the
-kinds of sets add to it.
+Training writes it, and what runs the networks reads it and obeys it. The kinds of sets are in
+``spinelift.bundle.kinds``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinelift.geometry import SPINE_ROWS
@@ -165,12 +163,3 @@ class Card(Part):
         if odd:
             raise ValueError(f"files names {', '.join(odd)}: only plain file names beside the card")
         return self
-
-    def to_bytes(self) -> bytes:
-        """The card as it is written to disk: UTF-8 JSON."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
-
-
-def as_array(table: Matrix | list[float]) -> NDArray[np.float64]:
-    """A table of the card as float64."""
-    return np.asarray(table, np.float64)

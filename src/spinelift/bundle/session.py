@@ -4,14 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from spinelift.bundle.card import Shape, Signature
 from spinelift.errors import BundleError
+from spinelift.geometry.arrays import Float32
 
-Array = NDArray[np.float32]
 MAX_DEFAULT_THREADS = 4
 _state = onnxruntime.capi.onnxruntime_pybind11_state
 _LOAD_ERRORS = (
@@ -53,7 +51,7 @@ class OnnxNetwork:
         (self._input,) = signature.input
         self._outputs = list(signature.outputs)
 
-    def __call__(self, array: Array) -> tuple[Array, ...]:
+    def __call__(self, array: Float32) -> tuple[Float32, ...]:
         """Outputs in the order of the signature."""
         return tuple(self._session.run(self._outputs, {self._input: array}))
 

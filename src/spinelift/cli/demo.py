@@ -34,7 +34,8 @@ def demo(
     bundle: Bundle = None,
 ) -> None:
     """Predict a simulated person who was never in training, and compare with the truth."""
-    from spinelift.bundle.card import as_array
+    import numpy as np
+
     from spinelift.curves import SpineCurves
     from spinelift.evaluate.metrics import score
     from spinelift.inference.model import load_model
@@ -54,7 +55,7 @@ def demo(
     curves = {"spinelift": prediction.curves}
     mean = model.bundle.card.calibration.mean_curves
     if mean is not None:
-        curves["mean curve"] = SpineCurves(as_array(mean), prediction.curves.frame)
+        curves["mean curve"] = SpineCurves(np.array(mean), prediction.curves.frame)
     scores = [score(c.z_mm, c.mm, true.z_mm, true.curves_mm, iou_step_mm=None) for c in curves.values()]
     console = Console(highlight=False, soft_wrap=True)
     console.print("A simulated person who was never in training. The pictures:")

@@ -4,20 +4,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.bundle import Bundle, PredictionCard, default_threads, load_bundle
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import BundleError, ConfigError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.inference.calibrate import Calibrator, calibration_warnings
 from spinelift.inference.prediction import Prediction
+from spinelift.io import read_dxa
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.progress import Clock
 from spinelift.segment.postprocess import SpineLocation, locate_spine
-
-Array = NDArray[np.float32]
 
 
 class Model:
@@ -35,9 +34,7 @@ class Model:
         self._calibrator = Calibrator(bundle.card.calibration)
 
     def predict(self, scan: DxaScan | Path | str, *, spacing: Spacing | None = None) -> Prediction:
-        """The 3D spine of a scan, or of the scan in a file.
-
-        ``spacing`` (mm) is for files that do not hold it, such as PNG.
+        """The 3D spine of a scan, or of the scan in a file; ``spacing`` (mm) is for files without it, as PNG.
 
         Raises
         ------
@@ -46,8 +43,6 @@ class Model:
         """
         clock = Clock("segment" if isinstance(scan, DxaScan) else "read")
         if not isinstance(scan, DxaScan):
-            from spinelift.io import read_dxa
-
             scan = read_dxa(Path(scan), spacing=spacing)
             clock.start("segment")
         location = self.locate(scan)
@@ -83,12 +78,12 @@ class Model:
 
     def locate(self, scan: DxaScan) -> SpineLocation:
         """Where the spine of a scan lies."""
-        rows, cols = scan.bone.shape
-        grid = CanonicalGrid(scan.spacing, (rows, cols))
+        grid = CanonicalGrid(scan.spacing, scan.bone.shape)
         (maps,) = self._segmenter(grid.resample(scan.bone)[None, None])
         return locate_spine(maps[0], grid)
 
-    def _regress(self, crop: Array) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def _regress(self, crop: Float32) -> tuple[Float, Float, Float]:
+        """Curves and their scale [6, 209], crop px, and features [D] of a crop [224, 224]."""
         px, scale, features = (np.asarray(out[0], np.float64) for out in self._regressor(crop[None, None]))
         if not (np.isfinite(px).all() and np.isfinite(scale).all() and np.isfinite(features).all()):
             raise BundleError(

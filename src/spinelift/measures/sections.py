@@ -30,7 +30,7 @@ class Profile:
     tilt: Float
 
     def curves(self) -> list[Section]:
-        """Main curve and those above and below it, from head to feet, between opposite extremes of the tilt."""
+        """Main curve and those above and below it, from head to feet."""
         ends = self._extremes()
         main = self._largest((a, b) for k, a in enumerate(ends) for b in ends[k + 1 :: 2])
         if main is None:
