@@ -23,22 +23,10 @@ PLAIN_COLOUR = (226, 218, 198)
 
 @dataclass(frozen=True)
 class SpineScene:
-    """Input of all pictures.
+    """The bone image [H, W], 0 to 255, and the spine with its position in the image.
 
-    Parameters
-    ----------
-    scan_id
-        Pseudonym, shown in titles.
-    image
-        The bone image [H, W], 0 to 255.
-    curves
-        The spine and its position in the image.
-    half_width_mm
-        Half width of the 90 % interval, mm [6, 209], or None.
-    plausible
-        Other spines that fit the image about as well.
-    warnings, made_by
-        Shown beneath the pictures.
+    ``half_width_mm`` is that of the 90 % interval [6, 209], or None; ``plausible`` spines fit the image about
+    as well; ``scan_id`` is shown in titles, ``warnings`` and ``made_by`` beneath the pictures.
     """
 
     scan_id: str
@@ -53,7 +41,7 @@ class SpineScene:
     def colours(self) -> Float:
         """Colour of each of the 209 heights, RGB 0–255 [209, 3], by the interval of the depth."""
         if self.half_width_mm is None:
-            return np.broadcast_to(np.array(PLAIN_COLOUR, np.float64), (len(self.curves.z_mm), 3))
+            return np.tile(np.array(PLAIN_COLOUR, np.float64), (len(self.curves.z_mm), 1))
         return uncertainty_colour(self.half_width_mm[Curve.SAGITTAL])
 
     @property
@@ -76,6 +64,11 @@ class SpineScene:
         region = PixelGrid.square(centre, PLANE_PIXEL_MM, shape)
         scan = PixelGrid.of_scan(self.curves.frame.spacing, self.image.shape)
         return resample(self.image, scan, region), region.extent_mm
+
+
+def patient_to_y_up(xyz_mm: Float) -> Float:
+    """(left, posterior, feet) → (left, head, anterior), mm [..., 3]: a mirror, so faces must be turned."""
+    return xyz_mm[..., [0, 2, 1]] * (1.0, -1.0, -1.0)
 
 
 def uncertainty_colour(half_width_mm: Float) -> Float:

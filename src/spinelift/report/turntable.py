@@ -24,7 +24,7 @@ SIZE = (400, 620)
 """Columns and rows of the GIF."""
 _TOP, _BOTTOM = 46, 84
 _BACKGROUND = (14, 19, 29)
-_SCAN_TINT = (0.38, 0.44, 0.54)
+_SCAN_TINT = np.array([0.38, 0.44, 0.54], np.float32)
 _LIGHT = np.array([-0.45, 0.75, 0.48])
 """Direction to the light: picture right, towards the viewer, up."""
 _AMBIENT, _DIFFUSE, _SPECULAR, _SHININESS = 0.28, 0.78, 70.0, 18
@@ -61,16 +61,13 @@ def turntable_gif(scene: SpineScene, *, frames: int = FRAMES) -> bytes:
     palette = Image.fromarray(strip[::2, ::2]).quantize(255, method=Image.Quantize.MEDIANCUT)
     indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     data = io.BytesIO()
-    indexed[0].save(
-        data, "GIF", save_all=True, append_images=indexed[1:], duration=FRAME_MS, loop=0, optimize=False
-    )
+    options = {"append_images": indexed[1:], "duration": FRAME_MS, "loop": 0, "optimize": False}
+    indexed[0].save(data, "GIF", save_all=True, **options)
     return data.getvalue()
 
 
 def _stage(scene: SpineScene) -> _Stage:
-    rows = SIZE[1]
-    curves = scene.curves
-    z, mm = curves.z_mm, curves.mm
+    rows, z, mm = SIZE[1], scene.curves.z_mm, scene.curves.mm
     scan, (right, left, head, feet) = scene.region(side_mm=100.0, margin_mm=12.0)
     mm_per_px = (feet - head) / (rows - _TOP - _BOTTOM)
     z_rows: Float = head + (np.arange(rows, dtype=np.float64) - _TOP + 0.5) * mm_per_px
@@ -104,8 +101,7 @@ def render(stage: _Stage, angle: float) -> UInt8:
     """Picture [rows, cols, 3] from the front (0) turned by ``angle``; at 90° the patient's right side."""
     cols, rows = SIZE
     u: Float = (np.arange(cols, dtype=np.float64) - (cols - 1) / 2) * stage.mm_per_px
-    picture = np.empty((rows, cols, 3), np.float32)
-    picture[:] = _BACKGROUND
+    picture = np.tile(np.array(_BACKGROUND, np.float32), (rows, cols, 1))
     behind = np.cos(angle) >= 0
     if behind:
         _add_scan(picture, stage, angle, u, 1.0)
@@ -128,8 +124,7 @@ def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength:
     part = (index[window] - left).astype(np.float32)
     grey = stage.scan[:, left] * (1 - part) + stage.scan[:, left + 1] * part
     grey *= strength * min(1.0, abs(cos) * _FADE)
-    for channel in range(3):
-        picture[:, window, channel] += grey * _SCAN_TINT[channel]
+    picture[:, window] += grey[..., None] * _SCAN_TINT
 
 
 def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None:
@@ -195,8 +190,8 @@ def _legend(picture: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.Fre
     cols, rows = SIZE
     width, y = 120, rows - 36
     scale = uncertainty_colour(np.linspace(0, UNCERTAIN_MM, width))
-    bar = np.broadcast_to(scale.round().astype(np.uint8), (6, width, 3))
-    picture.paste(Image.fromarray(np.ascontiguousarray(bar)), ((cols - width) // 2, y))
+    bar = np.tile(scale.round().astype(np.uint8), (6, 1, 1))
+    picture.paste(Image.fromarray(bar), ((cols - width) // 2, y))
     ink = (160, 171, 186)
     draw.text(((cols - width) / 2 - 6, y + 3), "depth ± 0", ink, font, anchor="rm")
     draw.text(((cols + width) / 2 + 6, y + 3), f"{UNCERTAIN_MM:.0f} mm (90 %)", ink, font, anchor="lm")
