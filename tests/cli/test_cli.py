@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import spinelift
 from spinelift.cli import COMMANDS, app
-from spinelift.report.names import PICTURE_NAMES
+from spinelift.report import PICTURE_NAMES
 
 PIXEL = f"{SPACING.row_mm},{SPACING.col_mm}"
 HEAVY = ("torch", "numba", "onnxruntime", "scipy", "matplotlib", "trimesh", "pydicom", "numpy")

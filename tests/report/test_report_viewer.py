@@ -16,7 +16,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on thi
 
 
 def middle_mm(picture):
-    """The page's origin: across the middle of the picture, else the middle of the spine."""
+    """The page's origin: the middle of the picture across, of the spine in depth and height."""
     _, (right, left, _, _) = picture.region()
     depths, z = picture.curves.mm[3:], picture.curves.z_mm
     return np.array([right + left, depths.min() + depths.max(), z[0] + z[-1]]) / 2

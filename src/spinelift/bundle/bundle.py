@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
@@ -58,11 +59,14 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
     path = SHIPPED / kind.SHIPPED if path is None else Path(path)
     try:
         if path.is_dir():
-            return _verified(kind, lambda name: _read(path / name))
+            return _verified(
+                kind, {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
+            )
         if path.is_file():
             with zipfile.ZipFile(path) as archive:
                 members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
-                return _verified(kind, lambda name: _extract(archive, members[name]))
+                read = {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
+                return _verified(kind, read)
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
     raise BundleError(
@@ -96,25 +100,15 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: file_sha256(folder / name) for name in sorted(names)}
 
 
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise KeyError(path.name)
-    _check_size(path.name, path.stat().st_size)
-    return path.read_bytes()
+def _verified(kind: type[CardT], contents: Mapping[str, tuple[int, Callable[[], bytes]]]) -> Bundle[CardT]:
+    """Check the contents: the size of each file in bytes, and the function that reads it, by its name."""
 
+    def read(name: str) -> bytes:
+        size, data = contents[name]
+        if size > MAX_FILE_BYTES:
+            raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
+        return data()
 
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    _check_size(member.filename, member.file_size)
-    return archive.read(member)
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
-
-
-def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
-    """Check everything that ``read`` gives for a name; it raises KeyError for what is not there."""
     try:
         raw = read(CARD_NAME)
         card = kind.model_validate_json(raw)

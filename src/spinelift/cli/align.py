@@ -25,7 +25,7 @@ def align(
     ] = None,
     mri_mask: Annotated[Path | None, typer.Option(help="Spine in the MRI: NIfTI, any orientation.")] = None,
     mri_labels: Annotated[
-        str, typer.Option(help="Labelling of --mri-mask, e.g. vibesegmentator.")
+        str, typer.Option(help="Labelling of --mri-mask: vibesegmentator, …")
     ] = "spinelift",
     truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair instead of masks.")] = None,
     encoders: Encoders = None,

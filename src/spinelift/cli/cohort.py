@@ -26,9 +26,7 @@ def build(
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
     workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
-    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
     mri_networks: MriNetworks = None,
     encoders: Encoders = None,
@@ -110,12 +108,11 @@ def status(store: Store) -> None:
     manifest = read_manifest(store)
     _print_counts(manifest)
     if parts > len(manifest):
-        typer.echo(
-            f"{parts - len(manifest)} more are done, not in the manifest: a build is running or was stopped"
-        )
+        more = parts - len(manifest)
+        typer.echo(f"{more} more are done, not in the manifest: a build is running or was stopped")
     c = counts(manifest)
-    for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
-        if rows:
+    for title in ("stages", "failures", "splits"):
+        if rows := c[title]:
             table = Table(*rows[0], title=title)
             for row in rows:
                 table.add_row(*(str(v) for v in row.values()))
@@ -127,7 +124,7 @@ def report(
     store: Store,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file [STORE/report.html].")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="Folder truth/ of simulated people, to measure errors against.")
+        Path | None, typer.Option(help="Folder truth/ of simulated people to compare with.")
     ] = None,
 ) -> None:
     """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
@@ -141,8 +138,9 @@ def report(
     path = out or store / "report.html"
     write_report(store, manifest, path, verdict)
     if verdict:
-        write_json(store / "verdict.json", verdict.to_json())
-        for row in verdict.to_json()["errors"]:
+        document = verdict.to_json()
+        write_json(store / "verdict.json", document)
+        for row in document["errors"]:
             if row["n"]:
                 typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
         for row in verdict.traps:

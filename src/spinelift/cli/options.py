@@ -15,19 +15,14 @@ if TYPE_CHECKING:
     from spinelift.geometry import Spacing
     from spinelift.learn.loop.loop import Outcome
 
-Bundle = Annotated[
-    Path | None, typer.Option(help="Model bundle, a folder or a zip.", show_default="the shipped one")
-]
+Bundle = Annotated[Path | None, typer.Option(help="Model bundle: folder or zip.", show_default="shipped")]
 MriNetworks = Annotated[
-    Path | None, typer.Option(help="Run or folder of an MRI segmenter.", show_default="the shipped one")
+    Path | None, typer.Option(help="Run or folder of an MRI segmenter.", show_default="shipped")
 ]
 Encoders = Annotated[
-    str | None,
-    typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
+    str | None, typer.Option(help="Run or folder; none: edge directions alone.", show_default="shipped")
 ]
-MinIou = Annotated[
-    float, typer.Option(help="Least overlap (IoU) of both spine masks of an accepted pair.", min=0.0, max=1.0)
-]
+MinIou = Annotated[float, typer.Option(min=0, max=1, help="Least overlap (IoU) of the masks of a kept pair.")]
 DixonZip = Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")]
 Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]

@@ -11,7 +11,7 @@ from spinelift.cli.options import Bundle, parse_spacing, print_error
 from spinelift.errors import NoScansError, SpineliftError
 from spinelift.files import make_folder
 from spinelift.progress import progress
-from spinelift.report.names import PICTURE_NAMES
+from spinelift.report import PICTURE_NAMES
 
 if TYPE_CHECKING:
     from spinelift.inference.batch import BatchReport, Failure
@@ -127,13 +127,11 @@ def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
 
 def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
     """Every picture of a result, by file name."""
-    from spinelift.report.pictures import SpineScene, make_pictures
+    from spinelift.report.pictures import make_pictures
+    from spinelift.report.scene import SpineScene
 
     scene = SpineScene(
-        scan_id=prediction.scan_id,
-        image=scan.bone,
-        curves=prediction.curves,
-        half_width_mm=prediction.half_width_mm,
+        *(prediction.scan_id, scan.bone, prediction.curves, prediction.half_width_mm),
         plausible=prediction.plausible_spines(),
         warnings=prediction.warnings,
         made_by=f"{prediction.bundle.name} {prediction.bundle.version}",

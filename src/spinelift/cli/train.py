@@ -16,45 +16,31 @@ app = opt.command_group("Train networks and make a model bundle.")
 
 @app.command()
 def regressor(
-    data: opt.Data,
-    val: opt.Val,
-    out: opt.Out,
-    config: opt.ConfigPath = "default.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "default.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the network that predicts six curves from a crop."""
     opt.require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
-    chosen = RegressorConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = RegressorConfig.load(config).override(max_minutes, threads, init_from)
     opt.print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 @app.command()
 def segmenter(
-    data: opt.Data,
-    val: opt.Val,
-    out: opt.Out,
-    config: opt.ConfigPath = "segmenter.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "segmenter.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the network that finds the spine and its two ends on a whole-body image."""
     opt.require_extra("train")
     from spinelift.learn.segmenter.config import SegmenterConfig
     from spinelift.learn.segmenter.train import train_segmenter
 
-    chosen = SegmenterConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
     opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
@@ -118,14 +104,10 @@ def _print_metrics(card: "Card") -> None:
 @app.command("mri-segmenter")
 def mri_segmenter(
     cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on, with folders mri/ and truth/.")],
-    val: opt.ValCohort,
-    out: opt.Out,
-    config: opt.ConfigPath = "mri_segmenter.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "mri_segmenter.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
 
     [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
@@ -138,9 +120,7 @@ def mri_segmenter(
     from spinelift.learn.mri_segmenter.export import card_metrics
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
-    chosen = MriSegmenterConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = MriSegmenterConfig.load(config).override(max_minutes, threads, init_from)
     people = []
     for folder, name in ((cohort, "train"), (val, "val")):
         with progress(f"reading {folder.name}", len(list((folder / "truth").glob("*.json")))) as advance:
@@ -157,15 +137,10 @@ def mri_segmenter(
 
 @app.command()
 def aligner(
-    cohort: opt.Cohort,
-    val: opt.ValCohort,
-    out: opt.Out,
-    config: opt.ConfigPath = "align.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "align.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the encoders of image-level registration, for `spinelift align --encoders`.
 
     Real and simulated archives can be used: no labels are needed, only pairs of one person. Images are
@@ -180,9 +155,7 @@ def aligner(
     from spinelift.learn.aligner.pairs import save_pairs
     from spinelift.learn.aligner.train import train_aligner
 
-    chosen = AlignerConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = AlignerConfig.load(config).override(max_minutes, threads, init_from)
     files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
@@ -225,7 +198,7 @@ def pseudo_labels(
     from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
 
     chosen = PseudoLabelConfig.load(config)
-    segmenter = chosen.segmenter.override(max_minutes=max_minutes, threads=threads)
+    segmenter = chosen.segmenter.override(max_minutes, threads)
     chosen = chosen.model_copy(update={"segmenter": segmenter, "rounds": rounds or chosen.rounds})
     if not all(map(is_store, scans)):
         with progress("reading scans", None) as advance:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from spinelift.bundle import Bundle, PredictionCard, default_threads, load_bundle
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import CORONAL, SAGITTAL, SpineCurves
 from spinelift.errors import BundleError, ConfigError
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float, Float32
@@ -24,9 +24,8 @@ class Model:
 
     def __init__(self, bundle: Bundle[PredictionCard], threads: int | None = None) -> None:
         if threads is not None and threads < 1:
-            raise ConfigError(
-                found=f"{threads} threads", expected="1 or more", do="Leave --threads out to use all cores."
-            )
+            do = "Leave --threads out to use all cores."
+            raise ConfigError(found=f"{threads} threads", expected="1 or more", do=do)
         self.bundle = bundle
         self.threads = threads or default_threads()
         self._segmenter = bundle.network("segmenter", self.threads)
@@ -115,11 +114,6 @@ def predict(
 
 
 def _order_warnings(curves: SpineCurves) -> list[str]:
-    px = curves.px
-    apart = (
-        (px[Curve.LEFT] > px[Curve.CENTRE]).all()
-        and (px[Curve.CENTRE] > px[Curve.RIGHT]).all()
-        and (px[Curve.ANTERIOR] < px[Curve.SAGITTAL]).all()
-        and (px[Curve.SAGITTAL] < px[Curve.POSTERIOR]).all()
-    )
+    to_right, to_back = -np.diff(curves.px[CORONAL], axis=0), np.diff(curves.px[SAGITTAL], axis=0)
+    apart = (to_right > 0).all() and (to_back > 0).all()
     return [] if apart else ["predicted curves cross each other: the result is not a spine's shape"]

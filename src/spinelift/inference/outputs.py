@@ -26,11 +26,8 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def result_folder(out: Path, scan_id: str) -> Path:
     """``OUT/<scan_id>``, refused when the pseudonym is no plain name."""
     if not _SAFE_ID.fullmatch(scan_id):
-        raise ConfigError(
-            found=f"a scan id {scan_id!r}",
-            expected="letters, digits, dots, dashes and underscores",
-            do="Rename the scan.",
-        )
+        expected = "letters, digits, dots, dashes and underscores"
+        raise ConfigError(found=f"a scan id {scan_id!r}", expected=expected, do="Rename the scan.")
     return out / scan_id
 
 
@@ -48,11 +45,8 @@ def write_result(
     ``stale`` names the pictures of an earlier run that are removed when they are not written again.
     """
     make_folder(folder)
-    files: dict[str, bytes | str] = {
-        CURVES_JSON: prediction.curves_json(),
-        CURVES_CSV: prediction.curves_csv(),
-        **(pictures or {}),
-    }
+    files: dict[str, bytes | str] = {**(pictures or {})}
+    files |= {CURVES_JSON: prediction.curves_json(), CURVES_CSV: prediction.curves_csv()}
     remove_files(folder / name for name in (RUN_JSON, *stale) if name not in files)
     for name, data in files.items():
         write_whole(folder / name, data)

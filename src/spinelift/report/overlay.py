@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spinelift.curves import Curve
-from spinelift.report.names import RESEARCH_USE
+from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import SpineScene
 
 INK, SOFT, PAPER = "#1d2733", "#5f6b7a", "#ffffff"

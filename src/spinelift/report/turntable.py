@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spinelift.curves import ellipses_mm, resample_rows
 from spinelift.geometry.arrays import Float, Float32, UInt8
-from spinelift.report.names import RESEARCH_USE
+from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, uncertainty_colour
 
 FRAMES = 40
@@ -81,20 +81,13 @@ def _stage(scene: SpineScene) -> _Stage:
     scan_rows = resample_rows(scan_z, scan.T.astype(np.float64), z_rows).T.astype(np.float32)
     scan_rows[(z_rows < head) | (z_rows > feet)] = 0
     step = (left - right) / scan.shape[1]
+    slope, growth = (np.gradient(v, mm_per_px, axis=0) for v in (centres, axes))
     return _Stage(
-        mm_per_px=mm_per_px,
-        z0=float(z_rows[0]),
-        rows=part,
-        centre=centres - middle,
-        axes=axes,
-        slope=np.gradient(centres, mm_per_px, axis=0),
-        growth=np.gradient(axes, mm_per_px, axis=0),
-        colour=colour,
-        scan=scan_rows,
-        scan_x0=right + step / 2 - middle[0],
-        scan_step=step,
+        mm_per_px=mm_per_px, z0=float(z_rows[0]), rows=part, colour=colour,
+        centre=centres - middle, axes=axes, slope=slope, growth=growth,
+        scan=scan_rows, scan_x0=right + step / 2 - middle[0], scan_step=step,
         plane_y=scene.plane_y_mm - middle[1],
-    )
+    )  # fmt: skip
 
 
 def render(stage: _Stage, angle: float) -> UInt8:

@@ -13,7 +13,7 @@ from PIL import Image
 from spinelift.curves import SAGITTAL, ellipses_mm
 from spinelift.curves.solid import MIN_HALF_AXIS_MM
 from spinelift.geometry.arrays import Float, Float32
-from spinelift.report.names import RESEARCH_USE
+from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, patient_to_y_up, uncertainty_colour
 
 FADE_PX = 18.0
