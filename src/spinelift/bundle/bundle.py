@@ -4,7 +4,7 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
@@ -29,10 +29,6 @@ class BundleRef:
     name: str
     version: str
     sha256: str
-
-    def to_json(self) -> dict[str, str]:
-        """As it stands in ``curves.json``."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -59,14 +55,14 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
     path = SHIPPED / kind.SHIPPED if path is None else Path(path)
     try:
         if path.is_dir():
-            return _verified(
-                kind, {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
-            )
+            files = {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
+            return _verified(kind, files)
         if path.is_file():
             with zipfile.ZipFile(path) as archive:
                 members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
-                read = {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
-                return _verified(kind, read)
+                return _verified(
+                    kind, {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
+                )
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
     raise BundleError(

@@ -96,23 +96,13 @@ class Shift(Part):
 
 
 class Calibration(Part):
-    """What turns the regressor's numbers into honest ones; a part that is None was not calibrated.
+    """What turns the regressor's numbers into intervals; a part that is None was not calibrated.
 
-    Parameters
-    ----------
-    interval90
-        Factors [6, 209] on the regressor's ``scale``: the half width of the 90 % interval, crop px.
-    shift
-        Distance from the calibration people.
-    residual_modes
-        Principal modes [K, 6 × 209] of the standardised residuals (true − predicted) / scale, each times
-        the standard deviation of its score.
-    mean_curves
-        The prior's mean curves [6, 209], crop px.
-    prior_interval90_mm
-        Half width [6, 209] of the prior's own 90 % interval, mm: what is known without an image.
-    source
-        The people that it was calibrated on, in words.
+    ``interval90`` are factors [6, 209] on the regressor's ``scale``: the half width of the 90 % interval,
+    crop px. ``residual_modes`` are principal modes [K, 6 × 209] of the standardised residuals
+    (true − predicted) / scale, each times the standard deviation of its score. ``mean_curves`` [6, 209], crop
+    px, and ``prior_interval90_mm`` [6, 209], the half width of a 90 % interval, are the prior's own: what is
+    known without an image. ``source`` names the calibration people in words.
     """
 
     interval90: Matrix | None = None

@@ -31,7 +31,7 @@ def build(
     mri_networks: MriNetworks = None,
     encoders: Encoders = None,
     mri_labels: Annotated[
-        Path | None, typer.Option(help="Folder of spine labels, NIfTI, instead of the MRI segmenter.")
+        Path | None, typer.Option(help="Folder of NIfTI labels instead of networks.")
     ] = None,
     mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
     min_iou: MinIou = MIN_OVERLAP,
@@ -54,18 +54,12 @@ def build(
 
     known = [scheme.value for scheme in LabelScheme]
     if mri_label_scheme and mri_label_scheme not in known:
-        raise ConfigError(
-            found=f"labels of {mri_label_scheme!r}",
-            expected=f"one of {', '.join(known)}",
-            do="Check --mri-label-scheme.",
-        )
+        found, expected = f"labels of {mri_label_scheme!r}", f"one of {', '.join(known)}"
+        raise ConfigError(found=found, expected=expected, do="Check --mri-label-scheme.")
     settings = Settings(
-        bundle=_resolved(bundle),
-        mri_networks=_resolved(mri_networks),
-        label_scheme=mri_label_scheme,
-        min_iou=min_iou,
-        encoders=encoders if encoders == NO_ENCODERS else _resolved(encoders),
-    )
+        bundle=_resolved(bundle), mri_networks=_resolved(mri_networks), label_scheme=mri_label_scheme,
+        min_iou=min_iou, encoders=encoders if encoders == NO_ENCODERS else _resolved(encoders),
+    )  # fmt: skip
     plan = Plan(
         dxa, mri, out, mri_labels, settings,
         workers=workers, scheduler=scheduler, memory=memory, retry_failed=retry_failed,

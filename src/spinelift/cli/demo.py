@@ -39,7 +39,7 @@ def demo(
     from spinelift.curves import SpineCurves
     from spinelift.evaluate.metrics import score
     from spinelift.inference.model import load_model
-    from spinelift.inference.outputs import result_folder, write_result
+    from spinelift.inference.outputs import write_result
     from spinelift.io import read_dxa
     from spinelift.io.truth import read_truth
 
@@ -48,9 +48,8 @@ def demo(
     make_folder(out)
     model = load_model(bundle)
     prediction = model.predict(scan)
-    folder = result_folder(out, scan.scan_id)
     pictures = make_result_pictures(prediction, scan)
-    write_result(prediction, folder, pictures=pictures, threads=model.threads)
+    folder = write_result(prediction, out, pictures=pictures, threads=model.threads)
 
     curves = {"spinelift": prediction.curves}
     mean = model.bundle.card.calibration.mean_curves

@@ -34,13 +34,9 @@ def model(
     from spinelift.store.rows import load_pairs
 
     loaded = load_bundle(PredictionCard, bundle)
-    rows = evaluate_pairs(
-        loaded.network("regressor"),
-        load_pairs([test], limit=limit),
-        load_pairs(train, limit=limit) if train else None,
-        factors=Calibrator(loaded.card.calibration).factors,
-        iou_step_mm=iou_step_mm or None,
-    )
+    pairs, others = load_pairs([test], limit=limit), load_pairs(train, limit=limit) if train else None
+    network, factors = loaded.network("regressor"), Calibrator(loaded.card.calibration).factors
+    rows = evaluate_pairs(network, pairs, others, factors=factors, iou_step_mm=iou_step_mm or None)
     text = to_markdown(rows)
     typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
     if out is not None and out.suffix == ".json":

@@ -41,7 +41,7 @@ def predict(
     bundle: Bundle = None,
     pictures: Annotated[
         bool,
-        typer.Option("--pictures/--no-pictures", help="Also write overlay, animation, 3D page and meshes."),
+        typer.Option(help="Also write overlay, animation, 3D page and meshes."),
     ] = True,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores, at most 4")
@@ -86,15 +86,9 @@ def predict(
     model = load_model(bundle, threads=threads)
     with progress("scans", len(found)) as advance:
         report = run_batch(
-            model,
-            found,
-            out,
-            spacing=pixel,
-            pictures=make_result_pictures if pictures else None,
-            picture_names=PICTURE_NAMES,
-            lost=lost,
-            on_done=lambda _: advance(1),
-        )
+            model, found, out, spacing=pixel, pictures=make_result_pictures if pictures else None,
+            picture_names=PICTURE_NAMES, lost=lost, on_done=lambda _: advance(1),
+        )  # fmt: skip
     _print_report(report, out)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
@@ -131,11 +125,10 @@ def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str,
     from spinelift.report.scene import SpineScene
 
     scene = SpineScene(
-        *(prediction.scan_id, scan.bone, prediction.curves, prediction.half_width_mm),
-        plausible=prediction.plausible_spines(),
-        warnings=prediction.warnings,
+        prediction.scan_id, scan.bone, prediction.curves, prediction.half_width_mm,
+        plausible=prediction.plausible_spines(), warnings=prediction.warnings,
         made_by=f"{prediction.bundle.name} {prediction.bundle.version}",
-    )
+    )  # fmt: skip
     return make_pictures(scene)
 
 

@@ -67,12 +67,8 @@ def training(
     people: People = 1000,
     seed: Seed = 0,
     workers: Workers = 1,
-    whole_body: Annotated[
-        bool, typer.Option("--whole-body", help="Whole bodies, for the segmenter.")
-    ] = False,
-    other: Annotated[
-        bool, typer.Option("--other", help="People and scanners unlike those of training, for calibration.")
-    ] = False,
+    whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
+    other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, or scans and masks.
 

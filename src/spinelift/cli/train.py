@@ -172,11 +172,9 @@ def aligner(
 def pseudo_labels(
     scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
-    labelled: Annotated[
-        Path | None, typer.Option(help="Store of labelled scans; without it some are labelled by hand.")
-    ] = None,
+    labelled: Annotated[Path | None, typer.Option(help="Labelled store; without it, label by hand.")] = None,
     val: Annotated[
-        Path | None, typer.Option(help="Labelled store; without it a fifth of those labelled by hand.")
+        Path | None, typer.Option(help="Labelled store; none: a fifth of the hand-labelled.")
     ] = None,
     config: opt.ConfigPath = "pseudo_labels.yaml",
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,

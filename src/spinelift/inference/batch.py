@@ -11,7 +11,7 @@ from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, SpineliftEr
 from spinelift.files import make_folder, remove_files, write_csv
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model
-from spinelift.inference.outputs import PictureWriter, result_folder, write_result
+from spinelift.inference.outputs import PictureWriter, write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
 from spinelift.io.dxa.scan import DxaScan
@@ -99,14 +99,11 @@ def run_batch(
                     images = pictures(prediction, scan) if pictures else None
                     seconds = clock.stop()
                     timed = ("read", "pictures") if pictures else ("read",)
+                    times = {stage: round(seconds[stage] * 1e3, 2) for stage in timed}
                     write_result(
-                        prediction,
-                        result_folder(out, scan.scan_id),
-                        pictures=images,
-                        stale=picture_names,
-                        threads=model.threads,
-                        timings_ms={stage: round(seconds[stage] * 1e3, 2) for stage in timed},
-                    )
+                        prediction, out, pictures=images, stale=picture_names, threads=model.threads,
+                        timings_ms=times,
+                    )  # fmt: skip
                     hashes[scan.scan_id] = scan.sha256
                     row = summary_row(prediction)
                     report.good.append(Success(path.name, scan.scan_id, prediction.warnings, row))

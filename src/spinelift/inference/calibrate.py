@@ -1,4 +1,4 @@
-"""What the card's calibration makes of the regressor's numbers: intervals, plausible spines, distance.
+"""Intervals, plausible spines and distance from the regressor's numbers and the card's calibration.
 
 The interval is a conformal one with a normalised score (Papadopoulos et al. 2002; Angelopoulos and Bates
 2023, section 2.3.2): half width = factor × predicted scale, the factor being the 90 % quantile of
@@ -75,7 +75,7 @@ class Calibrator:
         return float(half_width_mm[Curve.SAGITTAL].mean() / self.prior_mm[Curve.SAGITTAL].mean())
 
     def spread(self, curves: SpineCurves, scale_px: Float) -> Spread | None:
-        """The plausible spines around a prediction."""
+        """The plausible spines around a prediction, or None without calibration."""
         return None if self.modes is None else Spread(curves, scale_px, self.modes)
 
     def missing(self) -> list[str]:

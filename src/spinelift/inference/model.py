@@ -54,26 +54,14 @@ class Model:
         shift = self._calibrator.shift_score(features)
         share = self._calibrator.prior_share(half_width)
         seconds = clock.stop()
-        warnings = (
-            *scan.warnings,
-            *location.warnings,
-            *_order_warnings(curves),
-            *calibration_warnings(shift, share),
-            *self._calibrator.missing(),
-        )
+        warnings = [*scan.warnings, *location.warnings, *_order_warnings(curves)]
+        warnings += [*calibration_warnings(shift, share), *self._calibrator.missing()]
         return Prediction(
-            scan_id=scan.scan_id,
-            input_sha256=scan.sha256,
-            curves=curves,
-            half_width_mm=half_width,
-            shift_score=shift,
-            prior_share=share,
-            spread=self._calibrator.spread(curves, scale),
-            location=location,
-            bundle=self.bundle.ref,
-            warnings=warnings,
+            scan_id=scan.scan_id, input_sha256=scan.sha256, curves=curves, half_width_mm=half_width,
+            shift_score=shift, prior_share=share, spread=self._calibrator.spread(curves, scale),
+            location=location, bundle=self.bundle.ref, warnings=tuple(warnings),
             timings_ms={stage: round(1e3 * s, 2) for stage, s in seconds.items()},
-        )
+        )  # fmt: skip
 
     def locate(self, scan: DxaScan) -> SpineLocation:
         """Where the spine of a scan lies."""
@@ -101,9 +89,7 @@ def load_model(bundle: Path | str | None = None, *, threads: int | None = None) 
     return Model(load_bundle(PredictionCard, bundle), threads)
 
 
-@lru_cache(maxsize=1)
-def _cached_model(bundle: str | None) -> Model:
-    return load_model(bundle)
+_cached_model = lru_cache(maxsize=1)(load_model)
 
 
 def predict(

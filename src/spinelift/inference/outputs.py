@@ -3,6 +3,7 @@
 import platform
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,17 +34,18 @@ def result_folder(out: Path, scan_id: str) -> Path:
 
 def write_result(
     prediction: Prediction,
-    folder: Path,
+    out: Path,
     *,
     pictures: dict[str, bytes] | None = None,
     stale: tuple[str, ...] = (),
     threads: int | None = None,
     timings_ms: dict[str, float] | None = None,
-) -> None:
-    """Write one result into a folder; ``run.json`` comes last, so its presence means that all is there.
+) -> Path:
+    """Write ``OUT/<scan_id>`` and return it; ``run.json`` comes last, so its presence means all is there.
 
     ``stale`` names the pictures of an earlier run that are removed when they are not written again.
     """
+    folder = result_folder(out, prediction.scan_id)
     make_folder(folder)
     files: dict[str, bytes | str] = {**(pictures or {})}
     files |= {CURVES_JSON: prediction.curves_json(), CURVES_CSV: prediction.curves_csv()}
@@ -52,6 +54,7 @@ def write_result(
         write_whole(folder / name, data)
     record = run_record(prediction, threads=threads, timings_ms=timings_ms)
     write_json(folder / RUN_JSON, {**record, "files": sorted(files)})
+    return folder
 
 
 def run_record(
@@ -63,7 +66,7 @@ def run_record(
         "scan_id": prediction.scan_id,
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "input_sha256": prediction.input_sha256,
-        "bundle": prediction.bundle.to_json(),
+        "bundle": asdict(prediction.bundle),
         "versions": {
             "spinelift": __version__,
             "python": platform.python_version(),

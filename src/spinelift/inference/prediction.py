@@ -1,7 +1,7 @@
 """What a prediction is, and its fixed form on disk: ``curves.json`` and ``curves.csv``."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Prediction:
         if self.shift_score is not None:
             document["shift_score"] = round(self.shift_score, 4)
         document["warnings"] = list(self.warnings)
-        document["bundle"] = self.bundle.to_json()
+        document["bundle"] = asdict(self.bundle)
         return document
 
     def curves_json(self) -> str:

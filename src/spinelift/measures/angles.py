@@ -174,9 +174,9 @@ def _described(curve: Section, curves: list[Section], profile: Profile, line: Sp
     apex, upper_end, lower_end = (line.vertebra_at(GRID[k]) for k in places)
     apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places)
     return CoronalCurve(
-        *(apex, upper_end, lower_end, apex_mm, upper_mm, lower_mm),
+        apex, upper_end, lower_end, apex_mm, upper_mm, lower_mm,
         direction=Convexity.LEFT if turn_deg > 0 else Convexity.RIGHT,
         ferguson_deg=curve.ferguson_deg,
         cobb_equivalent_deg=abs(turn_deg),
         cobb_levels=(line.vertebra_at(GRID[upper]), line.vertebra_at(GRID[lower])),
-    )
+    )  # fmt: skip

@@ -70,12 +70,8 @@ class Profile:
             return Section(a, a, b, 0.0)
         up = np.arctan2(x[apex] - x[0], z[apex] - z[0])
         down = np.arctan2(x[-1] - x[apex], z[-1] - z[apex])
-        falls = self._falls_after(a)  # the upper end is a maximum of the tilt, the lower one a minimum
-        excess = np.ptp(tilt) - (tilt[0] - tilt[-1]) * (1 if falls else -1)
-        return Section(a, a + apex, b, float(np.degrees(abs(up - down)) - excess))
-
-    def _falls_after(self, a: int) -> bool:
-        """Whether the tilt falls below an extreme at ``a``."""
         step = np.diff(self.tilt[a:])
         moves = step[np.abs(step) > NUMERICAL_ZERO_DEG / (len(self.tilt) - 1)]
-        return bool(moves.size and moves[0] < 0)
+        falls = moves.size and moves[0] < 0  # the upper end is a maximum of the tilt, the lower one a minimum
+        excess = np.ptp(tilt) - (tilt[0] - tilt[-1]) * (1 if falls else -1)
+        return Section(a, a + apex, b, float(np.degrees(abs(up - down)) - excess))

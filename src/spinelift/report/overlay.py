@@ -21,7 +21,7 @@ MIN_HALF_DEPTH_MM, DEPTH_MARGIN_MM = 85.0, 18.0
 """Least half width of the side view, and its margin around the spine."""
 
 
-def overlay_png(scene: SpineScene, *, dpi: int = 130) -> bytes:
+def overlay_png(scene: SpineScene) -> bytes:
     """PNG with two panels on the same scale and height axis, mm as in ``curves.json``."""
     image, (right, left, head, feet) = scene.region(side_mm=105.0, margin_mm=30.0)
     y_low, y_high = _sagittal_limits(scene)
@@ -30,7 +30,7 @@ def overlay_png(scene: SpineScene, *, dpi: int = 130) -> bytes:
     pad_left, pad_mid, pad_right, pad_top = 0.75, 0.5, 0.3, 1.0
     pad_bottom = 1.08 + 0.17 * len(notes)
     total_w, total_h = pad_left + w + pad_mid + d + pad_right, pad_top + h + pad_bottom
-    figure = Figure((total_w, total_h), dpi=dpi, facecolor=PAPER)
+    figure = Figure((total_w, total_h), dpi=130, facecolor=PAPER)
     front, side = (
         figure.add_axes((x / total_w, pad_bottom / total_h, across / total_w, h / total_h))
         for x, across in ((pad_left, w), (pad_left + w + pad_mid, d))

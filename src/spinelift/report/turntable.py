@@ -171,8 +171,7 @@ def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> 
         grey = int(150 + 90 * depth) if depth > -0.3 else 70
         position = (cols / 2 + across * 52, rows - 62 + 9 * depth)
         draw.text(position, name, (grey, grey, grey + 15), normal, anchor="mm")
-    ring = (cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56)
-    draw.ellipse(ring, outline=(70, 82, 100))
+    draw.ellipse((cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56), outline=(70, 82, 100))
     if scene.half_width_mm is not None:
         _legend(picture, draw, small)
     draw.text((cols / 2, rows - 9), RESEARCH_USE, (110, 122, 138), _font(10), anchor="ms")

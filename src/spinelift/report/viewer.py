@@ -25,12 +25,10 @@ OPAQUE_GREY = 24.0
 def viewer_html(scene: SpineScene) -> str:
     """The page: three.js, style, scan and spine inlined; ``<html data-state="ready">`` once it is drawn."""
     assets = files("spinelift.report") / "assets"
-    css, js, three = (
-        Markup((assets / name).read_text("utf-8")) for name in ("viewer.css", "viewer.js", "three.min.js")
-    )
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        (assets / "viewer.html").read_text("utf-8")
-    )
+    names = ("viewer.html", "viewer.css", "viewer.js", "three.min.js")
+    page, *parts = ((assets / name).read_text("utf-8") for name in names)
+    css, js, three = map(Markup, parts)
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(page)
     z = scene.curves.z_mm
     stops = uncertainty_colour(np.linspace(0, UNCERTAIN_MM, 7)).round().astype(int)
     return template.render(
