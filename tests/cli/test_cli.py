@@ -127,3 +127,10 @@ def test_the_installed_program_speaks_on_stderr_and_ends_with_the_code(tmp_path)
     assert "Found" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_other_people_are_refused_where_the_simulator_has_none(tmp_path):
+    pytest.importorskip("torch")
+    result = run("simulate", "training", "--out", tmp_path / "a.zarr", "--whole-body", "--other")
+    assert result.exit_code == 32
+    assert not (tmp_path / "a.zarr").exists()

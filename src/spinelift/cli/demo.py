@@ -17,9 +17,9 @@ app = typer.Typer(add_completion=False)
 DATA = Path(__file__).parents[1] / "demo"
 """The archive and the truth that come with the package."""
 SHOWN = {
-    "coronal_mae_mm": "coronal MAE, mm",
-    "sagittal_mae_mm": "sagittal MAE, mm",
-    "deviation3d_mm": "3D deviation, mm",
+    "coronal_mae_mm": "coronal MAE",
+    "sagittal_mae_mm": "sagittal MAE",
+    "deviation3d_mm": "3D deviation",
 }
 
 
@@ -64,6 +64,6 @@ def demo(
     for name in curves:
         table.add_column(name, justify="right")
     for key, label in SHOWN.items():
-        table.add_row(label, *(f"{one[key]:.2f}" for one in scores))
+        table.add_row(f"{label}, mm", *(f"{one[key]:.2f}" for one in scores))
     console.print(table)
     console.print(f"Open {escape(str(folder / 'spine.html'))} in a browser to turn the spine.")

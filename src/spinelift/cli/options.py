@@ -20,7 +20,7 @@ MriNetworks = Annotated[
     Path | None, typer.Option(help="Run or folder of an MRI segmenter.", show_default="shipped")
 ]
 Encoders = Annotated[
-    str | None, typer.Option(help="Run or folder; none: edge directions alone.", show_default="shipped")
+    str | None, typer.Option(help="Run or folder of encoders; none: edge directions.", show_default="shipped")
 ]
 MinIou = Annotated[float, typer.Option(min=0, max=1, help="Least overlap (IoU) of the masks of a kept pair.")]
 DixonZip = Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")]
@@ -87,7 +87,7 @@ def print_error(error: SpineliftError) -> None:
     grid.add_column(overflow="fold")
     for title, text in (("Found", error.found), ("Expected", error.expected), ("Do", error.do)):
         grid.add_row(title, escape(text))
-    name, code = type(error).__name__, error.exit_code
+    name = f"[bold red]Error[/bold red] [red]{type(error).__name__}[/red]"
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]Error[/bold red] [red]{name}[/red] (exit code {code})")
+    console.print(f"{name} (exit code {error.exit_code})")
     console.print(grid)

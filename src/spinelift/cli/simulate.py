@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from spinelift.cli.options import command_group, require_extra
+from spinelift.errors import ConfigError
 from spinelift.files import make_folder
 from spinelift.progress import progress
 
@@ -78,6 +79,9 @@ def training(
     from spinelift.simulate.stores import fill_pairs, fill_scans
     from spinelift.store.rows import PairStore, ScanStore
 
+    if whole_body and other:
+        do = "Give one of them."
+        raise ConfigError(found="--whole-body with --other", expected="--other for crops alone", do=do)
     about = {"simulator": "spinelift", "seed": seed, "other": other}
     make_folder(out.parent)
     if whole_body:

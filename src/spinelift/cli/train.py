@@ -163,9 +163,8 @@ def aligner(
             pairs = load_cohort_pairs(folder, cache, advance=advance)
         path = out / "cache" / f"{cache.name}.npz"
         files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
-    opt.print_outcome(
-        train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume), out
-    )
+    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume)
+    opt.print_outcome(outcome, out)
 
 
 @app.command("pseudo-labels")
@@ -173,9 +172,7 @@ def pseudo_labels(
     scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
     labelled: Annotated[Path | None, typer.Option(help="Labelled store; without it, label by hand.")] = None,
-    val: Annotated[
-        Path | None, typer.Option(help="Labelled store; none: a fifth of the hand-labelled.")
-    ] = None,
+    val: Annotated[Path | None, typer.Option(help="Labelled store, else a fifth of the labelled.")] = None,
     config: opt.ConfigPath = "pseudo_labels.yaml",
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
     resume: opt.Resume = False,

@@ -80,13 +80,9 @@ class Calibrator:
 
     def missing(self) -> list[str]:
         """A warning when the bundle was not calibrated, or only in part."""
-        parts = {
-            "90 % intervals": self.factors,
-            "shift score": self.shift,
-            "plausible spines": self.modes,
-            "comparison with the prior": self.prior_mm,
-        }
-        absent = [name for name, part in parts.items() if part is None]
+        names = ("90 % intervals", "shift score", "plausible spines", "comparison with the prior")
+        parts = (self.factors, self.shift, self.modes, self.prior_mm)
+        absent = [name for name, part in zip(names, parts, strict=True) if part is None]
         return [f"the model bundle is not calibrated: no {', '.join(absent)}"] if absent else []
 
 

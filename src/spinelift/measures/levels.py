@@ -10,12 +10,10 @@ from spinelift.errors import InvalidCurveError
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
 
-LEVEL_HEIGHTS: Float = np.array(
-    [
-        *(0.0206, 0.0619, 0.1046, 0.1487, 0.1937, 0.2433, 0.2947, 0.3466, 0.3990, 0.4547, 0.5142, 0.5780),
-        *(0.6482, 0.7235, 0.8008, 0.8811, 0.9604),
-    ]
-)
+LEVEL_HEIGHTS: Float = np.array([
+    0.0206, 0.0619, 0.1046, 0.1487, 0.1937, 0.2433, 0.2947, 0.3466, 0.3990, 0.4547, 0.5142, 0.5780,
+    0.6482, 0.7235, 0.8008, 0.8811, 0.9604,
+])  # fmt: skip
 """Relative height of each vertebral centre [17], T1 to L5: 0 is T1's upper endplate, 1 is L5's lower one.
 
 Median of 64 complete spines on CT (ImFusion VID dataset, CC BY-SA 4.0: Bürgin, Prevost, Stollenga, "Robust

@@ -9,8 +9,8 @@ from spinelift.measures.levels import SpineLine
 from spinelift.measures.smoothing import SmoothLine
 
 SMOOTHING = 0.15
-"""Wavelength of the smoothing as a share of the spine's height. Shorter than in the coronal view: noise
-cannot choose the levels, which are fixed, and the tilt of L5 is to be kept."""
+"""Wavelength of the smoothing as a share of the spine's height. Shorter than in the coronal view: the levels
+are fixed, whatever the noise, and the tilt of L5 is to be kept."""
 SAMPLES: Float = np.linspace(0, 1, 105)
 """Relative heights at which a line is read."""
 

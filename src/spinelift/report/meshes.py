@@ -1,10 +1,8 @@
 """The spine as STL and GLB.
 
-STL is in mm, in right-handed DICOM patient axes LPS: x to the patient's left, y to posterior, z to the
-head. It keeps the scan's origin (centre of its first pixel), so z is negative downwards.
-
-GLB is in metres, as glTF 2.0 demands (section 3.4: right-handed, y up, front of the model to +z): x to
-the patient's left, y to the head, z to anterior.
+STL is in mm and DICOM's patient axes LPS: x to the patient's left, y to posterior, z to the head. Its origin
+is the scan's, the centre of the first pixel, so that z is negative. GLB is in metres, as glTF 2.0 demands
+(section 3.4: y up, front of the model to +z): x to the patient's left, y to the head, z to anterior.
 """
 
 import numpy as np

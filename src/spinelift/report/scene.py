@@ -52,10 +52,9 @@ class SpineScene:
     def region(
         self, *, side_mm: float = 150.0, margin_mm: float = 45.0
     ) -> tuple[Float32, tuple[float, float, float, float]]:
-        """The image around the spine, resampled to 1.2 mm squares, and its outer edges in mm.
+        """The image around the spine in 1.2 mm squares, 0 beyond the scan, and its outer edges in mm.
 
-        The edges are (right of the patient, left, head, feet): outer borders of the border pixels, in the
-        axes of ``curves.mm``. Beyond the scan the image is 0.
+        The edges (right of the patient, left, head, feet) are in the axes of ``curves.mm``.
         """
         mm, z = self.curves.mm, self.curves.z_mm
         centre = (mm[Curve.RIGHT].min() + mm[Curve.LEFT].max()) / 2, (z[0] + z[-1]) / 2
