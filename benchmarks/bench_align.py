@@ -17,13 +17,11 @@ import numpy as np
 
 from spinelift.align import MIN_OVERLAP
 from spinelift.align.gradients import Features
-from spinelift.align.masks import located_mask
+from spinelift.align.masks import located_mask, pair_masks
 from spinelift.align.onnx import choose_encoders
-from spinelift.align.pipeline import Alignment, PairMasks, align_pair
-from spinelift.align.plane import PlaneMask
-from spinelift.align.projection import project_mask
+from spinelift.align.pipeline import Alignment, align_pair
+from spinelift.align.plane import PairMasks, PlaneMask, project_mask
 from spinelift.align.spine_level import overlap
-from spinelift.align.truth import pair_masks
 from spinelift.errors import SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import PixelGrid, RigidTransform2D, Spacing
@@ -32,7 +30,7 @@ from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.truth import MriTruth, read_truth, truth_path
 from spinelift.io.visits import paired_visits
-from spinelift.learn.aligner.cohort_images import CohortPair, load_cohort_pairs
+from spinelift.learn.aligner.pairs import CohortPair, load_cohort_pairs
 from spinelift.segment.mri import MriSegmenter
 
 
@@ -114,7 +112,7 @@ def summary(rows: list[Row]) -> dict[str, object]:
     bent = [r for r in rows if r.iou_true < MIN_OVERLAP]
     counts = resample_counts(len(good))
     out: dict[str, object] = {"pairs": len(rows), "can_be_aligned": len(good)}
-    for stage, pick in (("stage1", lambda a: a.image.transform), ("stage2", lambda a: a.transform)):
+    for stage, pick in (("stage1", lambda a: a.image), ("stage2", lambda a: a.transform)):
         errors = np.array([r.errors(pick(r.alignment)) for r in good])
         for k, name in enumerate(("rotation_deg", "shift_mm", "shift_x_mm", "shift_z_mm")):
             mean = mean_estimate(errors[:, k], counts)

@@ -18,8 +18,7 @@ from PIL import Image
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.pseudo_labels.labels import Labels, Source
-from spinelift.learn.pseudo_labels.proposals import dice, propose
+from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, propose
 from spinelift.learn.pseudo_labels.review import DONE, mask_name, waiting
 from spinelift.learn.pseudo_labels.rounds import LoopData, run_loop
 from spinelift.learn.segmenter.config import SegmenterConfig

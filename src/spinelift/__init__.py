@@ -1,8 +1,8 @@
 """spinelift lifts the spine from a single 2D DXA scan into 3D.
 
 >>> import spinelift
->>> prediction = spinelift.predict("1234567_20158_2_0.zip")  # doctest: +SKIP
->>> prediction.curves.centreline_mm.shape  # doctest: +SKIP
+>>> spine = spinelift.predict("src/spinelift/demo/1900003_20158_2_0.zip")
+>>> spine.curves.centreline_mm.shape
 (209, 3)
 """
 

@@ -1,18 +1,22 @@
 """The one exception family: what was found, what was expected, what to do.
 
-Every class has its own process exit code, so that a script that runs ``spinelift`` can tell the causes
-apart. Code 1 is any other error, 2 a wrong command line, 3 a batch in which some scans failed.
+Every class has its own process exit code, so that a script that runs ``spinelift`` can distinguish the
+causes. Code 1 is any other error, 2 a wrong command line, 3 a batch in which some scans failed.
 """
 
+from functools import partial
 from typing import ClassVar
 
 PARTIAL_FAILURE_EXIT_CODE = 3
 
 
 class SpineliftError(Exception):
-    """A user's problem, told as what was found, what was expected and what to do about it."""
+    """A user's problem: what was found, what was expected and what to do about it."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init_subclass__(cls, *, exit_code: int) -> None:
+        cls.exit_code = exit_code
 
     def __init__(self, *, found: str, expected: str, do: str) -> None:
         self.found, self.expected, self.do = found, expected, do
@@ -20,134 +24,88 @@ class SpineliftError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the three keyword parts through pickling (worker processes)."""
-        return _rebuild, (type(self), self.found, self.expected, self.do)
+        return partial(type(self), found=self.found, expected=self.expected, do=self.do), ()
 
 
-def _rebuild(kind: type[SpineliftError], found: str, expected: str, do: str) -> SpineliftError:
-    return kind(found=found, expected=expected, do=do)
-
-
-class EmptyFileError(SpineliftError):
+class EmptyFileError(SpineliftError, exit_code=10):
     """A file of zero bytes."""
 
-    exit_code = 10
 
-
-class TruncatedDicomError(SpineliftError):
+class TruncatedDicomError(SpineliftError, exit_code=11):
     """A DICOM file whose header or pixels end too early."""
 
-    exit_code = 11
 
-
-class TruncatedZipError(SpineliftError):
+class TruncatedZipError(SpineliftError, exit_code=12):
     """A zip archive that is cut or damaged."""
 
-    exit_code = 12
 
-
-class NoDxaInArchiveError(SpineliftError):
+class NoDxaInArchiveError(SpineliftError, exit_code=13):
     """An archive or folder that holds no DXA image at all."""
 
-    exit_code = 13
 
-
-class WrongBodyPartError(SpineliftError):
+class WrongBodyPartError(SpineliftError, exit_code=14):
     """DXA images, but none of them of the total body (AP spine, LVA, hip, knee)."""
 
-    exit_code = 14
 
-
-class NoSpacingError(SpineliftError):
+class NoSpacingError(SpineliftError, exit_code=15):
     """An image whose pixel size is unknown or absurd."""
 
-    exit_code = 15
 
-
-class ImageTooSmallError(SpineliftError):
+class ImageTooSmallError(SpineliftError, exit_code=16):
     """An image with too few pixels, or too few millimetres, to hold a spine."""
 
-    exit_code = 16
 
-
-class BlankImageError(SpineliftError):
+class BlankImageError(SpineliftError, exit_code=17):
     """An image without contrast."""
 
-    exit_code = 17
 
-
-class WrongModalityError(SpineliftError):
+class WrongModalityError(SpineliftError, exit_code=18):
     """A DICOM file of another modality than DXA."""
 
-    exit_code = 18
 
-
-class NoSpineError(SpineliftError):
+class NoSpineError(SpineliftError, exit_code=19):
     """An image in which no spine, or only a part of one, could be found."""
 
-    exit_code = 19
 
-
-class NoScansError(SpineliftError):
+class NoScansError(SpineliftError, exit_code=20):
     """A path that holds nothing that could be a scan."""
 
-    exit_code = 20
 
-
-class HostileArchiveError(SpineliftError):
+class HostileArchiveError(SpineliftError, exit_code=21):
     """An archive that tries to write outside, explode in size, or hide other archives."""
 
-    exit_code = 21
 
-
-class UnsupportedImageError(SpineliftError):
+class UnsupportedImageError(SpineliftError, exit_code=22):
     """A file that is readable, but not in a form that can be used (orientation, colour, bit depth)."""
 
-    exit_code = 22
 
-
-class AmbiguousScanError(SpineliftError):
+class AmbiguousScanError(SpineliftError, exit_code=23):
     """Images of several people, several visits, or more images than one scan has."""
 
-    exit_code = 23
 
-
-class IncompleteScanError(SpineliftError):
+class IncompleteScanError(SpineliftError, exit_code=24):
     """An MRI with a hole where the spine is: a station, or too many slices, are missing."""
 
-    exit_code = 24
 
-
-class NoDixonInArchiveError(SpineliftError):
+class NoDixonInArchiveError(SpineliftError, exit_code=25):
     """An archive that holds no Dixon MRI, or not both its fat and its water images."""
 
-    exit_code = 25
 
-
-class BundleError(SpineliftError):
+class BundleError(SpineliftError, exit_code=30):
     """A model bundle that is missing, incomplete, altered, or made for another version."""
 
-    exit_code = 30
 
-
-class MissingExtraError(SpineliftError):
+class MissingExtraError(SpineliftError, exit_code=31):
     """An optional part whose packages are not installed."""
 
-    exit_code = 31
 
-
-class ConfigError(SpineliftError):
+class ConfigError(SpineliftError, exit_code=32):
     """A configuration file, or an argument, with a value that makes no sense."""
 
-    exit_code = 32
 
-
-class OutputError(SpineliftError):
+class OutputError(SpineliftError, exit_code=33):
     """Results that cannot be written: no permission, no room."""
 
-    exit_code = 33
 
-
-class InvalidCurveError(SpineliftError, ValueError):
+class InvalidCurveError(SpineliftError, ValueError, exit_code=34):
     """A centre line with too few points, heights out of order, or values that are not finite."""
-
-    exit_code = 34

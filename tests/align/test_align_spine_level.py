@@ -65,7 +65,7 @@ def test_overlap_of_a_mask_with_itself_and_with_nothing():
 
 def test_keypoints_are_the_contour():
     grid = PixelGrid((50.0, -20.0), Spacing(2.0, 2.0), (260, 100))
-    points = contour_keypoints(column(grid, RigidTransform2D(0.0, (150.0, 10.0), "own", "dxa"))).points_mm
+    points = contour_keypoints(column(grid, RigidTransform2D(0.0, (150.0, 10.0), "own", "dxa")))
     t = (points[:PER_SIDE, 1] - 10.0) / 440.0
     left = 150 + 14 * np.sin(2.2 * np.pi * t) + 10 * t + 13 + 9 * t
     np.testing.assert_allclose(points[:PER_SIDE, 0], left, atol=0.3)

@@ -12,12 +12,11 @@ from truth_cases import column_fields, simulated_truth
 from typer.testing import CliRunner
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.align.masks import read_dxa_mask, read_mri_mask
-from spinelift.align.pipeline import PairMasks, align_pair
+from spinelift.align.masks import pair_masks, read_dxa_mask, read_mri_mask
+from spinelift.align.pipeline import align_pair
+from spinelift.align.plane import PairMasks, project_mask, project_volume
 from spinelift.align.preview import _legend, preview_png
-from spinelift.align.projection import project_mask, project_volume
 from spinelift.align.spine_level import SpineMatch, overlap
-from spinelift.align.truth import pair_masks
 from spinelift.cli.align import app
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import Spacing
@@ -89,10 +88,10 @@ def test_a_pair_through_both_stages_and_its_picture():
     assert json.loads(json.dumps(alignment.to_json()))["stage2"]["residual_mm"] == pytest.approx(
         SpineMatch.of(masks.dxa, masks.mri, alignment.transform).residual_mm, abs=1e-3
     )
-    wide = Image.open(BytesIO(preview_png(alignment, *images, masks, dpi=40))).size[0]
+    wide = Image.open(BytesIO(preview_png(alignment, *images, masks))).size[0]
     bare = align_pair(*images)
     assert (bare.accepted, bare.iou, set(bare.to_json()) & {"stage2"}) == (None, (), set())
-    assert Image.open(BytesIO(preview_png(bare, *images, None, dpi=40))).size[0] < wide
+    assert Image.open(BytesIO(preview_png(bare, *images, None))).size[0] < wide
 
 
 def test_the_command(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.aggregates import aggregates, suppress
 from spinelift.cohort.build import Plan, build
+from spinelift.cohort.engine import lost
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
@@ -211,6 +212,23 @@ def test_aggregates_hold_no_small_count_and_no_person(store):
             yield value
 
     assert all(v == 0 or v >= 5 for v in numbers(document))
+
+
+@pytest.mark.parametrize("scoliotic", [3, 17])
+def test_aggregates_hide_small_totals_and_both_sides_of_a_share(store, scoliotic):
+    manifest = read_manifest(store)
+    small = aggregates(manifest.head(3), store)
+    assert (small["visits"], small["people"]) == ("<5", "<5")
+    kept = manifest.filter(pl.col("kept")).head(20)
+    kept = kept.with_columns(split=pl.lit("val"), scoliosis=pl.int_range(20) < scoliotic)
+    (row,) = aggregates(kept, store)["splits"]
+    assert row == {"split": "val", "pairs": 20, "scoliosis": "<5 people with or without"}
+
+
+def test_a_visit_whose_worker_died_and_whose_archive_is_gone_becomes_a_row(tmp_path):
+    record = lost(Visit(1, 2, tmp_path / "1_20158_2_0.zip", None), "signal 9", "test")
+    assert (record.status, record.error, record.fingerprint) == (FAILED, "WorkerDied", "")
+    assert "signal 9" in record.message
 
 
 def test_a_lone_small_count_is_not_given_away_by_subtraction():

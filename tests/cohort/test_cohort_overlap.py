@@ -8,7 +8,8 @@ import pytest
 from align_cases import body_pair, column_pair, truth_of
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.align.pipeline import PairMasks, align_pair
+from spinelift.align.pipeline import align_pair
+from spinelift.align.plane import PairMasks
 from spinelift.cli.cohort import app
 from spinelift.cohort import stages
 from spinelift.cohort.record import DONE, REJECTED

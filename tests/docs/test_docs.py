@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from exit_codes import FORMATS, table, with_table
+from rooms import PICTURE, drawing
 
 from spinelift.learn.loop.config import packaged_configs
 
@@ -14,6 +15,10 @@ PAGES = sorted(DOCS.glob("*.md"))
 def test_the_table_of_exit_codes_is_complete():
     text = FORMATS.read_text(encoding="utf-8")
     assert with_table(text) == text, "run: python tests/docs/exit_codes.py"
+
+
+def test_the_drawing_of_rooms_is_that_of_the_table():
+    assert PICTURE.read_text(encoding="utf-8") == drawing(), "run: python tests/docs/rooms.py"
 
 
 def test_no_two_errors_share_an_exit_code():
@@ -28,7 +33,7 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_every_configuration_is_told_in_training():
+def test_every_configuration_is_described_in_training():
     text = (DOCS / "training.md").read_text(encoding="utf-8")
     assert [name for name in packaged_configs() if f"`{name}`" not in text] == []
 

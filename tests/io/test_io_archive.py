@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from spinelift.errors import HostileArchiveError, TruncatedZipError
-from spinelift.io import Limits, iter_members
+from spinelift.io.archive import Limits, iter_members
 
 
 def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:

@@ -134,6 +134,14 @@ def test_16_bits_monochrome1_with_negative_slope_is_bright_where_bone_is(tmp_pat
     np.testing.assert_allclose(scan.bone, phantom() * (255 / 201), atol=1e-3)
 
 
+@pytest.mark.parametrize(("slope", "intercept"), [("1e308", "0"), ("1", "1e308"), ("0", "0")])
+def test_an_absurd_rescale_is_refused(tmp_path, slope, intercept):
+    data = deep(dataset(tmp_path), phantom().astype(np.uint16) * 16)
+    data.RescaleSlope, data.RescaleIntercept = slope, intercept
+    with pytest.raises(TruncatedDicomError):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
 def test_rle_is_exact_and_jpeg_is_close(tmp_path):
     data = dataset(tmp_path)
     data.compress(RLELossless)

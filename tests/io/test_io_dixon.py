@@ -294,6 +294,27 @@ def test_orientation_is_obeyed(clean, volume, tmp_path, turn):
     np.testing.assert_allclose(turned.water, volume.water, atol=0.5)
 
 
+@pytest.mark.parametrize(("slope", "intercept"), [("1e308", "0"), ("1", "-1e308"), ("1e30", "0")])
+def test_an_absurd_rescale_is_damage(clean, tmp_path, slope, intercept):
+    used = [s for s in clean if s.contrast in "FW"][:2]
+    path = write_dixon_zip(tmp_path, used, eid=1, instance=2, rng=np.random.default_rng(1))
+
+    def change(dataset):
+        dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
+
+    with pytest.raises(errors.TruncatedDicomError):
+        read_dixon(rewritten(path, change), grid=GRID)
+
+
+def test_fat_with_other_rows_than_water_is_no_station(clean, tmp_path):
+    def taller(series):
+        dz, dy, dx = series.spacing
+        return replace(series, spacing=(dz, 1.02 * dy, dx))
+
+    with pytest.raises(errors.IncompleteScanError):
+        read(tmp_path, changed(clean, 3, taller, contrasts="F"))
+
+
 def test_oblique_slices_are_refused(clean, tmp_path):
     few = [s for s in clean if s.contrast in "FW"][:2]
     path = write_dixon_zip(tmp_path, few, eid=1, instance=2, rng=np.random.default_rng(1))

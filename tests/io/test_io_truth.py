@@ -54,6 +54,7 @@ def test_the_shipped_truth_is_of_the_shipped_archive():
         (("dxa", "z_mm"), [3.0, 2.0]),
         (("dxa", "z_mm"), "text"),
         (("dxa", "z_mm"), None),
+        (("dxa", "z_mm"), [0, 10**400]),
         (("dxa", "curves_mm", "left"), [1.0]),
         (("dxa", "curves_mm", "left"), [None] * 41),
         (("dxa", "curves_mm", "middle"), [0.0] * 41),

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from spinelift.errors import NoScansError, OutputError
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.visits import paired_visits
-from spinelift.learn.aligner import cohort_images
-from spinelift.learn.aligner.cohort_images import FAILED, load_cohort_pairs
+from spinelift.learn.aligner import pairs as cohort_images
+from spinelift.learn.aligner.pairs import FAILED, load_cohort_pairs
 
 pytest.importorskip("torch")
 

@@ -142,9 +142,7 @@ def test_onnx_gives_what_torch_gives_and_can_be_searched_with(run):
     np.testing.assert_allclose(got.values, wanted.numpy(), atol=1e-3)
     assert (got.cell_px, got.first_px) == (8, 3.5)
     found = search(features, dxa, mri)
-    assert found.transform.source == MRI
-    assert len(found.scores) == 10
-    assert np.isfinite(found.score)
+    assert found.source == MRI
 
 
 def test_what_is_altered_or_missing_is_refused(run, tmp_path):

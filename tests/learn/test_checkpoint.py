@@ -9,7 +9,7 @@ from spinelift.learn.loop.checkpoint import (  # noqa: E402
     CsvLog,
     load_checkpoint,
     load_weights,
-    read_log,
+    read_rows,
     save_checkpoint,
     save_weights,
 )
@@ -32,9 +32,9 @@ def test_weights_and_checkpoint_of_one_stem_do_not_meet(tmp_path):
 def test_the_log_goes_on_without_what_was_lost(tmp_path):
     path = tmp_path / "log.csv"
     for first in (1, 3):
-        with CsvLog(path, after_step=first - 1) as log:
-            for step in range(first, first + 4):
-                log.add(step, 1.0, 0.1, "train", {"loss": float(10 * first + step)})
-    assert [(row["step"], row["value"]) for row in read_log(path)] == [
+        log = CsvLog(path, after_step=first - 1)
+        for step in range(first, first + 4):
+            log.add(step, 1.0, 0.1, "train", {"loss": float(10 * first + step)})
+    assert [(row["step"], row["value"]) for row in read_rows(path)] == [
         ("1", "11"), ("2", "12"), ("3", "33"), ("4", "34"), ("5", "35"), ("6", "36"),
     ]  # fmt: skip

@@ -12,8 +12,9 @@ from spinelift.files import write_json  # noqa: E402
 from spinelift.learn.export import onnx as exporter  # noqa: E402
 from spinelift.learn.export.onnx import export_onnx  # noqa: E402
 from spinelift.learn.mri_segmenter.config import MriNetworkConfig  # noqa: E402
-from spinelift.learn.mri_segmenter.export import card_metrics, export_mri_segmenter  # noqa: E402
+from spinelift.learn.mri_segmenter.evaluate import card_metrics  # noqa: E402
 from spinelift.learn.mri_segmenter.network import EndsNetwork, SliceNetwork  # noqa: E402
+from spinelift.learn.mri_segmenter.train import export_mri_segmenter  # noqa: E402
 from spinelift.segment.mri import MriSegmenter  # noqa: E402
 
 SIGNATURE = Signature({"features": (None, 3, None)}, {"sum": (None, 4, None), "first": (None, None)})

@@ -8,12 +8,10 @@ import torch
 from torch import nn
 
 from spinelift.errors import ConfigError
-from spinelift.learn.loop import CosineSchedule, LoopConfig, OptimConfig, StepSchedule, fit
 from spinelift.learn.loop import loop as module
-from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS, read_log
-from spinelift.learn.loop.config import TrainingConfig
-from spinelift.learn.loop.ema import Ema
-from spinelift.learn.loop.schedule import rate_factor
+from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS, read_rows
+from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule, TrainingConfig
+from spinelift.learn.loop.loop import Ema, fit, rate_factor
 from spinelift.learn.loop.train import load_run, train
 
 X = torch.randn(40, 3, generator=torch.Generator().manual_seed(5))
@@ -62,7 +60,7 @@ def test_it_learns_logs_and_leaves_files(tmp_path):
     assert outcome.steps == 300
     assert outcome.validation["mse"] < 0.2  # 5.2 at the start
     assert (tmp_path / WEIGHTS).is_file()
-    rows = read_log(tmp_path / "log.csv")
+    rows = read_rows(tmp_path / "log.csv")
     assert [int(r["step"]) for r in rows if r["name"] == "mse"] == list(range(10, 301, 10))
     assert [int(r["step"]) for r in rows if r["name"] == "loss"] == list(range(4, 301, 4))
 
@@ -79,7 +77,7 @@ def test_resume_gives_the_same_bits_wherever_it_was_stopped(tmp_path, stop_at):
     assert all(torch.equal(a, b) for a, b in zip(state(whole).values(), state(cut).values(), strict=True))
     assert (tmp_path / "whole" / WEIGHTS).read_bytes() == (tmp_path / "cut" / WEIGHTS).read_bytes()
     assert whole.validation == cut.validation
-    steps = [[r["step"] for r in read_log(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
+    steps = [[r["step"] for r in read_rows(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
     assert steps[0] == steps[1]
 
 

@@ -5,8 +5,7 @@ from store_cases import painted_pair
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images.damage import degrade, smear
-from spinelift.learn.images.pixels import gaussian_blur, local_mean
+from spinelift.learn.images import degrade, gaussian_blur, local_mean, smear
 from spinelift.learn.regressor.augment import (
     Batch,
     Placement,

@@ -5,11 +5,16 @@ import torch
 
 from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.learn.regressor.config import LossConfig, PaperConfig, RowsConfig
-from spinelift.learn.regressor.head import Prediction, row_weights
-from spinelift.learn.regressor.loss import regressor_losses
-from spinelift.learn.regressor.network import make_network
-from spinelift.learn.regressor.normalise import Normalise
-from spinelift.learn.regressor.rows import SLOPE_UNIT, Block, sagittal_from_slopes, straighten
+from spinelift.learn.regressor.head import Prediction
+from spinelift.learn.regressor.rows import (
+    SLOPE_UNIT,
+    Block,
+    Normalise,
+    row_weights,
+    sagittal_from_slopes,
+    straighten,
+)
+from spinelift.learn.regressor.train import make_network, regressor_losses
 
 SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_width=32, heads=2)
 
@@ -17,7 +22,7 @@ SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_wi
 def test_rows_read_where_their_tokens_lie():
     """A curve that is linear in the crop's rows comes back exactly from tokens at rows 4 i + 1.5."""
     tokens = 4 * torch.arange(56) + 1.5
-    got = tokens @ row_weights(56, stride=4, first=1.5, rows=SPINE_CROP_ROWS.tolist())
+    got = tokens @ row_weights(SPINE_CROP_ROWS.tolist())
     torch.testing.assert_close(got.double(), torch.from_numpy(SPINE_CROP_ROWS), atol=1e-4, rtol=0)
 
 

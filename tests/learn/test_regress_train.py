@@ -14,18 +14,23 @@ from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
-from spinelift.learn.export.bundle import BundlePlan, make_bundle
-from spinelift.learn.export.trained import Trained
-from spinelift.learn.loop.checkpoint import read_log
+from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
+from spinelift.learn.loop.checkpoint import read_rows
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.regressor.calibrate import calibrate, conformal_factors, residual_modes, shift_reference
+from spinelift.learn.regressor.calibrate import (
+    Gains,
+    Shrunk,
+    calibrate,
+    conformal_factors,
+    fit_gains,
+    residual_modes,
+    shift_reference,
+)
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.regressor.head import Prediction
-from spinelift.learn.regressor.network import make_network
-from spinelift.learn.regressor.shrink import Gains, Shrunk, fit_gains
-from spinelift.learn.regressor.train import load_regressor, predict_pairs, train_regressor
+from spinelift.learn.regressor.train import load_regressor, make_network, predict_pairs, train_regressor
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter
 from spinelift.store.rows import PairStore
@@ -91,6 +96,12 @@ def test_wrong_configs_say_what_is_wrong(tmp_path):
     bad.write_text("version: 1\nnetwork: {kind: rows, widht: 3}\noptim: {rate: 1}\nloop: {steps: 1}\n")
     with pytest.raises(ConfigError, match="widht"):
         RegressorConfig.load(bad)
+    bad.write_bytes(b"base: default.yaml\nversion: \xff\xfe\n")
+    with pytest.raises(ConfigError, match=r"bad\.yaml: .*utf-8"):
+        RegressorConfig.load(bad)
+    bad.write_text("base: 7\n")
+    with pytest.raises(ConfigError, match="no file 7"):
+        RegressorConfig.load(bad)
     bad.write_text("base: default.yaml\naugment: {tone: {blurr: 1}}\n")
     with pytest.raises(ConfigError, match="blurr"):
         RegressorConfig.load(bad)
@@ -123,7 +134,7 @@ def test_a_run_leaves_its_record(trained):
     record = json.loads((out / "run.json").read_text())
     assert (record["people"], record["steps"], record["seed"]) == (160, 120, 1)
     assert record["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert {r["name"] for r in read_log(out / "log.csv")} >= {
+    assert {r["name"] for r in read_rows(out / "log.csv")} >= {
         "loss",
         "l1",
         "nll",
@@ -153,7 +164,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
     fit(SMOKE, stores, tmp_path / "cut", resume=True)
     whole, cut = (load_file(tmp_path / n / "weights.safetensors") for n in ("whole", "cut"))
     assert all(torch.equal(whole[k], cut[k]) for k in whole)
-    steps = [[r["step"] for r in read_log(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
+    steps = [[r["step"] for r in read_rows(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
     assert steps[0] == steps[1]
 
 

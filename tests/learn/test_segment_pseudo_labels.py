@@ -11,8 +11,7 @@ from store_cases import make_scans
 from spinelift.errors import ConfigError
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.pseudo_labels.labels import Labels, Source, examples
-from spinelift.learn.pseudo_labels.proposals import Proposals, dice
+from spinelift.learn.pseudo_labels.labels import Labels, Proposals, Source, dice, examples
 from spinelift.learn.pseudo_labels.review import ends_of_mask, export, mask_name, read_corrections, waiting
 from spinelift.learn.pseudo_labels.rounds import NOTHING_LABELLED, ROUNDS, STILL, LoopData, run_loop
 from spinelift.learn.pseudo_labels.scan_list import store_archives

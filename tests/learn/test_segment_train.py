@@ -12,8 +12,7 @@ from spinelift.learn.segmenter.config import (
     UnetConfig,
     WindowConfig,
 )
-from spinelift.learn.segmenter.loss import heat_maps, segmenter_losses
-from spinelift.learn.segmenter.train import load_segmenter, train_segmenter
+from spinelift.learn.segmenter.train import heat_maps, load_segmenter, segmenter_losses, train_segmenter
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
 

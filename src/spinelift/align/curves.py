@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from spinelift.align.keypoints import no_column
 from spinelift.align.plane import PlaneMask
-from spinelift.curves import CORONAL, SAGITTAL, SpineCurves
+from spinelift.curves import CORONAL, SAGITTAL, SpineCurves, resample_rows
 from spinelift.curves.masks import coronal_from_edges, mask_edges, outer_crossings, smooth_rows
-from spinelift.curves.spine_curves import resample_rows
 from spinelift.errors import NoSpineError
 from spinelift.geometry import SPINE_ROWS, RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import Float
@@ -18,7 +18,7 @@ LEVEL = 0.3
 LEVEL_REACH = float(np.sqrt(1 - LEVEL**2))
 """Where that is on an ellipse, as a share of its half depth."""
 FULL_WIDTH_ROWS = 3
-"""The full width of a cross-section is the mean of its so many widest rows."""
+"""Number of widest rows of a cross-section whose mean is its full width."""
 
 
 def sagittal_edges(spine: MriSpine) -> Float:
@@ -38,29 +38,15 @@ def sagittal_edges(spine: MriSpine) -> Float:
 def curves_of_pair(
     dxa: PlaneMask, frame: SpineFrame, spine: MriSpine, transform: RigidTransform2D
 ) -> SpineCurves:
-    """Six curves by height in the crop of the DXA.
+    """Six curves by height in ``frame``, the crop of the DXA as it would be cut for a prediction.
 
-    Parameters
-    ----------
-    dxa
-        Spine mask of the DXA in the scan's mm.
-    frame
-        The crop, as it would be cut for a prediction.
-    spine
-        The MRI's column.
-    transform
-        From MRI to DXA (x, z); it rotates the 3D spine about the antero-posterior axis, without scaling.
-
-    Raises
-    ------
-    NoSpineError
-        The DXA's mask is empty, or the MRI's column covers too little of it.
+    ``transform`` takes the MRI to the DXA (x, z): it rotates the 3D spine about the antero-posterior axis,
+    without scaling. Raises NoSpineError if the DXA's mask is empty, or the MRI's column covers too little of
+    it.
     """
     edges = mask_edges(dxa.values, dxa.grid.spacing)
     if edges is None:
-        raise NoSpineError(
-            found="an empty spine mask of the DXA", expected="T1 to L5", do="Leave this pair out."
-        )
+        raise no_column("an empty spine mask of the DXA")
     z, coronal = coronal_from_edges(edges)
     x0, z0 = dxa.grid.origin_mm
     mm = np.empty((6, SPINE_ROWS))

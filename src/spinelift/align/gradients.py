@@ -16,9 +16,9 @@ from spinelift.geometry.arrays import Bool, Float32
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """Features [D, h, w] float32 of an image on square pixels.
+    """Features [D, h, w] of an image, in cells of ``cell_px`` × ``cell_px`` of its pixels, which are square.
 
-    A cell is ``cell_px`` × ``cell_px`` pixels; row and column of the first cell's centre are ``first_px``.
+    Row and column of the first cell's centre are ``first_px``.
     """
 
     values: Float32
@@ -48,45 +48,29 @@ class Features(Protocol):
 class GradientFeatures:
     """Edge directions, two channels: strength × cos 2θ, strength × sin 2θ.
 
-    Parameters
-    ----------
-    pixel_mm
-        Pixel and cell size.
-    sigma_mm
-        Width of the Gaussian whose derivative finds edges.
-    noise_share
-        Edge strength is ``g² / (g² + n²)`` of a gradient g, with n this share of the mean gradient.
+    The strength is ``g² / (g² + n²)`` of a gradient g, with n the mean gradient. ``pixel_mm``: pixel and cell
+    size. ``sigma_mm``: width of the Gaussian whose derivative finds edges.
     """
 
     pixel_mm: float = 4.0
     sigma_mm: float = 5.0
-    noise_share: float = 1.0
-
-    @property
-    def shapes(self) -> None:
-        """Any size of canvas."""
-        return
-
-    def dxa(self, image: PlaneImage) -> FeatureMap:
-        """Features of a DXA [1, H, W]."""
-        return self._map(image)
+    shapes: None = None
 
     def mri(self, image: PlaneImage) -> FeatureMap:
-        """Features of a projected MRI [2, H, W]: the mean over water and fat."""
-        return self._map(image)
-
-    def _map(self, image: PlaneImage) -> FeatureMap:
+        """Features of a projected MRI [2, H, W], or of a DXA [1, H, W]: the mean over its channels."""
         sigma = self.sigma_mm / self.pixel_mm
         margin = int(np.ceil(2 * sigma))
         inside = ndimage.binary_erosion(image.valid, iterations=margin, border_value=1)
         maps = np.mean([self._edges(channel, inside, sigma) for channel in image.pixels], 0)
         return FeatureMap(maps.astype(np.float32), 1, 0.0)
 
+    dxa = mri
+
     def _edges(self, pixels: Float32, inside: Bool, sigma: float) -> Float32:
         root = np.sqrt(np.maximum(pixels, 0.0))
         dz = ndimage.gaussian_filter(root, sigma, order=(1, 0), mode="nearest")
         dx = ndimage.gaussian_filter(root, sigma, order=(0, 1), mode="nearest")
         square = (dx * dx + dz * dz) * inside
-        noise = self.noise_share * float(np.sqrt(square).sum()) / max(int(inside.sum()), 1)
+        noise = float(np.sqrt(square).sum()) / max(int(inside.sum()), 1)
         weight = inside / (square + noise * noise + 1e-12)
         return np.stack([(dx * dx - dz * dz) * weight, 2 * dx * dz * weight])

@@ -41,7 +41,7 @@ def weigh_heights(
     dxa, mri = images
     stage2, centre = spine.transform, mri.grid.centre_mm
     found = search(features, dxa, mri, angles_deg=(stage2.rotation_deg,), near=stage2, reach_mm=NEAR_MM)
-    z = float((found.transform.apply(centre) - stage2.apply(centre))[1])
+    z = float((found.apply(centre) - stage2.apply(centre))[1])
     bent = IMAGE_PER_BEND * max(spine.bend_mm - BEND_FREE_MM, 0.0)
     by_ends, by_image = ENDS_MM**2 + (spine.height_gap_mm / 2) ** 2, IMAGE_MM**2 + bent**2
     if abs(z) > min(CONTRADICTION * math.sqrt(by_ends + by_image), NEAR_MM[1] - features.pixel_mm):

@@ -1,18 +1,21 @@
-"""Spine masks of a pair: from the segmenter, from a picture of the DXA's size, from a label map in NIfTI."""
+"""Spine masks: of the segmenter, a picture of the DXA's size, a NIfTI label map, the simulator's truth."""
 
 from pathlib import Path
 
 import numpy as np
 
-from spinelift.align.plane import PlaneMask
-from spinelift.align.projection import project_mask
+from spinelift.align.plane import PairMasks, PlaneMask, project_mask
 from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
 from spinelift.geometry import PixelGrid
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
+from spinelift.io.truth import ColumnTruth, SimulatedTruth
 from spinelift.segment.postprocess import SpineLocation
+
+RASTER_MM = 1.0
+"""Pixel size of true masks."""
 
 
 def located_mask(location: SpineLocation) -> PlaneMask:
@@ -26,9 +29,7 @@ def located_mask(location: SpineLocation) -> PlaneMask:
 def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
     """Grey PNG or TIFF of the scan's size: above half of its brightest value is spine.
 
-    Raises
-    ------
-    NoScansError, UnsupportedImageError
+    Raises NoScansError if there is no such file, UnsupportedImageError if it cannot be used.
     """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a mask as PNG", do="Check --dxa-mask.")
@@ -46,17 +47,25 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
 def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> PlaneMask:
     """Column T1–L5 of a label map, projected.
 
-    Raises
-    ------
-    SpineliftError
-        As of ``read_spine_labels``; ConfigError if ``labels`` is no known scheme.
+    Raises the errors of ``read_spine_labels``, and ConfigError if ``labels`` is no known scheme.
     """
-    try:
-        scheme = LabelScheme(labels)
-    except ValueError:
+    known = [s.value for s in LabelScheme]
+    if labels not in known:
         raise ConfigError(
-            found=f"labels of {labels!r}",
-            expected=f"one of {', '.join(s.value for s in LabelScheme)}",
-            do="Check --mri-labels.",
-        ) from None
-    return project_mask(read_spine_labels(path, volume, scheme).mask, volume)
+            found=f"labels of {labels!r}", expected=f"one of {', '.join(known)}", do="Check --mri-labels."
+        )
+    return project_mask(read_spine_labels(path, volume, LabelScheme(labels)).mask, volume)
+
+
+def pair_masks(truth: SimulatedTruth) -> PairMasks:
+    """True masks of DXA and MRI of a simulated pair; ConfigError if the truth is that of a DXA alone."""
+    return PairMasks(column_mask(truth.dxa), column_mask(truth.pair))
+
+
+def column_mask(column: ColumnTruth) -> PlaneMask:
+    """The column between its left and right curve, on a 1 mm raster; edges to a fraction of a pixel."""
+    low = np.array([column.curves_mm[2].min(), column.z_mm[0]])
+    high = np.array([column.curves_mm[0].max(), column.z_mm[-1]])
+    grid = PixelGrid.covering(np.stack([low, high]), RASTER_MM, margin_mm=4 * RASTER_MM)
+    depth = column.depth_mm(np.stack(np.meshgrid(grid.x_mm, grid.z_mm), -1))
+    return PlaneMask(np.clip(depth / RASTER_MM + 0.5, 0.0, 1.0).astype(np.float32), grid)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.align.gradients import FeatureMap
 from spinelift.align.plane import PlaneImage
 from spinelift.bundle import EncodersCard, OnnxNetwork, load_bundle
+from spinelift.geometry.arrays import Float32
 
 CELL_PX = 8
 """Pixels to a feature, each way (paper: maps at 1/8 of the resolution)."""
@@ -19,11 +19,11 @@ NO_ENCODERS = "none"
 """In place of a folder: edge directions alone."""
 
 
-def canvas_pixels(image: PlaneImage) -> NDArray[np.float32]:
+def canvas_pixels(image: PlaneImage) -> Float32:
     """What an encoder sees: channels [C, H, W] without what was not measured, the brightest about 1."""
     pixels = np.where(image.valid, np.maximum(image.pixels, 0.0), 0.0)
-    peaks = np.maximum(np.percentile(pixels, 99.5, axis=(1, 2)), 1e-6)
-    return np.asarray(np.clip(pixels / peaks[:, None, None], 0.0, 1.0), np.float32)
+    peaks = np.maximum(np.percentile(pixels, 99.5, axis=(1, 2), keepdims=True), 1e-6)
+    return np.asarray(np.clip(pixels / peaks, 0.0, 1.0), np.float32)
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,27 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from spinelift.align.pipeline import Alignment, PairMasks
-from spinelift.align.plane import PlaneImage
+from spinelift.align.pipeline import Alignment
+from spinelift.align.plane import PairMasks, PlaneImage
 from spinelift.geometry import PixelGrid, RigidTransform2D
 from spinelift.geometry.arrays import Float32
 
-STEP_MM = 2.0
+STEP_MM, DPI = 2.0, 110
 MIN_REGION_MM = 40.0
 """Where DXA and MRI share less than this, the whole DXA is shown."""
 INK, SOFT, OF_DXA, OF_MRI = "#1d2733", "#5f6b7a", "#ffd43b", "#ff6b6b"
 
 
-def preview_png(
-    alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None, *, dpi: int = 110
-) -> bytes:
+def preview_png(alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None) -> bytes:
     """PNG with a panel for each step, all in the DXA's millimetres over the part that the MRI shows."""
-    steps = {"Projection, before": alignment.before, "After stage 1": alignment.image.transform}
+    steps = {"Projection, before": alignment.before, "After stage 1": alignment.image}
     if alignment.spine:
         steps["After stage 2"] = alignment.spine.transform
     grid = _region(dxa.grid, mri.grid, alignment.transform)
     count, (rows, cols) = len(steps) + 1, grid.shape
     width, top, bottom = 3.0, 0.7, 0.35
     height = width * rows / cols
-    figure = Figure((count * (width + 0.1) + 0.1, height + top + bottom), dpi=dpi, facecolor="white")
+    figure = Figure((count * (width + 0.1) + 0.1, height + top + bottom), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     total_w, total_h = figure.get_size_inches()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import fft
 
 from spinelift.align.gradients import Features
@@ -25,46 +25,20 @@ OUT_OF_REACH = -1.0
 
 
 @dataclass(frozen=True)
-class ImageMatch:
-    """Result of stage 1.
-
-    Parameters
-    ----------
-    transform
-        From MRI to DXA.
-    score
-        Largest response.
-    scores
-        Largest response at each angle.
-    """
-
-    transform: RigidTransform2D
-    score: float
-    scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class _Peak:
-    score: float
-    shift: tuple[float, float]
-
-
-@dataclass(frozen=True)
 class _FixedMap:
     """A DXA's map with its spectra, for correlation with maps [D, h, w] of one size."""
 
-    shape: tuple[int, int]
-    padded: tuple[int, int]
+    shape: tuple[int, ...]
+    padded: tuple[int, ...]
     spectrum: NDArray[np.complex64]
     energy_spectrum: NDArray[np.complex64]
 
     @classmethod
     def of(cls, fixed: Float32, moving: Float32) -> "_FixedMap":
-        full = [f + m - 1 for f, m in zip(fixed.shape[1:], moving.shape[1:], strict=True)]
-        rows, cols = (fft.next_fast_len(n, True) for n in full)
+        full = tuple(f + m - 1 for f, m in zip(fixed.shape[1:], moving.shape[1:], strict=True))
+        padded = tuple(fft.next_fast_len(n, True) for n in full)
         energy = (fixed * fixed).sum(0, keepdims=True)
-        spectra = (np.asarray(fft.rfft2(v, (rows, cols))) for v in (fixed, energy))
-        return cls((full[0], full[1]), (rows, cols), next(spectra), next(spectra))
+        return cls(full, padded, fft.rfft2(fixed, padded), fft.rfft2(energy, padded))
 
     def response(self, moving: Float32) -> Float32:
         """Normalised cross-correlation at every shift [H + h - 1, W + w - 1]; (h - 1, w - 1) is no shift."""
@@ -77,7 +51,7 @@ class _FixedMap:
     def _correlate(self, spectrum: NDArray[np.complex64], moving: Float32) -> Float32:
         """Sum over channels and cells of ``fixed[:, p + d] * moving[:, p]`` for every shift d."""
         product = (spectrum * fft.rfft2(moving[:, ::-1, ::-1], self.padded)).sum(0)
-        return np.asarray(fft.irfft2(product, self.padded)[: self.shape[0], : self.shape[1]])
+        return fft.irfft2(product, self.padded)[: self.shape[0], : self.shape[1]]
 
 
 def _vertex(low: float, middle: float, high: float) -> float:
@@ -89,11 +63,11 @@ def _vertex(low: float, middle: float, high: float) -> float:
 def peak(response: Float32) -> tuple[float, tuple[float, float]]:
     """Largest value, and its (row, col) to a fraction of a cell by a parabola along each axis."""
     row, col = (int(v) for v in np.unravel_index(int(response.argmax()), response.shape))
-    position = []
-    for k, line in ((row, response[:, col]), (col, response[row])):
-        inner = 0 < k < len(line) - 1
-        position.append(k + (_vertex(*(float(v) for v in line[k - 1 : k + 2])) if inner else 0.0))
-    return float(response[row, col]), (position[0], position[1])
+
+    def refine(k: int, line: Float32) -> float:
+        return k + (_vertex(*line[k - 1 : k + 2].tolist()) if 0 < k < len(line) - 1 else 0.0)
+
+    return float(response[row, col]), (refine(row, response[:, col]), refine(col, response[row]))
 
 
 def search(
@@ -104,8 +78,8 @@ def search(
     angles_deg: Sequence[float] = ANGLES_DEG,
     near: RigidTransform2D | None = None,
     reach_mm: tuple[float, float] = REACH_MM,
-) -> ImageMatch:
-    """Register the MRI's projection with the DXA over all shifts and the given, evenly spaced angles.
+) -> RigidTransform2D:
+    """From MRI to DXA: the best of all shifts and of the given, evenly spaced angles.
 
     The best angle is refined by a parabola, and the shift is read at the refined angle. The response is the
     normalised cross-correlation: the product divided by the norms of the MRI's map and of the part of the
@@ -121,39 +95,35 @@ def search(
     expected = (near.apply(centre) if near else dxa.grid.centre_mm) - centre
     prepared: list[_FixedMap] = []
 
-    def at(angle: float) -> _Peak:
+    def at(angle: float) -> tuple[float, Float]:
+        """The largest response at an angle, and its shift (x, z) in mm [2]."""
         turned = RigidTransform2D.about(centre, angle, np.zeros(2), source=MRI, target=MRI)
         moving = features.mri(mri.resample_to(moving_grid, turned))
         if not prepared:  # the maps of all angles have one size
             prepared.append(_FixedMap.of(fixed.values, moving.values))
         response = prepared[0].response(moving.values)
 
-        def shift_mm(cells: ArrayLike) -> Float:
+        def shift_mm(cells: Float) -> Float:
             """Shift (x, z) in mm [..., 2] of positions (row, col) [..., 2] in the response."""
-            moved = np.asarray(cells, np.float64) - (np.array(moving.values.shape[1:]) - 1)
+            moved = cells - (np.array(moving.values.shape[1:]) - 1)
             landed = fixed_grid.to_mm(moved * fixed.cell_px + fixed.first_px)
             return landed - moving_grid.to_mm(np.full(2, moving.first_px))
 
-        z, x = (
-            shift_mm(np.stack([np.arange(n)] * 2, -1))[:, k]
-            for n, k in zip(response.shape, (1, 0), strict=True)
-        )
+        cells = (np.arange(n, dtype=np.float64) for n in response.shape)
+        z, x = (shift_mm(np.stack([k, k], -1))[:, axis] for k, axis in zip(cells, (1, 0), strict=True))
         far_z, far_x = np.abs(z - expected[1]) > reach_mm[1], np.abs(x - expected[0]) > reach_mm[0]
         if not (far_z.all() or far_x.all()):
             response[far_z] = response[:, far_x] = OUT_OF_REACH
         score, position = peak(response)
-        found = shift_mm(position)
-        return _Peak(score, (float(found[0]), float(found[1])))
+        return score, shift_mm(np.array(position))
 
-    scores = [at(angle).score for angle in angles_deg]
+    scores = [at(angle)[0] for angle in angles_deg]
     best = int(np.argmax(scores))
     angle = float(angles_deg[best])
     if 0 < best < len(scores) - 1:
         step = (angles_deg[best + 1] - angles_deg[best - 1]) / 2
         angle += step * _vertex(*scores[best - 1 : best + 2])
-    found = at(angle)
-    transform = RigidTransform2D.about(centre, angle, np.array(found.shift), source=MRI, target=DXA)
-    return ImageMatch(transform, found.score, tuple(scores))
+    return RigidTransform2D.about(centre, angle, at(angle)[1], source=MRI, target=DXA)
 
 
 def canvas_grid(grid: PixelGrid, pixel_mm: float, shape: tuple[int, int] | None) -> PixelGrid:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinelift.align.keypoints import PER_SIDE, contour_keypoints, smoothed
+from spinelift.align.keypoints import PER_SIDE, contour_keypoints, no_column, smoothed
 from spinelift.align.plane import DXA, MRI, PlaneMask
-from spinelift.errors import NoSpineError
 from spinelift.geometry import PixelGrid, RigidTransform2D, intersection_over_union
 from spinelift.geometry.arrays import Float
 
@@ -33,21 +32,12 @@ MAD_TO_SD = 1.4826
 
 @dataclass(frozen=True)
 class SpineMatch:
-    """Result of stage 2; all numbers are of the masks under ``transform``.
+    """Result of stage 2; all numbers are of the masks under ``transform``, from MRI to DXA.
 
-    Parameters
-    ----------
-    transform
-        From MRI to DXA.
-    iou
-        Intersection over union of the masks.
-    residual_mm
-        Root mean square distance of matched keypoints.
-    height_gap_mm
-        Height of the MRI's mask minus that of the DXA's. Unless it is small, an end of one of them is wrong,
-        or the spine is bent differently in the two images.
-    bend_mm
-        How differently: root mean square lateral distance of both centre lines after a linear fit.
+    ``iou``: intersection over union of the masks. ``residual_mm``: root mean square distance of matched
+    keypoints. ``height_gap_mm``: height of the MRI's mask minus that of the DXA's; unless it is small, an end
+    of one of them is wrong, or the spine is bent differently in the two images. ``bend_mm``: how differently,
+    see :func:`bend`.
     """
 
     transform: RigidTransform2D
@@ -58,13 +48,7 @@ class SpineMatch:
 
     @classmethod
     def of(cls, dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> "SpineMatch":
-        """Compare two masks under a transform.
-
-        Raises
-        ------
-        NoSpineError
-            A mask is empty or too short.
-        """
+        """Compare two masks under a transform; raises NoSpineError if one is empty or too short."""
         target, points = _keypoints(smoothed(dxa)), _keypoints(smoothed(mri), transform)
         residual = float(np.sqrt(((points - target) ** 2).sum(1).mean()))
         gap = float(np.ptp(points[-2:, 1]) - np.ptp(target[-2:, 1]))
@@ -83,19 +67,10 @@ def robust_fit(points: Float, onto: Float, *, source: str = MRI, target: str = D
 
 
 def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None = None) -> SpineMatch:
-    """Register the MRI's projected spine mask with the DXA's.
+    """Register the MRI's projected spine mask, T1 to L5, with the DXA's.
 
-    Parameters
-    ----------
-    dxa, mri
-        Masks of the column T1 to L5, each on its own grid.
-    start
-        Result of stage 1; without it the masks' millimetres are taken as the same.
-
-    Raises
-    ------
-    NoSpineError
-        A mask is empty or too short.
+    ``start`` is the result of stage 1; without it the masks' millimetres are taken as the same. Raises
+    NoSpineError if a mask is empty or too short.
     """
     target, soft_mri = _keypoints(smoothed(dxa)), smoothed(mri)
     transform = start or RigidTransform2D.identity(MRI, DXA)
@@ -109,10 +84,7 @@ def fit_spine(dxa: PlaneMask, mri: PlaneMask, *, start: RigidTransform2D | None 
 
 
 def bend(points: Float, target: Float) -> float:
-    """Root mean square lateral distance of the centre lines of two contours' keypoints, mm.
-
-    At the heights that both have, after a linear fit to the distances.
-    """
+    """Root mean square lateral distance of two contours' centre lines after a linear fit to it, mm."""
     a, b = ((p[:PER_SIDE] + p[PER_SIDE : 2 * PER_SIDE]) / 2 for p in (points, target))
     z = a[(a[:, 1] >= b[0, 1]) & (a[:, 1] <= b[-1, 1]), 1]
     if len(z) < 3:
@@ -130,19 +102,15 @@ def overlap(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D) -> floa
 
 def _keypoints(mask: PlaneMask, transform: RigidTransform2D | None = None) -> Float:
     """Keypoints [2 * PER_SIDE + 2, 2] of a mask that is moved onto a fine square grid."""
-    corners = _corners(mask)
-    grid = PixelGrid.covering(
-        transform.apply(corners) if transform else corners, STEP_MM, margin_mm=MARGIN_MM
-    )
-    return contour_keypoints(mask.resample_to(grid, transform)).points_mm
+    corners = transform.apply(_corners(mask)) if transform else _corners(mask)
+    grid = PixelGrid.covering(corners, STEP_MM, margin_mm=MARGIN_MM)
+    return contour_keypoints(mask.resample_to(grid, transform))
 
 
 def _corners(mask: PlaneMask) -> Float:
     """Corners of the bounding box of what is inside, (x, z) mm [4, 2]."""
     rows, cols = np.nonzero(mask.inside)
     if not len(rows):
-        raise NoSpineError(
-            found="an empty spine mask", expected="a column from T1 to L5", do="Leave this pair out."
-        )
+        raise no_column("an empty spine mask")
     ends = [[r, c] for r in (rows.min() - 1, rows.max() + 1) for c in (cols.min() - 1, cols.max() + 1)]
     return mask.grid.to_mm(ends)

@@ -35,13 +35,11 @@ def align(
 
     [bold]Example[/bold]: spinelift align dxa.zip mri.zip --truth truth.json --preview pair.png
     """
-    from spinelift.align.masks import read_dxa_mask, read_mri_mask
+    from spinelift.align.masks import pair_masks, read_dxa_mask, read_mri_mask
     from spinelift.align.onnx import choose_encoders
-    from spinelift.align.pipeline import PairMasks, align_pair
-    from spinelift.align.plane import dxa_plane
+    from spinelift.align.pipeline import align_pair
+    from spinelift.align.plane import PairMasks, dxa_plane, project_volume
     from spinelift.align.preview import preview_png
-    from spinelift.align.projection import project_volume
-    from spinelift.align.truth import pair_masks
     from spinelift.io import read_dxa
     from spinelift.io.dixon.read import read_dixon
     from spinelift.io.truth import read_truth

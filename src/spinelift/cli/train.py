@@ -66,8 +66,7 @@ def bundle(
 ) -> None:
     """Export both networks, calibrate and test them, and write the card."""
     opt.require_extra("train")
-    from spinelift.learn.export.bundle import BundlePlan, make_bundle
-    from spinelift.learn.export.trained import Trained
+    from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 
     plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
     _print_metrics(make_bundle(Trained.from_runs(regressor, segmenter), plan, out))
@@ -86,8 +85,7 @@ def recalibrate(
     """Make a bundle of the weights of another one: new gains, intervals and figures, no training."""
     opt.require_extra("train")
     from spinelift.bundle import PredictionCard, load_bundle
-    from spinelift.learn.export.bundle import BundlePlan, make_bundle
-    from spinelift.learn.export.trained import Trained
+    from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 
     name = load_bundle(PredictionCard, bundle).ref.name
     plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
@@ -116,8 +114,7 @@ def mri_segmenter(
     from spinelift.bundle import MriSegmenterCard, add_metrics
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
     from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import evaluate_cohort
-    from spinelift.learn.mri_segmenter.export import card_metrics
+    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_cohort
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
     chosen = MriSegmenterConfig.load(config).override(max_minutes, threads, init_from)
@@ -150,9 +147,8 @@ def aligner(
     """
     opt.require_extra("train")
     from spinelift.io.visits import paired_visits
-    from spinelift.learn.aligner.cohort_images import load_cohort_pairs
     from spinelift.learn.aligner.config import AlignerConfig
-    from spinelift.learn.aligner.pairs import save_pairs
+    from spinelift.learn.aligner.pairs import load_cohort_pairs, save_pairs
     from spinelift.learn.aligner.train import train_aligner
 
     chosen = AlignerConfig.load(config).override(max_minutes, threads, init_from)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from spinelift.cohort.manifest import TIMES
-from spinelift.cohort.record import DONE, FAILED, REJECTED, STAGES
+from spinelift.cohort.record import FAILED, STAGES, STATUSES
 
 SMALLEST_COUNT = 5
 """Smaller counts are suppressed."""
@@ -21,34 +21,21 @@ HISTOGRAMS: dict[str, tuple[float, float, int]] = {
 
 def counts(manifest: pl.DataFrame) -> dict[str, Any]:
     """How many visits reached and passed each stage, and failures by cause."""
-    stages = [
-        {
-            "stage": stage,
-            **{s: int((manifest[f"stage_{stage}"] == s).sum()) for s in (DONE, REJECTED, FAILED)},
-        }
-        for stage in STAGES
-    ]
-    failed = (
-        manifest.filter(pl.col("status") == FAILED)
-        .group_by("stage", "error")
-        .len()
-        .sort(["len", "stage", "error"], descending=[True, False, False])
-    )
-    kept = manifest.filter(pl.col("kept"))
-    splits = kept.group_by("split").agg(pl.len(), pl.col("scoliosis").mean()).sort("split")
+
+    def by_status(column: str) -> dict[str, int]:
+        return {status: int((manifest[column] == status).sum()) for status in STATUSES}
+
+    failed = manifest.filter(pl.col("status") == FAILED).group_by("stage", "error").agg(count=pl.len())
+    failures = failed.sort("count", "stage", "error", descending=[True, False, False])
+    kept = manifest.filter(pl.col("kept")).group_by("split")
+    splits = kept.agg(pairs=pl.len(), scoliosis=pl.col("scoliosis").mean()).sort("split")
     return {
         "visits": len(manifest),
         "people": manifest["eid"].n_unique(),
-        **{status: int((manifest["status"] == status).sum()) for status in (DONE, REJECTED, FAILED)},
-        "stages": stages,
-        "failures": [
-            {"stage": r["stage"], "error": r["error"], "count": r["len"]}
-            for r in failed.iter_rows(named=True)
-        ],
-        "splits": [
-            {"split": r["split"], "pairs": r["len"], "scoliosis": round(r["scoliosis"], 4)}
-            for r in splits.iter_rows(named=True)
-        ],
+        **by_status("status"),
+        "stages": [{"stage": stage, **by_status(f"stage_{stage}")} for stage in STAGES],
+        "failures": failures.to_dicts(),
+        "splits": [{**r, "scoliosis": round(r["scoliosis"], 4)} for r in splits.iter_rows(named=True)],
     }
 
 
@@ -62,9 +49,8 @@ def histogram(manifest: pl.DataFrame, column: str) -> dict[str, Any]:
 
 def seconds(store: Path) -> dict[str, float]:
     """Mean seconds of each stage over the visits that ran it."""
-    times = pl.read_parquet(store / TIMES).drop("eid", "instance")
-    means = {c: times[c].drop_nulls().mean() for c in times.columns}
-    return {c: round(float(v), 3) for c, v in means.items() if isinstance(v, float)}
+    means = pl.read_parquet(store / TIMES).drop("eid", "instance").mean().to_dicts()
+    return {stage: round(mean, 3) for row in means for stage, mean in row.items() if mean is not None}
 
 
 def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
@@ -79,11 +65,11 @@ def aggregates(manifest: pl.DataFrame, store: Path) -> dict[str, Any]:
             for row, value in zip(group, suppress([r[name] for r in group]), strict=True):
                 row[name] = value
     for row in document["splits"]:
-        if not isinstance(row["pairs"], int) or row["pairs"] * row["scoliosis"] < SMALLEST_COUNT:
-            row["scoliosis"] = f"<{SMALLEST_COUNT} people"
-    suppressed = dict(
-        zip((DONE, REJECTED, FAILED), suppress([document[s] for s in (DONE, REJECTED, FAILED)]), strict=True)
-    )
+        rarer = min(row["scoliosis"], 1 - row["scoliosis"])
+        if not isinstance(row["pairs"], int) or row["pairs"] * rarer < SMALLEST_COUNT:
+            row["scoliosis"] = f"<{SMALLEST_COUNT} people with or without"
+    suppressed = dict(zip(STATUSES, suppress([document[s] for s in STATUSES]), strict=True))
+    suppressed |= {total: suppress([document[total]])[0] for total in ("visits", "people")}
     histograms = {c: histogram(manifest, c) for c in HISTOGRAMS}
     for h in histograms.values():
         h["count"] = suppress(h["count"])

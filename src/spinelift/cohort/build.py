@@ -22,20 +22,10 @@ Progress = Callable[[str, int], AbstractContextManager[Advance]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A build.
+    """A build of the store ``out`` from folders of archives and of segmentations by another program.
 
-    Parameters
-    ----------
-    dxa, mri, labels
-        Folders of archives, and of segmentations by another program.
-    out
-        The store.
-    settings
-        Settings that the results depend on.
-    workers, scheduler, memory
-        Number of local processes and the memory of each, or the address of a Dask scheduler.
-    retry_failed
-        Process failed visits again.
+    ``workers`` local processes with ``memory`` each are started, unless ``scheduler`` is the address of a
+    Dask scheduler. ``retry_failed``: process failed visits again.
     """
 
     dxa: Path
@@ -61,13 +51,7 @@ def build(
 
     ``digest`` is the hash of what records depend on besides the files (``Settings.load_and_hash``): a record
     with another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
-
-    Raises
-    ------
-    NoScansError
-        No archives are found.
-    OutputError
-        The store cannot be written.
+    Raises NoScansError if no archives are found, OutputError if the store cannot be written.
     """
     if bool(plan.labels) != bool(plan.settings.label_scheme):
         raise ConfigError(
@@ -85,13 +69,10 @@ def build(
     log(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them already done")
     if todo:
         task = work or partial(process_visit, settings=plan.settings, digest=digest)
-        with (
-            connect(plan.workers, plan.scheduler, plan.memory) as client,
-            progress("visits", len(todo)) as advance,
-        ):
-            run(
-                todo, task, client, parts, on_failure=lambda v, cause: lost(v, digest, cause), advance=advance
-            )
+        failed = partial(lost, digest=digest)
+        cluster = connect(plan.workers, plan.scheduler, plan.memory)
+        with cluster as client, progress("visits", len(todo)) as advance:
+            run(todo, task, client, parts, on_failure=failed, advance=advance)
     return compact(plan.out)
 
 

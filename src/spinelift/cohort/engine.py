@@ -5,21 +5,19 @@ repeatedly becomes a row with its cause.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import dask
 import distributed
 
-from spinelift.cohort.record import FAILED, Record, write_part
+from spinelift.cohort.record import FAILED, Record, visit_fields, write_part
 from spinelift.io.visits import Visit
 from spinelift.progress import Advance, silent
 
 Work = Callable[[Visit], Record]
-Client: Any = distributed.Client  # Dask is not typed
-Cluster: Any = distributed.LocalCluster
-Completed: Any = distributed.as_completed
+dask_client: Any = distributed  # not typed
 IN_FLIGHT = 3
 """Tasks submitted at a time for each worker thread."""
 DEATHS = 2
@@ -33,19 +31,14 @@ def connect(workers: int, scheduler: str | None, memory: str = "4GiB") -> Iterat
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.logging.distributed": "critical",
     }
-    with dask.config.set(options):
-        if scheduler:
-            with Client(scheduler) as client:
-                yield client
-            return
-        with (
-            Cluster(
-                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=memory,
-                dashboard_address=None, silence_logs="CRITICAL",
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
+    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "memory_limit": memory}
+    quiet = {"dashboard_address": None, "silence_logs": "CRITICAL"}
+    with (
+        dask.config.set(options),
+        nullcontext(scheduler) if scheduler else dask_client.LocalCluster(**local, **quiet) as cluster,
+        dask_client.Client(cluster) as client,
+    ):
+        yield client
 
 
 def run(
@@ -64,7 +57,7 @@ def run(
     """
     queue = iter(visits)
     running: dict[str, Visit] = {}
-    done: Any = Completed()
+    done = dask_client.as_completed()
     threads = max(sum(client.nthreads().values()), 1)
 
     def submit() -> None:
@@ -92,11 +85,13 @@ def _cause(future: Any) -> str:
     return f"{type(problem).__name__}: {problem}" if problem else f"task {future.status}"
 
 
-def lost(visit: Visit, digest: str, cause: str) -> Record:
+def lost(visit: Visit, cause: str, digest: str) -> Record:
     """The record of a visit whose worker died or whose task could not be run."""
-    return Record(
-        visit.eid, visit.instance, visit.dxa.name if visit.dxa else "", visit.mri.name if visit.mri else "",
-        visit.fingerprint, digest, FAILED, "pair", error="WorkerDied",
-        message=f"Found that the process of this visit died ({cause}). Expected it to finish. "
-        "Run the build again with --retry-failed; if it dies again, raise --memory.",
-    )  # fmt: skip
+    message = (
+        f"Found that the process of this visit died ({cause}). Expected it to finish. "
+        "Run the build again with --retry-failed; if it dies again, raise --memory."
+    )
+    known = visit_fields(visit, digest) | {"fingerprint": ""}
+    with suppress(OSError):  # an archive may be gone by now
+        known["fingerprint"] = visit.fingerprint
+    return Record(**known, status=FAILED, stage="pair", error="WorkerDied", message=message)

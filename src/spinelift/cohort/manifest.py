@@ -1,7 +1,7 @@
 """``cohort.parquet`` and ``pairs.zarr`` from the parts."""
 
 import json
-from collections.abc import Iterable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,8 @@ from spinelift.files import whole_file, whole_folder, write_whole
 from spinelift.measures import SCOLIOSIS_DEG
 from spinelift.store.rows import PairStore
 
-PARTS, MANIFEST, PAIRS, TIMES, SPLITS = (
-    "parts",
-    "cohort.parquet",
-    "pairs.zarr",
-    "times.parquet",
-    "splits.json",
-)
+PARTS, PAIRS = "parts", "pairs.zarr"
+MANIFEST, TIMES, SPLITS = "cohort.parquet", "times.parquet", "splits.json"
 VALUES = (
     "rotation_deg", "dx_mm", "dz_mm", "iou", "iou_before", "iou_stage1", "rotation_deg_stage1",
     "dx_mm_stage1", "dz_mm_stage1", "mm_per_px", "confidence", "ferguson_deg",
@@ -57,9 +52,8 @@ def compact(store: Path) -> pl.DataFrame:
             place = places[row["eid"]]
             row |= {"split": place.split, "fold": place.fold, "row": kept}
             kept += 1
-    document = {str(e): [p.split, p.fold, p.scoliosis] for e, p in sorted(places.items())}
     _write_pairs(store, kept)
-    write_whole(store / SPLITS, json.dumps(document))
+    write_whole(store / SPLITS, json.dumps({eid: astuple(place) for eid, place in sorted(places.items())}))
     frame = pl.DataFrame(rows, schema=SCHEMA)
     for name, table in ((TIMES, pl.DataFrame(times, infer_schema_length=None)), (MANIFEST, frame)):
         with whole_file(store / name) as file:
@@ -70,17 +64,16 @@ def compact(store: Path) -> pl.DataFrame:
 def _row(record: Record) -> dict[str, Any]:
     kept = record.status == DONE
     return {
-        "eid": record.eid, "instance": record.instance,
-        "dxa_path": record.dxa_name, "mri_path": record.mri_name,
+        **{name: value for name, value in vars(record).items() if name in SCHEMA},
         **{f"stage_{s}": record.stage_status(s) for s in STAGES},
-        "status": record.status, "stage": record.stage, "error": record.error, "message": record.message,
         **{name: record.values.get(name) for name in VALUES},
+        "dxa_path": record.dxa_name,
+        "mri_path": record.mri_name,
         "kept": kept,
         "scoliosis": bool(record.values["ferguson_deg"] >= SCOLIOSIS_DEG) if kept else None,
-        "split": None, "fold": None, "row": None,
-        "warnings": "; ".join(record.warnings), "findings": json.dumps(record.findings),
-        "dxa_sha256": record.dxa_sha256, "mri_sha256": record.mri_sha256, "settings": record.settings,
-    }  # fmt: skip
+        "warnings": "; ".join(record.warnings),
+        "findings": json.dumps(record.findings),
+    }
 
 
 def _write_pairs(store: Path, kept: int) -> None:
@@ -100,17 +93,11 @@ def read_splits(store: Path) -> dict[int, Place]:
     if not path.is_file():
         return {}
     document: dict[str, list[Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return {int(e): Place(split, fold, scoliosis) for e, (split, fold, scoliosis) in document.items()}
+    return {int(eid): Place(*place) for eid, place in document.items()}
 
 
 def read_manifest(store: Path) -> pl.DataFrame:
-    """The manifest of a store.
-
-    Raises
-    ------
-    NoScansError
-        There is none.
-    """
+    """The manifest of a store; raises NoScansError if there is none."""
     if not (store / MANIFEST).is_file():
         raise NoScansError(
             found=f"no {MANIFEST} in {store}",
@@ -122,14 +109,9 @@ def read_manifest(store: Path) -> pl.DataFrame:
 
 def export_split(store: Path, split: str, out: Path) -> int:
     """Write the pairs of one split as a store of their own; returns how many."""
-    rows = read_manifest(store).filter(pl.col("split") == split)["row"].to_list()
+    rows = read_manifest(store).filter(pl.col("split") == split)["row"].sort().to_list()
     pairs = PairStore.open(store / PAIRS)
     with PairStore.create(out, about={"cohort": "built by spinelift cohort build", "split": split}) as part:
-        for row in _numbers(rows):
-            one = {name: pairs.read(name, row, row + 1) for name in PairStore.FIELDS}
-            part.extend(**one)
+        for row in rows:
+            part.extend(**{name: pairs.read(name, row, row + 1) for name in PairStore.FIELDS})
     return len(rows)
-
-
-def _numbers(rows: Iterable[Any]) -> list[int]:
-    return sorted(int(r) for r in rows)

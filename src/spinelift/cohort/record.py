@@ -14,45 +14,28 @@ import numpy as np
 
 from spinelift.files import make_folder, whole_file
 from spinelift.geometry.arrays import Float32, UInt8
+from spinelift.io.ukb_names import visit_key
+from spinelift.io.visits import Visit
 
 STAGES = ("pair", "dxa", "mri", "dxa_mask", "mri_mask", "align", "overlap", "curves")
 """In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed."""
-DONE, FAILED, REJECTED = "done", "failed", "rejected"
+STATUSES = DONE, REJECTED, FAILED = "done", "rejected", "failed"
 FORMAT = 2
 """Of a part; another one is made again."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """Result of one visit.
+    """Result of one visit; names, hashes and errors are "" where there are none.
 
-    Parameters
-    ----------
-    eid, instance, dxa_name, mri_name
-        Person, visit, and the names of the archives ("" for none).
-    dxa_sha256, mri_sha256
-        Hashes of the archives, hex; "" where they were not read.
-    fingerprint
-        ``Visit.fingerprint`` when this was made; with another one it is made again.
-    settings
-        ``Settings.load_and_hash``: what the result depends on besides the files.
-    status
-        ``DONE`` (kept), ``REJECTED`` or ``FAILED``.
-    stage
-        The last stage that was reached: where it failed, was rejected, or ended.
-    error, message
-        Class and text of the error; "" without one.
-    values
-        Numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
-    findings
-        Defects of the MRI that were corrected or reported.
-    warnings
-        Remarks for the reader of the result.
-    seconds
-        Time of each stage.
-    image, curves, outlines
-        Crop uint8 [224, 224], curves float32 [6, 209] in crop px; both masks on the crop, bits packed
-        [2, 224, 28]. None where the visit did not get so far.
+    ``fingerprint``: ``Visit.fingerprint`` when this was made; with another one it is made again.
+    ``settings``: ``Settings.load_and_hash``, what the result depends on besides the files.
+    ``stage``: the last one that was reached: where it failed, was rejected, or ended.
+    ``error``, ``message``: class and text of the error.
+    ``values``: numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
+    ``findings``: defects of the MRI that were corrected or reported.
+    ``image``, ``curves``, ``outlines``: crop uint8 [224, 224], curves float32 [6, 209] in crop px; both masks
+    on the crop, bits packed [2, 224, 28]. None where the visit did not get so far.
     """
 
     eid: int
@@ -78,7 +61,7 @@ class Record:
     @property
     def key(self) -> str:
         """``<eid>_<instance>``."""
-        return f"{self.eid}_{self.instance}"
+        return visit_key(self.eid, self.instance)
 
     def stage_status(self, stage: str) -> str:
         """``done``, ``failed``, ``rejected``, or "" where it was never reached."""
@@ -91,6 +74,13 @@ class Record:
 ARRAYS = ("image", "curves", "outlines")
 
 
+def visit_fields(visit: Visit, settings: str) -> dict[str, Any]:
+    """Fields of a record that are known before the visit's archives are read."""
+    dxa_name, mri_name = (path.name if path else "" for path in (visit.dxa, visit.mri))
+    names = {"dxa_name": dxa_name, "mri_name": mri_name}
+    return {"eid": visit.eid, "instance": visit.instance, **names, "settings": settings}
+
+
 def part_path(parts: Path, key: str) -> Path:
     """Path of a part: 256 sub-folders, so that no folder holds more than a few hundred files."""
     return parts / blake2b(key.encode(), digest_size=1).hexdigest() / f"{key}.npz"
@@ -101,7 +91,7 @@ def write_part(parts: Path, record: Record) -> None:
     path = part_path(parts, record.key)
     make_folder(path.parent)
     document = {k: v for k, v in asdict(record).items() if k not in ARRAYS} | {"format": FORMAT}
-    arrays = {name: value for name in ARRAYS if (value := getattr(record, name)) is not None}
+    arrays = {name: array for name in ARRAYS if (array := getattr(record, name)) is not None}
     text = np.frombuffer(json.dumps(document, sort_keys=True).encode(), np.uint8)
     with whole_file(path) as file:
         np.savez_compressed(file, record=text, **arrays)

@@ -19,7 +19,6 @@ from spinelift.cohort.truth import Verdict
 from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.files import write_whole
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS
-from spinelift.geometry.arrays import UInt8
 
 PAPER_PEOPLE, PAPER_CORES = 48_384, 100
 ON_SHEET = 12
@@ -29,11 +28,11 @@ def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdic
     """Write the page. Its pictures show bodies, so it must stay on the platform of the images."""
     aligned = manifest.filter(pl.col("iou").is_not_null())
     kept = aligned.filter(pl.col("kept"))
-    chosen = kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True) if len(kept) else kept
-    worst = aligned.sort("iou").head(ON_SHEET)
     times = seconds(store)
     total = sum(times.values())
-    page = _template().render(
+    loader = PackageLoader("spinelift.cohort", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("report.html").render(
         counts=counts(manifest),
         seconds=times,
         total=total,
@@ -41,24 +40,16 @@ def write_report(store: Path, manifest: pl.DataFrame, out: Path, verdict: Verdic
         people=PAPER_PEOPLE,
         cores=PAPER_CORES,
         charts=_png(_charts(aligned)) if len(aligned) else "",
-        random_sheet=_png(_sheet(store, chosen)) if len(chosen) else "",
-        worst_sheet=_png(_sheet(store, worst)) if len(worst) else "",
+        random_sheet=_sheet(store, kept.sample(min(ON_SHEET, len(kept)), seed=0, shuffle=True)),
+        worst_sheet=_sheet(store, aligned.sort("iou").head(ON_SHEET)),
         verdict=verdict.to_json() if verdict else None,
         findings=_findings(manifest),
     )
     write_whole(out, page)
 
 
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("spinelift.cohort", "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html")
-
-
 def _findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
     """Number of visits in which each defect was corrected or reported."""
-
     tally: Counter[tuple[str, str]] = Counter()
     for text in manifest["findings"]:
         tally.update({(f["trap"], f["action"]) for f in json.loads(text)})
@@ -69,17 +60,14 @@ def _charts(aligned: pl.DataFrame) -> Figure:
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     axes = figure.subplots(1, 4)
     kept = aligned["kept"].to_numpy()
-    columns = (
-        ("iou", "IoU"),
-        ("rotation_deg", "rotation, °"),
-        ("dx", "shift to the left, mm"),
-        ("dz", "shift to the feet, mm"),
-    )
-    frame = aligned.with_columns(
-        dx=pl.col("dx_mm") - pl.col("dx_mm").median(), dz=pl.col("dz_mm") - pl.col("dz_mm").median()
-    )
-    for axis, (name, title) in zip(axes, columns, strict=True):
-        values = frame[name].to_numpy()
+    columns = {
+        "IoU": pl.col("iou"),
+        "rotation, °": pl.col("rotation_deg"),
+        "shift to the left, mm": pl.col("dx_mm") - pl.col("dx_mm").median(),
+        "shift to the feet, mm": pl.col("dz_mm") - pl.col("dz_mm").median(),
+    }
+    for axis, (title, column) in zip(axes, columns.items(), strict=True):
+        values = aligned.select(column).to_series().to_numpy()
         axis.hist([values[kept], values[~kept]], bins=20, stacked=True, color=["#33658a", "#d1495b"])
         axis.set_xlabel(title)
     axes[0].set_ylabel("visits")
@@ -87,8 +75,10 @@ def _charts(aligned: pl.DataFrame) -> Figure:
     return figure
 
 
-def _sheet(store: Path, rows: pl.DataFrame) -> Figure:
-    """Crops with the outlines of both masks, and the sagittal curves of kept ones."""
+def _sheet(store: Path, rows: pl.DataFrame) -> str:
+    """Crops with the outlines of both masks, and the curves of kept ones, as PNG; "" without rows."""
+    if rows.is_empty():
+        return ""
     across = 6
     down = -(-len(rows) // across)
     figure = Figure(figsize=(2.4 * across, 2.5 * down), layout="constrained")
@@ -99,7 +89,7 @@ def _sheet(store: Path, rows: pl.DataFrame) -> Figure:
         record = read_part(part_path(store / PARTS, f"{row['eid']}_{row['instance']}"))
         _draw(axis, record)
         axis.set_title(f"IoU {row['iou']:.2f}", fontsize=8)
-    return figure
+    return _png(figure)
 
 
 def _draw(axis: Any, record: Record) -> None:
@@ -115,10 +105,6 @@ def _draw(axis: Any, record: Record) -> None:
             axis.plot(CROP_SIZE - 30 + record.curves[k], SPINE_CROP_ROWS, color="#90be6d", linewidth=0.7)
         axis.plot(record.curves[CORONAL][1], SPINE_CROP_ROWS, color="#f94144", linewidth=0.7)
     axis.set_xlim(30, CROP_SIZE)
-
-
-def _unpacked(outlines: UInt8) -> UInt8:
-    return np.unpackbits(outlines, axis=2)[:, :, :CROP_SIZE]
 
 
 def _png(figure: Figure) -> str:

@@ -13,40 +13,33 @@ from spinelift.align import MIN_OVERLAP
 from spinelift.align.curves import curves_of_pair
 from spinelift.align.masks import located_mask
 from spinelift.align.onnx import EncoderFeatures, choose_encoders
-from spinelift.align.pipeline import Alignment, PairMasks, align_pair
-from spinelift.align.plane import PlaneMask, dxa_plane
-from spinelift.align.projection import project_mask, project_volume
-from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record
+from spinelift.align.pipeline import Alignment, align_pair
+from spinelift.align.plane import PairMasks, PlaneMask, dxa_plane, project_mask, project_volume
+from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record, visit_fields
 from spinelift.curves import Curve, SpineCurves
-from spinelift.errors import ConfigError, NoScansError, SpineliftError
+from spinelift.errors import ConfigError, NoScansError
 from spinelift.geometry import RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import UInt8
 from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
 from spinelift.progress import Clock
 from spinelift.segment.mri import MriSegmenter, MriSpine
+from spinelift.version import __version__
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that a result depends on, besides the archives.
+    """Settings that a result depends on, besides the archives; networks are the shipped ones where None.
 
-    Parameters
-    ----------
-    bundle
-        Model bundle whose segmenter finds the spine on the DXA; None for the shipped one.
-    mri_networks
-        Folder of the MRI segmenter; None for the shipped one.
-    label_scheme
-        Labelling of the segmentations made elsewhere (``io.nifti.labels.LabelScheme``); "" for none.
-    min_iou
-        Least intersection over union of the masks of a pair that is kept.
-    encoders
-        Folder of the encoders of stage 1; None for the shipped ones, "none" for edge directions alone.
+    ``bundle``: model bundle whose segmenter finds the spine on the DXA. ``mri_networks``: folder of the MRI
+    segmenter. ``label_scheme``: ``LabelScheme`` of the segmentations made elsewhere, "" for none.
+    ``min_iou``: least intersection over union of the masks of a pair that is kept. ``encoders``: folder of
+    the encoders of stage 1, "none" for edge directions alone.
     """
 
     bundle: str | None = None
@@ -57,8 +50,6 @@ class Settings:
 
     def load_and_hash(self) -> str:
         """Hash of the settings, of the networks, which are loaded for it, and of this package's version."""
-        from spinelift.version import __version__
-
         model, mri, encoders = _networks(self.bundle, self.mri_networks, self.encoders)
         digests = [model.bundle.ref.sha256, mri.digest, encoders.digest if encoders else ""]
         text = json.dumps([asdict(self), digests, __version__, FORMAT])
@@ -77,30 +68,13 @@ def _networks(
 def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
     """Run one visit; a failure of any kind comes back as its record."""
     clock = Clock("pair")
-    known: dict[str, Any] = {
-        "eid": visit.eid,
-        "instance": visit.instance,
-        "dxa_name": visit.dxa.name if visit.dxa else "",
-        "mri_name": visit.mri.name if visit.mri else "",
-        "fingerprint": "",
-        "settings": digest,
-    }
+    known = visit_fields(visit, digest) | {"fingerprint": ""}
     try:
         known["fingerprint"] = visit.fingerprint
-        status = _run(visit, settings, clock, known)
-        error: Exception | None = None
-    except SpineliftError as problem:
-        status, error = FAILED, problem
-    except Exception as problem:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
-        status, error = FAILED, problem
-    return Record(
-        **known,
-        status=status,
-        stage=clock.stage,
-        error=type(error).__name__ if error else "",
-        message=str(error) if error else "",
-        seconds=clock.stop(),
-    )
+        known["status"] = _run(visit, settings, clock, known)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
+        known |= {"status": FAILED, "error": type(error).__name__, "message": str(error)}
+    return Record(**known, stage=clock.stage, seconds=clock.stop())
 
 
 def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) -> str:
@@ -124,18 +98,16 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     known["warnings"] += location.warnings
     known["image"] = np.clip(np.rint(frame.crop(scan.bone)), 0, 255).astype(np.uint8)
     known["values"] = {
-        "mm_per_px": frame.mm_per_px, "x0_mm": frame.x0_mm, "z0_mm": frame.z0_mm,
+        **{name: getattr(frame, name) for name in ("mm_per_px", "x0_mm", "z0_mm")},
         "confidence": location.confidence,
-    }  # fmt: skip
+    }
     clock.start("mri_mask")
     spine = _mri_spine(visit, settings, volume, segmenter)
     known["warnings"] += spine.warnings
     mri_mask = project_mask(spine.mask, volume)
     clock.start("align")
-    images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
-    alignment = align_pair(
-        *images, PairMasks(dxa_mask, mri_mask), features=encoders, min_iou=settings.min_iou
-    )
+    images, masks = (dxa_plane(scan.bone, scan.spacing), project_volume(volume)), (dxa_mask, mri_mask)
+    alignment = align_pair(*images, PairMasks(*masks), features=encoders, min_iou=settings.min_iou)
     known["values"] |= alignment_values(alignment)
     known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
     clock.start("overlap")
@@ -156,20 +128,15 @@ def ferguson(curves: SpineCurves) -> float:
 def alignment_values(alignment: Alignment) -> dict[str, float]:
     """Transforms from MRI to DXA of both stages (rotation about the MRI's origin, then shift), overlaps."""
     out = {"iou": alignment.iou[-1], "iou_stage1": alignment.iou[1], "iou_before": alignment.iou[0]}
-    for name, t in (("", alignment.transform), ("_stage1", alignment.image.transform)):
-        out |= {
-            f"rotation_deg{name}": t.rotation_deg,
-            f"dx_mm{name}": t.shift_mm[0],
-            f"dz_mm{name}": t.shift_mm[1],
-        }
+    for name, t in (("", alignment.transform), ("_stage1", alignment.image)):
+        dx_mm, dz_mm = t.shift_mm
+        out |= {f"rotation_deg{name}": t.rotation_deg, f"dx_mm{name}": dx_mm, f"dz_mm{name}": dz_mm}
     return {k: round(float(v), 5) for k, v in out.items()}
 
 
 def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter: MriSegmenter) -> MriSpine:
     if not settings.label_scheme:
         return segmenter.segment(volume)
-    from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
-
     if visit.labels is None:
         raise ConfigError(
             found="no segmentation of this visit among --mri-labels",

@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from spinelift.align import MIN_OVERLAP
+from spinelift.align.plane import DXA, MRI
 from spinelift.cohort.manifest import PARTS
-from spinelift.cohort.record import DONE, FAILED, REJECTED, part_path, read_part
-from spinelift.curves import CORONAL, SAGITTAL, zero_sagittal
-from spinelift.curves.spine_curves import resample_rows
+from spinelift.cohort.record import STATUSES, part_path, read_part
+from spinelift.curves import CORONAL, SAGITTAL, resample_rows, zero_sagittal
 from spinelift.errors import NoScansError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
-from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS, RigidTransform2D
+from spinelift.geometry import SPINE_CROP_ROWS, RigidTransform2D
+from spinelift.geometry.arrays import Float
 from spinelift.io.truth import MriTruth, PlantedTrap, SimulatedTruth, read_truth, truth_path
 from spinelift.io.ukb_names import visit_key
 
-Float = NDArray[np.float64]
 REFUSALS = ("IncompleteScanError", "NoDixonInArchiveError", "AmbiguousScanError")
 """Errors by which a trap is refused rather than corrected."""
 
@@ -35,13 +34,12 @@ class Quantity:
 
     def to_json(self) -> dict[str, Any]:
         """Number, mean with 95 % bootstrap interval over visits, and 95th percentile."""
+        document = {"name": self.name, "unit": self.unit, "n": len(self.values)}
         if not len(self.values):
-            return {"name": self.name, "unit": self.unit, "n": 0}
+            return document
         mean = mean_estimate(self.values, resample_counts(len(self.values)))
-        return {
-            "name": self.name, "unit": self.unit, "n": len(self.values), "mean": mean.value,
-            "interval95": [mean.low, mean.high], "p95": float(np.percentile(self.values, 95)),
-        }  # fmt: skip
+        p95 = float(np.percentile(self.values, 95))
+        return {**document, "mean": mean.value, "interval95": [mean.low, mean.high], "p95": p95}
 
 
 @dataclass(frozen=True)
@@ -59,30 +57,19 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists and numbers."""
-        return {
-            "traps": self.traps,
-            "errors": [q.to_json() for q in self.quantities],
-            "filter": self.filtered,
-        }
+        errors = [q.to_json() for q in self.quantities]
+        return {"traps": self.traps, "errors": errors, "filter": self.filtered}
 
 
 def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
-    """Compare every visit of a build that has a truth.
-
-    Raises
-    ------
-    NoScansError
-        None has.
-    """
+    """Compare every visit of a build that has a truth; raises NoScansError if none has."""
     traps: dict[str, dict[str, int]] = {}
     errors: dict[str, list[float]] = {name: [] for name in _UNITS}
-    filtered = {kind: {DONE: 0, REJECTED: 0, FAILED: 0} for kind in ("good", "bent too far")}
-    seen = 0
+    filtered = {kind: dict.fromkeys(STATUSES, 0) for kind in ("good", "bent too far")}
     for row in manifest.iter_rows(named=True):
         path = truth_path(truth, visit_key(row["eid"], row["instance"]))
         if not path.is_file():
             continue
-        seen += 1
         known = read_truth(path)
         mri = known.pair
         _count_traps(traps, mri.traps, row)
@@ -92,7 +79,7 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
             _alignment_errors(errors, mri, row)
         if row["kept"]:
             _curve_errors(errors, known, store, row)
-    if not seen:
+    if not any(any(counts.values()) for counts in filtered.values()):
         raise NoScansError(
             found=f"no truth of these visits in {truth}",
             expected="the folder truth/ of `spinelift simulate cohort`",
@@ -109,10 +96,6 @@ _UNITS = {
 }  # fmt: skip
 
 
-def _transform(values: dict[str, float]) -> RigidTransform2D:
-    return RigidTransform2D(values["rotation_deg"], (values["dx_mm"], values["dz_mm"]), "mri", "dxa")
-
-
 def _count_traps(
     traps: dict[str, dict[str, int]], planted: tuple[PlantedTrap, ...], row: dict[str, Any]
 ) -> None:
@@ -121,10 +104,10 @@ def _count_traps(
         names = ("planted", "detected", "corrected", "reported", "refused", "missed")
         counts = traps.setdefault(trap.trap, dict.fromkeys(names, 0))
         counts["planted"] += 1
-        here = [f for f in findings if f["trap"] == trap.trap]
-        if here:
+        actions = {f["action"] for f in findings if f["trap"] == trap.trap}
+        if actions:
             counts["detected"] += 1
-            counts["corrected" if any(f["action"] == "corrected" for f in here) else "reported"] += 1
+            counts["corrected" if "corrected" in actions else "reported"] += 1
         elif row["stage"] == "mri" and row["error"] in REFUSALS:
             counts["detected"] += 1
             counts["refused"] += 1
@@ -137,10 +120,10 @@ def _alignment_errors(errors: dict[str, list[float]], mri: MriTruth, row: dict[s
     centres = mri.vertebra_centres_mm[:, [0, 2]].mean(0)
     place = mri.to_dxa.transform.apply(centres)
     for stage, suffix in (("stage 1", "_stage1"), ("stage 2", "")):
-        values = {k: row[f"{k}{suffix}"] for k in ("rotation_deg", "dx_mm", "dz_mm")}
-        errors[f"rotation, {stage}"].append(abs(values["rotation_deg"] - mri.to_dxa.rotation_deg))
-        distance = np.linalg.norm(_transform(values).apply(centres) - place)
-        errors[f"translation, {stage}"].append(float(distance))
+        turn, dx_mm, dz_mm = (row[f"{k}{suffix}"] for k in ("rotation_deg", "dx_mm", "dz_mm"))
+        errors[f"rotation, {stage}"].append(abs(turn - mri.to_dxa.rotation_deg))
+        found = RigidTransform2D(turn, (dx_mm, dz_mm), MRI, DXA).apply(centres)
+        errors[f"translation, {stage}"].append(float(np.linalg.norm(found - place)))
     errors["IoU, stage 2"].append(row["iou"])
     errors["IoU, true transform"].append(mri.to_dxa.iou)
 
@@ -155,19 +138,16 @@ def _curve_errors(
     record = read_part(part_path(store / PARTS, f"{row['eid']}_{row['instance']}"))
     assert record.curves is not None
     size, values = record.values["mm_per_px"], record.values
-    z: Float = np.asarray(values["z0_mm"] + (FIRST_SPINE_ROW + np.arange(SPINE_ROWS)) * size, np.float64)
+    z = values["z0_mm"] + SPINE_CROP_ROWS * size
     got = record.curves.astype(np.float64) * size
     got[CORONAL] += values["x0_mm"]
-    errors["coronal MAE"].append(
-        float(np.abs(got - resample_rows(known.dxa.z_mm, known.dxa.curves_mm, z))[CORONAL].mean())
-    )
+    coronal = resample_rows(known.dxa.z_mm, known.dxa.curves_mm, z)[CORONAL]
+    errors["coronal MAE"].append(float(np.abs(got[CORONAL] - coronal).mean()))
     mri = known.pair
     left, _, right, *sagittal = mri.curves_mm
     height = mri.to_dxa.transform.apply(np.stack([(left + right) / 2, mri.z_mm], 1))[:, 1]
     true = np.stack([np.interp(z, height, curve) for curve in sagittal])
-    both = np.concatenate([np.zeros((3, SPINE_ROWS)), true])
-    error: Float = np.asarray(zero_sagittal(got), np.float64)[SAGITTAL]
-    error = error - np.asarray(zero_sagittal(both), np.float64)[SAGITTAL]
+    error = zero_sagittal(got)[SAGITTAL] - (true - true[1].mean())
     errors["sagittal MAE"].append(float(np.abs(error).mean()))
     slope = np.polyfit(z, error.mean(0), 1)
     errors["sagittal MAE, tilt taken out"].append(float(np.abs(error - np.polyval(slope, z)).mean()))

@@ -37,10 +37,8 @@ def outer_crossings(profile: AnyFloat, level: float) -> tuple[float, float]:
     first, last = int(inside[0]), int(inside[-1])
     before = profile[first - 1] if first > 0 else 0.0
     after = profile[last + 1] if last + 1 < len(profile) else 0.0
-    return (
-        first - float((profile[first] - level) / (profile[first] - before)),
-        last + float((profile[last] - level) / (profile[last] - after)),
-    )
+    above = float((profile[first] - level) / (profile[first] - before))
+    return first - above, last + float((profile[last] - level) / (profile[last] - after))
 
 
 def mask_edges(probability: AnyFloat, spacing: Spacing) -> MaskEdges | None:
@@ -57,28 +55,22 @@ def mask_edges(probability: AnyFloat, spacing: Spacing) -> MaskEdges | None:
     right, left = np.array([outer_crossings(p[r], 0.5) for r in rows]).T
     z = rows.astype(np.float64)
     z[[0, -1]] = outer_crossings(highest, 0.5)
-    return MaskEdges(
-        z * spacing.row_mm, left * spacing.col_mm, (left + right) / 2 * spacing.col_mm, right * spacing.col_mm
-    )
+    mm = spacing.col_mm
+    return MaskEdges(z * spacing.row_mm, left * mm, (left + right) / 2 * mm, right * mm)
 
 
 def ends_of(edges: MaskEdges) -> tuple[tuple[float, float], tuple[float, float]]:
     """Top and bottom of the spine, (x, z) in mm; x is read ``TRIM_ROWS`` further inside."""
     inset = min(TRIM_ROWS, (len(edges.z_mm) - 1) // 2)
-    top = (float(edges.centre_mm[inset]), float(edges.z_mm[0]))
-    bottom = (float(edges.centre_mm[-1 - inset]), float(edges.z_mm[-1]))
-    return top, bottom
+    top, bottom = edges.centre_mm[inset], edges.centre_mm[-1 - inset]
+    return (float(top), float(edges.z_mm[0])), (float(bottom), float(edges.z_mm[-1]))
 
 
 def smooth_rows(z_mm: Float, values: Float, z_new: Float) -> Float:
     """Values [k, n] at the heights of a mask's rows, z [n] → smooth values [k, m] at heights z_new [m].
 
     The first and last ``TRIM_ROWS`` are left out; beyond the rest the curves are extrapolated linearly.
-
-    Raises
-    ------
-    ValueError
-        There are too few rows.
+    Raises ValueError if there are too few rows.
     """
     trim = min(TRIM_ROWS, (len(z_mm) - MIN_SPLINE_ROWS) // 2)
     if trim < 0:

@@ -13,11 +13,8 @@ MIN_HALF_AXIS_MM = 0.5
 
 def ellipses_mm(mm: Float) -> tuple[Float, Float]:
     """Centres (x, y) [n, 2] and half axes (a, b) [n, 2] in mm of the ellipses of curves [6, n]."""
-    centres = np.stack(
-        [(mm[Curve.LEFT] + mm[Curve.RIGHT]) / 2, (mm[Curve.ANTERIOR] + mm[Curve.POSTERIOR]) / 2], -1
-    )
-    axes = np.stack([mm[Curve.LEFT] - mm[Curve.RIGHT], mm[Curve.POSTERIOR] - mm[Curve.ANTERIOR]], -1) / 2
-    return centres, np.maximum(axes, 0.0)
+    low, high = mm[[Curve.RIGHT, Curve.ANTERIOR]].T, mm[[Curve.LEFT, Curve.POSTERIOR]].T
+    return (low + high) / 2, np.maximum((high - low) / 2, 0.0)
 
 
 def tube_mesh(curves: SpineCurves, *, segments: int = 32) -> tuple[Float, NDArray[np.int64]]:
@@ -29,12 +26,10 @@ def tube_mesh(curves: SpineCurves, *, segments: int = 32) -> tuple[Float, NDArra
     ring = np.stack([np.cos(angle), np.sin(angle)], -1)
     xy = centres[:, None] + axes[:, None] * ring[None]
     z = np.broadcast_to(curves.z_mm[:, None, None], (n, segments, 1))
-    vertices = np.concatenate([xy, z], -1).reshape(-1, 3)
-    caps = np.stack([np.append(centres[0], curves.z_mm[0]), np.append(centres[-1], curves.z_mm[-1])])
-    vertices = np.concatenate([vertices, caps])
+    caps = np.column_stack([centres, curves.z_mm])[[0, -1]]
+    vertices = np.concatenate([np.concatenate([xy, z], -1).reshape(-1, 3), caps])
     i, j = np.meshgrid(np.arange(n - 1), np.arange(segments), indexing="ij")
-    a = (i * segments + j).ravel()
-    b = (i * segments + (j + 1) % segments).ravel()
+    a, b = (i * segments + j).ravel(), (i * segments + (j + 1) % segments).ravel()
     c, d = a + segments, b + segments
     k = np.arange(segments)
     top = np.stack([np.full(segments, n * segments), (k + 1) % segments, k], 1)
@@ -57,8 +52,7 @@ def solid_iou(z_a: Float, mm_a: Float, z_b: Float, mm_b: Float, *, step_mm: floa
         solids.append((centres, axes))
     lo = np.min([(c - a).min(0) for c, a in solids], 0)
     hi = np.max([(c + a).max(0) for c, a in solids], 0)
-    x = np.arange(lo[0], hi[0] + step_mm, step_mm)
-    y = np.arange(lo[1], hi[1] + step_mm, step_mm)
+    x, y = (np.arange(low, high + step_mm, step_mm) for low, high in zip(lo, hi, strict=True))
     inside = []
     for centres, axes in solids:
         safe = np.maximum(axes, 1e-6)

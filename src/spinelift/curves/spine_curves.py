@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -17,16 +18,12 @@ class Curve(IntEnum):
     posterior, so ``ANTERIOR < SAGITTAL < POSTERIOR``.
     """
 
-    LEFT = 0
-    CENTRE = 1
-    RIGHT = 2
-    ANTERIOR = 3
-    SAGITTAL = 4
-    POSTERIOR = 5
+    LEFT, CENTRE, RIGHT, ANTERIOR, SAGITTAL, POSTERIOR = range(6)
 
 
-CORONAL = slice(0, 3)
-SAGITTAL = slice(3, 6)
+CORONAL, SAGITTAL = slice(0, 3), slice(3, 6)
+_JSON_KEYS = {"coronal_mm": ("left", "centre", "right"), "sagittal_mm": ("anterior", "centre", "posterior")}
+"""Names in ``curves.json``, in the order of :class:`Curve`."""
 
 
 def zero_sagittal(curves: AnyFloat) -> AnyFloat:
@@ -87,32 +84,19 @@ class SpineCurves:
 
     def to_json(self) -> dict[str, object]:
         """Geometry part of ``curves.json``: lists of mm rounded to 0.001."""
-        mm = np.round(self.mm, 3) + 0.0
+        mm = iter((np.round(self.mm, 3) + 0.0).tolist())
         return {
             "mm_per_px": round(self.frame.mm_per_px, 6),
             "z_mm": np.round(self.z_mm, 3).tolist(),
-            "coronal_mm": {
-                "left": mm[Curve.LEFT].tolist(),
-                "centre": mm[Curve.CENTRE].tolist(),
-                "right": mm[Curve.RIGHT].tolist(),
-            },
-            "sagittal_mm": {
-                "anterior": mm[Curve.ANTERIOR].tolist(),
-                "centre": mm[Curve.SAGITTAL].tolist(),
-                "posterior": mm[Curve.POSTERIOR].tolist(),
-            },
+            **{view: {name: next(mm) for name in names} for view, names in _JSON_KEYS.items()},
             "centreline_mm": (np.round(self.centreline_mm, 3) + 0.0).tolist(),
         }
 
 
-def mm_from_json(document: Mapping[str, object]) -> tuple[Float, Float]:
+def mm_from_json(document: Mapping[str, Any]) -> tuple[Float, Float]:
     """``curves.json`` → heights z_mm [n] and the six curves in mm [6, n]."""
-    coronal, sagittal = document["coronal_mm"], document["sagittal_mm"]
-    assert isinstance(coronal, Mapping)
-    assert isinstance(sagittal, Mapping)
-    rows = [coronal[k] for k in ("left", "centre", "right")]
-    rows += [sagittal[k] for k in ("anterior", "centre", "posterior")]
-    return np.asarray(document["z_mm"], np.float64), np.asarray(rows, np.float64)
+    rows = [document[view][name] for view, names in _JSON_KEYS.items() for name in names]
+    return np.array(document["z_mm"], np.float64), np.array(rows, np.float64)
 
 
 def resample_rows(z: Float, values: Float, z_new: Float) -> Float:

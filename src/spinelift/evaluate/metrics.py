@@ -3,22 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve, resample_rows, solid_iou, zero_sagittal
 from spinelift.geometry import CROP_SIZE
+from spinelift.geometry.arrays import Bool, Float
 from spinelift.measures import coronal_angles, kyphosis_deg, lordosis_deg
 
-Float = NDArray[np.float64]
-
 CURVE_KEYS = {
-    Curve.LEFT: "coronal_left",
-    Curve.CENTRE: "coronal_centre",
-    Curve.RIGHT: "coronal_right",
-    Curve.ANTERIOR: "sagittal_anterior",
-    Curve.SAGITTAL: "sagittal_centre",
+    Curve.LEFT: "coronal_left", Curve.CENTRE: "coronal_centre", Curve.RIGHT: "coronal_right",
+    Curve.ANTERIOR: "sagittal_anterior", Curve.SAGITTAL: "sagittal_centre",
     Curve.POSTERIOR: "sagittal_posterior",
-}
+}  # fmt: skip
 """Each curve in the keys of metrics."""
 METRICS = {
     "mae_mm": "mean absolute error of all six curves",
@@ -66,23 +61,13 @@ class CropScale:
 
 
 def curve_metrics(
-    pred_mm: Float,
-    true_mm: Float,
-    *,
-    half_width_mm: Float | None = None,
-    known: NDArray[np.bool_] | None = None,
+    pred_mm: Float, true_mm: Float, *, half_width_mm: Float | None = None, known: Bool | None = None
 ) -> dict[str, float]:
-    """Errors of curves at the same heights, and coverage and width of their intervals.
+    """Errors of curves [6, n], mm, at the same heights; the sagittal zero does not matter.
 
-    Parameters
-    ----------
-    pred_mm, true_mm
-        Six curves [6, n], mm; the sagittal zero does not matter.
-    half_width_mm
-        Half width [6, n] of the 90 % interval of each predicted point; None without intervals.
-    known
-        Curves [6] whose truth is known; None for all. The means are over these; a metric without any is left
-        out.
+    ``half_width_mm`` [6, n] is that of the 90 % interval of each point; its coverage and width follow.
+    ``known`` are the curves [6] whose truth is known, None for all. The means are over these; a metric
+    without any is left out.
     """
     known = np.ones(len(Curve), np.bool_) if known is None else known
     error = np.abs(_zeroed(pred_mm) - _zeroed(true_mm))
@@ -104,27 +89,14 @@ def curve_metrics(
 
 
 def score(
-    pred_z: Float,
-    pred_mm: Float,
-    true_z: Float,
-    true_mm: Float,
-    *,
-    crop: CropScale | None = None,
-    half_width_mm: Float | None = None,
-    iou_step_mm: float | None = 1.0,
-) -> dict[str, float]:
+    pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float, *, crop: CropScale | None = None,
+    half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0,
+) -> dict[str, float]:  # fmt: skip
     """Metrics of one spine, by the keys of ``METRICS``.
 
-    Parameters
-    ----------
-    pred_z, true_z
-        Heights [n], mm of the scan, growing to the feet.
-    pred_mm, true_mm, half_width_mm
-        As in :func:`curve_metrics`, at these heights.
-    crop
-        Needed for relative errors; None leaves them out.
-    iou_step_mm
-        Grid of the 3D IoU; None leaves it out.
+    ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as
+    in :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the
+    grid of the solids, the 3D IoU.
     """
     pred, true = _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
     half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)
@@ -137,20 +109,19 @@ def score(
         own = _zeroed(pred_mm)
         own[SAGITTAL] -= float(resample_rows(pred_z, own[Curve.SAGITTAL], true_z).mean())
         out["iou3d"] = float(solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm))
-    return out | {f"{name}_deg": float(v) for name, v in _angle_errors(true_z, pred, true).items()}
+    read, wanted = _angles(true_z, pred), _angles(true_z, true)
+    return out | {f"{name}_error_deg": abs(read[name] - wanted[name]) for name in wanted}
 
 
 def _zeroed(mm: Float) -> Float:
     return np.asarray(zero_sagittal(np.asarray(mm, np.float64)), np.float64)
 
 
-def _angle_errors(z: Float, pred: Float, true: Float) -> dict[str, float]:
-    bends = [coronal_angles(z, mm[Curve.CENTRE]) for mm in (pred, true)]
-    kyphosis = [kyphosis_deg(z, mm[Curve.SAGITTAL]) for mm in (pred, true)]
-    lordosis = [lordosis_deg(z, mm[Curve.SAGITTAL]) for mm in (pred, true)]
+def _angles(z: Float, mm: Float) -> dict[str, float]:
+    bend, side = coronal_angles(z, mm[Curve.CENTRE]), mm[Curve.SAGITTAL]
     return {
-        "ferguson_error": abs(bends[0].ferguson_deg - bends[1].ferguson_deg),
-        "cobb_equivalent_error": abs(bends[0].cobb_equivalent_deg - bends[1].cobb_equivalent_deg),
-        "kyphosis_error": abs(kyphosis[0] - kyphosis[1]),
-        "lordosis_error": abs(lordosis[0] - lordosis[1]),
+        "ferguson": float(bend.ferguson_deg),
+        "cobb_equivalent": float(bend.cobb_equivalent_deg),
+        "kyphosis": float(kyphosis_deg(z, side)),
+        "lordosis": float(lordosis_deg(z, side)),
     }

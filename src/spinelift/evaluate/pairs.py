@@ -1,26 +1,24 @@
 """Evaluation of a regressor on a pair store: crops at their true position, beside the baselines."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.curves import CORONAL, SAGITTAL
-from spinelift.evaluate.baselines import ConditionedShape, MeanCurve, RidgeImage
+from spinelift.evaluate.baselines import conditioned_shape, mean_curve, ridge_on_image
 from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.store.rows import Pairs
 
-Float = NDArray[np.float64]
-Regressor = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
+Regressor = Callable[[Float32], Sequence[Float32]]
 """Images [n, 1, 224, 224], 0..255 → curves and scale [n, 6, 209], features [n, D]."""
 
 
-@dataclass(frozen=True)
-class Predicted:
+class Predicted(NamedTuple):
     """Curves, Laplace scale (crop px) and features of many crops."""
 
     curves: Float
@@ -28,11 +26,10 @@ class Predicted:
     features: Float
 
 
-def run_regressor(regressor: Regressor, image: NDArray[np.uint8], *, batch: int = 32) -> Predicted:
+def run_regressor(regressor: Regressor, image: UInt8, *, batch: int = 32) -> Predicted:
     """Run a regressor over crops uint8 [n, 224, 224]."""
     parts = [regressor(image[i : i + batch, None].astype(np.float32)) for i in range(0, len(image), batch)]
-    curves, scale, features = (np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True))
-    return Predicted(curves, scale, features)
+    return Predicted(*(np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True)))
 
 
 def score_pairs(
@@ -42,38 +39,29 @@ def score_pairs(
     out = []
     for k, (predicted, true, mm) in enumerate(zip(curves, pairs.curves, pairs.mm_per_px, strict=True)):
         size = float(mm)
-        z = SPINE_CROP_ROWS * size
-        out.append(
-            score(
-                z,
-                predicted * size,
-                z,
-                true.astype(np.float64) * size,
-                crop=CropScale(left_edge_mm=-0.5 * size, mm_per_px=size),
-                half_width_mm=None if half_width is None else half_width[k] * size,
-                iou_step_mm=iou_step_mm,
-            )
+        z, true_mm = SPINE_CROP_ROWS * size, true.astype(np.float64) * size
+        half = None if half_width is None else half_width[k] * size
+        crop = CropScale(left_edge_mm=-0.5 * size, mm_per_px=size)
+        scores = score(
+            z, predicted * size, z, true_mm, crop=crop, half_width_mm=half, iou_step_mm=iou_step_mm
         )
+        out.append(scores)
     return out
 
 
 def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
     """Predictions [n, 6, 209], crop px, of every baseline for the test people."""
     return {
-        "mean curve": MeanCurve.fit(train.curves).predict(len(test)),
-        "shape | true coronal": ConditionedShape.fit(train.curves).predict(test.curves),
-        "ridge on image": RidgeImage.fit(train.image, train.curves).predict(test.image),
+        "mean curve": mean_curve(train.curves, len(test)),
+        "shape model, true coronal curve": conditioned_shape(train.curves, test.curves),
+        "ridge on image": ridge_on_image(train.image, train.curves, test.image),
     }
 
 
 def evaluate_pairs(
-    regressor: Regressor,
-    test: Pairs,
-    train: Pairs | None = None,
-    *,
-    factors: Float | None = None,
+    regressor: Regressor, test: Pairs, train: Pairs | None = None, *, factors: Float | None = None,
     iou_step_mm: float | None = 1.0,
-) -> list[Row]:
+) -> list[Row]:  # fmt: skip
     """Metrics of a regressor on test people.
 
     The baselines are fitted to ``train``. ``factors`` [6, 209] on the scale give the half width of the 90 %
@@ -89,12 +77,10 @@ def evaluate_pairs(
 
 def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
     counts = resample_counts(len(test), rounds=300)
-    rows = []
+    shape, rows = (len(test), -1), []
     for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
-        true = test.curves[:, part].reshape(len(test), -1).astype(np.float64)
-        estimates = {
-            label: pearson_estimate(c[:, part].reshape(len(test), -1), true, counts)
-            for label, c in {"": curves, **others}.items()
-        }
-        rows.append(Row(f"{name}_pearson_r", len(test), estimates.pop(""), estimates))
+        true = test.curves[:, part].reshape(shape).astype(np.float64)
+        parts = (c[:, part].reshape(shape) for c in (curves, *others.values()))
+        model, *rest = (pearson_estimate(p, true, counts) for p in parts)
+        rows.append(Row(f"{name}_pearson_r", len(test), model, dict(zip(others, rest, strict=True))))
     return rows

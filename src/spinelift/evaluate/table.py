@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.bundle.card import Metric
 from spinelift.evaluate.bootstrap import Estimate, mean_estimate, ratio_estimate, resample_counts
 from spinelift.evaluate.metrics import METRICS, unit_of
+from spinelift.geometry.arrays import Float
 
-Values = Mapping[str, NDArray[np.float64]]
+Values = Mapping[str, Float]
 """Key of a metric → its value for each person [people]."""
 
 
@@ -34,23 +34,20 @@ class Row:
 
     def to_json(self) -> dict[str, object]:
         """Plain values, rounded to four digits."""
-        out: dict[str, object] = {"name": self.name, "unit": self.unit, "people": self.people}
-        out["model"] = self.model.to_json()
-        for name in ("baselines", "ratios"):
-            out[name] = {label: e.to_json() for label, e in getattr(self, name).items()}
-        return out
+        baselines, ratios = (
+            {label: e.to_json() for label, e in part.items()} for part in (self.baselines, self.ratios)
+        )
+        head = {"name": self.name, "unit": self.unit, "people": self.people, "model": self.model.to_json()}
+        return {**head, "baselines": baselines, "ratios": ratios}
 
     def to_card(self, dataset: str) -> Metric:
         """The entry of a bundle's card."""
+        interval = round(self.model.low, 4), round(self.model.high, 4)
         return Metric(
-            name=self.name,
-            dataset=dataset,
-            value=round(self.model.value, 4),
-            unit=self.unit,
-            spines=self.people,
-            interval95=(round(self.model.low, 4), round(self.model.high, 4)),
+            name=self.name, dataset=dataset, value=round(self.model.value, 4), unit=self.unit,
+            spines=self.people, interval95=interval,
             baselines={label: round(e.value, 4) for label, e in self.baselines.items()},
-        )
+        )  # fmt: skip
 
 
 def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
@@ -61,24 +58,15 @@ def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
     rows = []
     for name in (n for n in METRICS if n in model):
         counts = resample_counts(len(model[name]))
+        own = model[name]
         others = {label: values[name] for label, values in baselines.items() if name in values}
-        rows.append(
-            Row(
-                name,
-                len(model[name]),
-                mean_estimate(model[name], counts),
-                {label: mean_estimate(v, counts) for label, v in others.items()},
-                {
-                    label: ratio_estimate(model[name], v, counts)
-                    for label, v in others.items()
-                    if (v > 0).all()
-                },
-            )
-        )
+        means = {label: mean_estimate(v, counts) for label, v in others.items()}
+        ratios = {label: ratio_estimate(own, v, counts) for label, v in others.items() if (v > 0).all()}
+        rows.append(Row(name, len(own), mean_estimate(own, counts), means, ratios))
     return rows
 
 
-def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, Float]:
     """Metrics of each person → arrays over people of each metric that all of them have."""
     names = [n for n in METRICS if all(n in s for s in scores)]
     return {name: np.array([s[name] for s in scores], np.float64) for name in names}

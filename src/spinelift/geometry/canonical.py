@@ -19,15 +19,7 @@ CANONICAL_SHAPE = (832, 320)
 
 @dataclass(frozen=True)
 class CanonicalGrid:
-    """Position of the canonical canvas over a scan.
-
-    Parameters
-    ----------
-    spacing
-        Pixel size of the scan, mm.
-    scan_shape
-        Rows and columns of the scan.
-    """
+    """The canonical canvas over a scan, of which ``spacing`` and rows and columns are given."""
 
     spacing: Spacing
     scan_shape: tuple[int, int]
@@ -47,9 +39,9 @@ class CanonicalGrid:
         """Canvas rows and columns whose centres lie on the scan."""
         x0, x1, z0, z1 = self.scan.extent_mm
         first, last = self.canvas.to_pixels([[x0, z0], [x1, z1]])
-        low = np.maximum(np.ceil(first), 0).astype(int)
-        high = np.minimum(np.floor(last), np.array(CANONICAL_SHAPE) - 1).astype(int)
-        return slice(int(low[0]), int(high[0]) + 1), slice(int(low[1]), int(high[1]) + 1)
+        low = np.maximum(np.ceil(first), 0).astype(int).tolist()
+        high = np.minimum(np.floor(last) + 1, CANONICAL_SHAPE).astype(int).tolist()
+        return slice(low[0], high[0]), slice(low[1], high[1])
 
     def resample(self, image: AnyArray) -> Float32:
         """Scan image [H, W] → canvas [832, 320] float32; 0 outside the scan."""

@@ -30,14 +30,8 @@ class Spacing:
 class PixelGrid:
     """Pixels of an image in the plane.
 
-    Parameters
-    ----------
-    origin_mm
-        (x, z) of the centre of pixel (0, 0). In a lateral view the first coordinate is y.
-    spacing
-        Pixel size, mm.
-    shape
-        Rows and columns.
+    ``origin_mm`` is (x, z) of the centre of pixel (0, 0); in a lateral view the first coordinate is y.
+    ``shape`` is rows and columns.
     """
 
     origin_mm: tuple[float, float]

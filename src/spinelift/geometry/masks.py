@@ -16,7 +16,7 @@ def largest_component(mask: AnyArray, *, diagonal: bool = False, weights: AnyArr
     weights
         What each element counts [...]; None counts all the same.
     """
-    labels, count = ndimage.label(mask, np.ones((3,) * mask.ndim) if diagonal else None)
+    labels, count = ndimage.label(mask != 0, np.ones((3,) * mask.ndim) if diagonal else None)
     if count == 0:
         return np.zeros(mask.shape, bool)
     sizes = np.bincount(labels.ravel(), None if weights is None else weights.ravel())

@@ -48,9 +48,7 @@ def resample(
     sigma = PIXEL_SD * np.sqrt(np.maximum((matrix**2).sum(1) - 1.0, 0.0))
     if sigma.max() > LEAST_BLUR_PX:
         data = ndimage.gaussian_filter(data, sigma, mode="nearest")
-    out = np.asarray(
-        ndimage.affine_transform(data, matrix, offset, target.shape, order=1, mode="nearest"), np.float32
-    )
+    out = ndimage.affine_transform(data, matrix, offset, target.shape, order=1, mode="nearest")
     if not extend:
         rows, cols = np.arange(target.shape[0])[:, None], np.arange(target.shape[1])[None]
         for size, (down, across), first in zip(source.shape, matrix, offset, strict=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinelift.geometry.arrays import Float
-from spinelift.geometry.grid import PixelGrid, Spacing
+from spinelift.geometry.grid import PixelGrid
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class RigidTransform2D:
     ) -> "RigidTransform2D":
         """Rotation about a point (x, z) of the source, then a shift."""
         centre = np.asarray(centre_mm, np.float64)
-        offset = centre + np.asarray(shift_mm, np.float64) - _turn(rotation_deg) @ centre
-        return cls(float(rotation_deg), (float(offset[0]), float(offset[1])), source, target)
+        x, z = centre + shift_mm - _turn(rotation_deg) @ centre
+        return cls(float(rotation_deg), (float(x), float(z)), source, target)
 
     @classmethod
     def fit(
@@ -55,7 +55,7 @@ class RigidTransform2D:
 
         In closed form (Kabsch 1976, doi:10.1107/S0567739476001873; in the plane one arctangent).
         """
-        w = np.ones(len(points)) if weight is None else np.asarray(weight, np.float64)
+        w = np.ones(len(points)) if weight is None else weight
         w = (w / w.sum())[:, None]
         a0, b0 = (w * points).sum(0), (w * onto).sum(0)
         a, b = points - a0, onto - b0
@@ -70,14 +70,12 @@ class RigidTransform2D:
 
     def apply(self, xz_mm: Float) -> Float:
         """Points [..., 2] of the source in target coordinates."""
-        return np.asarray(np.asarray(xz_mm, np.float64) @ self.turn.T + self.shift_mm)
+        return xz_mm @ self.turn.T + self.shift_mm
 
     def inverse(self) -> "RigidTransform2D":
         """From target to source, in closed form."""
-        shift = -np.array(self.shift_mm) @ self.turn
-        return RigidTransform2D(
-            -self.rotation_deg, (float(shift[0]), float(shift[1])), self.target, self.source
-        )
+        x, z = -np.array(self.shift_mm) @ self.turn
+        return RigidTransform2D(-self.rotation_deg, (float(x), float(z)), self.target, self.source)
 
     def then(self, following: "RigidTransform2D") -> "RigidTransform2D":
         """First this, then ``following``, which must start where this ends."""
@@ -93,16 +91,11 @@ class RigidTransform2D:
         ``scipy.ndimage.affine_transform`` maps output to input: pass it
         ``transform.inverse().to_pixels(target, source)``.
         """
-        out, back = _steps(target.spacing), _steps(source.spacing)
-        matrix = self.turn[::-1, ::-1] * back[None, :] / out[:, None]
-        start = self.apply(np.array(source.origin_mm))
-        return matrix, target.to_pixels(start)
+        out, back = (np.array([g.spacing.row_mm, g.spacing.col_mm]) for g in (target, source))
+        matrix = self.turn[::-1, ::-1] * back / out[:, None]
+        return matrix, target.to_pixels(self.apply(np.array(source.origin_mm)))
 
 
 def _turn(degrees: float) -> Float:
     a = math.radians(degrees)
     return np.array([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
-
-
-def _steps(spacing: Spacing) -> Float:
-    return np.array([spacing.row_mm, spacing.col_mm])

@@ -9,20 +9,4 @@ class Vertebra(IntEnum):
     The number is the index into every array that has one entry a vertebra.
     """
 
-    T1 = 0
-    T2 = 1
-    T3 = 2
-    T4 = 3
-    T5 = 4
-    T6 = 5
-    T7 = 6
-    T8 = 7
-    T9 = 8
-    T10 = 9
-    T11 = 10
-    T12 = 11
-    L1 = 12
-    L2 = 13
-    L3 = 14
-    L4 = 15
-    L5 = 16
+    T1, T2, T3, T4, T5, T6, T7, T8, T9, T10, T11, T12, L1, L2, L3, L4, L5 = range(17)

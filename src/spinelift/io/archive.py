@@ -1,4 +1,4 @@
-"""Zip archives read without trust: nothing is written to disk, and every promise is checked.
+"""Untrusted zip archives: nothing is written to disk, and all that they declare is checked.
 
 Members come out one at a time, so an archive costs the memory of its largest member.
 """
@@ -35,14 +35,9 @@ class Limits:
 def iter_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every file in an open zip, in the archive's order.
 
-    The whole table of contents is checked before the first member is read.
-
-    Raises
-    ------
-    TruncatedZipError
-        The archive is cut or damaged.
-    HostileArchiveError
-        A name points outside, a member is a link, encrypted, an archive, or larger than the limits.
+    The whole table of contents is checked before the first member is read. Raises TruncatedZipError if the
+    archive is cut or damaged, and HostileArchiveError if a name points outside, or if a member is a link,
+    encrypted, an archive, or larger than the limits.
     """
     limits = limits or Limits()
     try:

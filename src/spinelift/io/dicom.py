@@ -35,17 +35,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What is needed to choose an image.
-
-    Parameters
-    ----------
-    modality, protocol
-        ``Modality`` and ``ProtocolName``; empty if absent.
-    instance_number
-        ``InstanceNumber``, or None.
-    visit
-        (patient, day); empty strings if absent.
-    """
+    """What is needed to choose an image; texts that are absent are empty. ``visit`` is (patient, day)."""
 
     modality: str
     protocol: str
@@ -54,7 +44,7 @@ class DicomHeader:
 
     @property
     def is_dxa(self) -> bool:
-        """Whether the modality is one under which DXA is stored."""
+        """Whether the modality is one of ``ACCEPTED_MODALITIES``."""
         return self.modality in ACCEPTED_MODALITIES
 
     @property
@@ -66,17 +56,14 @@ class DicomHeader:
 def read_header(data: bytes) -> DicomHeader | None:
     """Header of a DICOM file, or None if the file holds no image (a report, a DICOMDIR).
 
-    Raises
-    ------
-    TruncatedDicomError
-        The file ends, or is damaged, before its pixels.
+    Raises TruncatedDicomError if the file ends, or is damaged, before its pixels.
     """
     with reading():
         dataset, end = parse(data, tags=_HEADER_TAGS)
         header = DicomHeader(
             modality=text(dataset, "Modality").upper(),
             protocol=text(dataset, "ProtocolName"),
-            instance_number=_integer(dataset, "InstanceNumber"),
+            instance_number=next(map(int, numbers(dataset, "InstanceNumber")), None),
             visit=(text(dataset, "PatientID"), text(dataset, "StudyDate")),
         )
         if end < len(data):
@@ -144,9 +131,4 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     if value is None or value == "":
         return ()
     several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    return tuple(float(v) for v in value) if several else (float(value),)
-
-
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    value = numbers(dataset, keyword)
-    return int(value[0]) if value else None
+    return tuple(map(float, value)) if several else (float(value),)

@@ -1,21 +1,57 @@
 """What both readers check of an input file before they open it, and the DICOM members of its zip."""
 
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
-from spinelift.errors import HostileArchiveError, WrongModalityError
+from spinelift.errors import EmptyFileError, HostileArchiveError, NoScansError, WrongModalityError
 from spinelift.files import file_sha256
 from spinelift.io.archive import Limits, iter_members
-from spinelift.io.kinds import FileKind, kind_of_bytes
 from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName
 
 _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
+_PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
+_PREAMBLE = 128
+_GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
 
 
-def is_of_other_field(path: Path, field: int) -> bool:
-    """Whether a UK Biobank name says that a file is of another data field than ``field``."""
-    name = UkbName.parse(path)
-    return name is not None and name.field != field
+class FileKind(Enum):
+    """Kind of an input file."""
+
+    ZIP = (".zip",)
+    DICOM = (".dcm", ".dicom")
+    PICTURE = (".png", ".tif", ".tiff")
+    OTHER = ()
+
+
+def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
+    """Kind of a file from its first 132 bytes; its suffix decides only where they are of no known kind."""
+    if data[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        return FileKind.DICOM
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return FileKind.ZIP
+    if data.startswith((b"\x89PNG", b"II*\x00", b"MM\x00*")):
+        return FileKind.PICTURE
+    if data[:2] in _GROUP_8_OR_2 and data[2:4] != b"\x00\x00":
+        return FileKind.DICOM  # without the preamble, as some archives keep them
+    return next((kind for kind in FileKind if suffix.lower() in kind.value), FileKind.OTHER)
+
+
+def read_head(path: Path) -> bytes:
+    """First bytes of a file, as many as ``kind_of_bytes`` reads."""
+    with path.open("rb") as file:
+        return file.read(_PREAMBLE + 4)
+
+
+def kind_of_file(path: Path, expected: str) -> FileKind:
+    """Kind of a file on disk; raises NoScansError if it is missing and EmptyFileError for zero bytes."""
+    if not path.is_file():
+        raise NoScansError(found=f"no file {path.name}", expected=expected, do="Check the path.")
+    head = read_head(path)
+    if not head:
+        found = f"{path.name} with 0 bytes"
+        raise EmptyFileError(found=found, expected=expected, do="Copy or download it again.")
+    return kind_of_bytes(head, path.suffix)
 
 
 def check_field(path: Path, field: int) -> None:
@@ -30,10 +66,10 @@ def check_field(path: Path, field: int) -> None:
         )
 
 
-def pseudonym(path: Path, field: int, *, sha256: str, prefix: str) -> str:
-    """``<eid>_<instance>`` for a UK Biobank name of the field, else ``<prefix>-`` and 12 hex digits."""
+def pseudonym(path: Path, field: int, sha256: str) -> str:
+    """``<eid>_<instance>`` for a UK Biobank name of the field, else ``dxa-…`` or ``mri-…`` by the hash."""
     name = UkbName.parse(path)
-    return name.visit if name is not None and name.field == field else f"{prefix}-{sha256[:12]}"
+    return name.visit if name is not None and name.field == field else f"{_PREFIX[field]}-{sha256[:12]}"
 
 
 def input_sha256(path: Path, max_bytes: int) -> str:
@@ -53,5 +89,5 @@ def dicom_members(path: Path, limits: Limits | None = None) -> Iterator[bytes]:
         for name, data in iter_members(file, limits):
             member = Path(name)
             hidden = member.name.startswith(".") or "__MACOSX" in member.parts
-            if not hidden and kind_of_bytes(data[:132], member.suffix) is FileKind.DICOM:
+            if not hidden and kind_of_bytes(data, member.suffix) is FileKind.DICOM:
                 yield data

@@ -15,7 +15,7 @@ ASK_FOR_SPACING = "Give the pixel size in mm, row then column, e.g. --spacing 2.
 
 
 def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
-    """Spacing, if it is plausible; raises NoSpacingError otherwise (also for NaN)."""
+    """Spacing, if it is plausible; else (also for NaN) raises NoSpacingError."""
     low, high = SPACING_RANGE_MM
     plausible = low <= row_mm <= high and low <= col_mm <= high
     if not plausible or not 1 / MAX_ASPECT <= row_mm / col_mm <= MAX_ASPECT:
@@ -28,25 +28,13 @@ def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
 
 
 def spacing_from_header(
-    *,
-    rows: int,
-    columns: int,
-    written: Sequence[float],
-    exposed_area: Sequence[float],
+    *, rows: int, columns: int, written: Sequence[float], exposed_area: Sequence[float]
 ) -> Spacing:
     """Spacing of a stored image [rows, columns].
 
-    Parameters
-    ----------
-    written
-        PixelSpacing or ImagerPixelSpacing, mm: (row, column); empty if absent. It wins.
-    exposed_area
-        ExposedArea, (width, height) of the whole image in mm; empty if absent.
-
-    Raises
-    ------
-    NoSpacingError
-        Neither is there, one is absurd, or they disagree by more than 2 %.
+    ``written`` is PixelSpacing or ImagerPixelSpacing, mm (row, column), and is preferred; ``exposed_area`` is
+    ExposedArea, mm (width, height) of the whole image. Either is empty if absent. Raises NoSpacingError if
+    both are, if one is absurd, or if they disagree.
     """
     sources: list[Spacing] = []
     if len(written) == 2:
@@ -60,7 +48,8 @@ def spacing_from_header(
             do=ASK_FOR_SPACING,
         )
     first, last = sources[0], sources[-1]
-    if disagree(first, last):
+    ratios = (first.row_mm / last.row_mm, first.col_mm / last.col_mm)
+    if any(abs(ratio - 1) > TOLERANCE for ratio in ratios):
         raise NoSpacingError(
             found=f"two pixel sizes, {first.row_mm:.4g} × {first.col_mm:.4g} mm (PixelSpacing) "
             f"and {last.row_mm:.4g} × {last.col_mm:.4g} mm (ExposedArea)",
@@ -68,9 +57,3 @@ def spacing_from_header(
             do=ASK_FOR_SPACING,
         )
     return first
-
-
-def disagree(one: Spacing, other: Spacing) -> bool:
-    """Whether two spacings differ by more than the tolerance, in either direction."""
-    ratios = (one.row_mm / other.row_mm, one.col_mm / other.col_mm)
-    return any(abs(ratio - 1) > TOLERANCE for ratio in ratios)

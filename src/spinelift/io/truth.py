@@ -1,8 +1,7 @@
 """The truth of a simulated person, ``truth/<eid>_<instance>.json``: one type, one writer, one reader.
 
-All lengths are mm, all angles degrees, axes those of the project: x to the patient's left, y to posterior, z
-to the feet. Coordinates of the DXA start at the centre of the scan's first pixel; those of the MRI are the
-scanner's (z is minus DICOM's z).
+Lengths are mm, angles degrees, axes those of the project: x to the patient's left, y to posterior, z to the
+feet. Coordinates of the DXA start at the centre of its first pixel; those of the MRI are the scanner's.
 """
 
 from functools import partial
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,6 +22,7 @@ from pydantic import (
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, write_whole
 from spinelift.geometry import RigidTransform2D, Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Trap
 from spinelift.io.ukb_names import DIXON_FIELD, visit_key
 from spinelift.io.visits import find_archives
@@ -32,14 +31,12 @@ CURVES = ("left", "centre", "right", "anterior", "sagittal", "posterior")
 """Names of the rows of ``curves_mm``, in the order of ``curves.Curve``."""
 LEVELS = tuple(level.name for level in Vertebra)
 
-Float = NDArray[np.float64]
-
 
 def _array(value: Any) -> Float:
     """Finite numbers, rounded to 0.001."""
     try:
         array = np.asarray(value, np.float64).round(3) + 0.0
-    except TypeError:
+    except (TypeError, OverflowError):
         raise ValueError("these are no numbers") from None
     if not np.isfinite(array).all():
         raise ValueError("a number is not finite")
@@ -75,15 +72,9 @@ class _Model(BaseModel):
 class ColumnTruth(_Model):
     """The column of vertebral bodies and discs in one pose.
 
-    Parameters
-    ----------
-    z_mm
-        Heights [n], ascending, from T1's upper to L5's lower endplate.
-    curves_mm
-        At these heights [6, n], x of the left edge, the centre line and the right edge, and y of the anterior
-        edge, the centre line and the posterior edge.
-    vertebra_centres_mm
-        (x, y, z) of the centres of the bodies T1 to L5 [17, 3].
+    ``z_mm`` are heights [n], ascending, from T1's upper to L5's lower endplate. ``curves_mm`` [6, n] are, at
+    these heights, x of the left edge, the centre line and the right edge, and y of the anterior edge, the
+    centre line and the posterior edge. ``vertebra_centres_mm`` [17, 3] are (x, y, z) of the bodies T1 to L5.
     """
 
     z_mm: Numbers

@@ -19,21 +19,10 @@ _NAME = re.compile("_".join([_NUMBER] * 4))
 
 @dataclass(frozen=True, order=True)
 class UkbName:
-    """The four numbers of a bulk file.
+    """The four numbers of a bulk file; raises ValueError if one is out of bounds.
 
-    Parameters
-    ----------
-    eid
-        Participant, 1 to ``MAX_EID``. UK Biobank's own have seven digits, 1000000 to 6999999.
-    field
-        Data field, 1 to ``MAX_FIELD``.
-    instance, array
-        Visit, and item within the visit, from 0.
-
-    Raises
-    ------
-    ValueError
-        A number is out of bounds.
+    ``eid`` is the participant, from 1 (UK Biobank's own have seven digits, 1000000 to 6999999), ``field`` the
+    data field, from 1; ``instance`` and ``array`` are the visit and the item within the visit, from 0.
     """
 
     eid: int
@@ -42,12 +31,8 @@ class UkbName:
     array: int = 0
 
     def __post_init__(self) -> None:
-        if not (
-            1 <= self.eid <= MAX_EID
-            and 1 <= self.field <= MAX_FIELD
-            and 0 <= self.instance <= MAX_INSTANCE
-            and 0 <= self.array <= MAX_ARRAY
-        ):
+        fits = 1 <= self.eid <= MAX_EID and 1 <= self.field <= MAX_FIELD
+        if not (fits and 0 <= self.instance <= MAX_INSTANCE and 0 <= self.array <= MAX_ARRAY):
             raise ValueError(f"no name of a bulk file: {self.eid}_{self.field}_{self.instance}_{self.array}")
 
     @classmethod

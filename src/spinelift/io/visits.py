@@ -56,10 +56,7 @@ class Found:
 def find_archives(folder: Path, field: int) -> tuple[dict[VisitId, Path], list[str]]:
     """Zips of one data field below a folder, at any depth, by visit, and names of the other zips.
 
-    Raises
-    ------
-    NoScansError
-        The folder is missing.
+    Raises NoScansError if the folder is missing.
     """
     if not folder.is_dir():
         raise NoScansError(found=f"no folder {folder}", expected="a folder of archives", do="Check the path.")
@@ -78,21 +75,15 @@ def find_archives(folder: Path, field: int) -> tuple[dict[VisitId, Path], list[s
 def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
     """Pair the archives of two folders (searched to any depth), and segmentations made elsewhere.
 
-    A visit with one archive alone is listed too: it becomes a row with its cause.
-
-    Raises
-    ------
-    NoScansError
-        A folder is missing, or neither holds any archive.
+    A visit with one archive alone is listed too: it becomes a row with its cause. Raises NoScansError if a
+    folder is missing, or if neither holds any archive.
     """
     of_dxa, unknown = find_archives(dxa, DXA_FIELD)
     of_mri, others = find_archives(mri, DIXON_FIELD)
     unknown += others
     if not of_dxa and not of_mri:
         raise NoScansError(
-            found=f"no archive among {len(unknown)} files",
-            expected=_EXPECTED,
-            do="Check both folders.",
+            found=f"no archive among {len(unknown)} files", expected=_EXPECTED, do="Check both folders."
         )
     maps = _labels(labels) if labels else {}
     visits = [
@@ -103,13 +94,7 @@ def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
 
 
 def paired_visits(cohort: Path) -> list[PairedVisit]:
-    """Visits with both archives, in ``dxa/`` and ``mri/`` of a cohort folder.
-
-    Raises
-    ------
-    NoScansError
-        There is none.
-    """
+    """Visits with both archives, in ``dxa/`` and ``mri/`` of a cohort folder; raises NoScansError if none."""
     visits = find_visits(cohort / "dxa", cohort / "mri").visits
     paired = [PairedVisit(v.key, v.dxa, v.mri) for v in visits if v.dxa and v.mri]
     if not paired:

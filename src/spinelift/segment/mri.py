@@ -17,7 +17,7 @@ from spinelift.bundle.kinds import MriWindow
 from spinelift.errors import NoSpineError
 from spinelift.geometry import largest_component
 from spinelift.geometry.arrays import AnyArray, Bool, Float, Float32, Integers, UInt8
-from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
+from spinelift.io.dixon.volume import DixonVolume
 
 WINDOW = MriWindow().size_px
 """Rows (front to back) and columns (right to left) of the window, voxels of 2 mm."""
@@ -31,35 +31,22 @@ END_REACH, END_SD = 10, 2.0
 """Slices around the most likely end that are averaged; smoothing of the distribution before, slices."""
 MIN_COVERED = 0.9
 """Share of the slices between the ends below which there is a warning."""
-LINE_SD = 2.0
-"""Smoothing of the centre line, slices."""
-SHARE_SD = 1.0
-"""Smoothing of the cross-sections over slices."""
+LINE_SD, SHARE_SD = 2.0, 1.0
+"""Smoothing of the centre line and of the cross-sections, slices."""
 CLOSING_SLICES, FAINT = 5, 0.25
 """Gaps of fewer slices are closed, where the probability is at least the second."""
 BATCH = 64
 """Slices of one run of the network."""
+_LOOK = "Look at the images, or give a segmentation made elsewhere."
 
 
 @dataclass(frozen=True)
 class MriSpine:
-    """The spine of one MRI.
+    """The spine of one MRI: bodies and discs from T1's upper to L5's lower endplate, one connected column.
 
-    Parameters
-    ----------
-    mask
-        uint8 [z, y, x] on the volume's grid: bodies and discs from T1's upper to L5's lower endplate, one
-        connected column.
-    centre_line_mm
-        [n, 3]: x, y, z of its middle in each row, project axes (z to the feet).
-    top_mm, bottom_mm
-        Heights z of its ends.
-    origin_mm
-        (x, y, z) of the centre of voxel (0, 0, 0) of the mask.
-    warnings
-        Remarks for the reader of the result.
-    voxel_mm
-        Voxel size of the mask, mm.
+    ``mask``: uint8 [z, y, x] on the volume's grid, whose first voxel has its centre at ``origin_mm``
+    (x, y, z). ``centre_line_mm`` [n, 3]: x, y, z of the column's middle in each row, project axes (z to the
+    feet). ``top_mm``, ``bottom_mm``: heights z of its ends. ``warnings``: remarks for the user.
     """
 
     mask: UInt8
@@ -67,19 +54,13 @@ class MriSpine:
     top_mm: float
     bottom_mm: float
     origin_mm: tuple[float, float, float]
+    voxel_mm: float
     warnings: tuple[str, ...] = ()
-    voxel_mm: float = STITCH_GRID.voxel_mm
 
     @classmethod
     def from_mask(cls, mask: AnyArray, volume: DixonVolume, warnings: tuple[str, ...] = ()) -> "MriSpine":
-        """A column from another segmentation, such as ``io.nifti.labels``, on the volume's grid.
-
-        Raises
-        ------
-        NoSpineError
-            It is empty, or too short.
-        """
-        column = largest_component(np.asarray(mask))
+        """The largest piece of a segmentation on the volume's grid; NoSpineError if its height is wrong."""
+        column = largest_component(mask)
         rows = np.flatnonzero(column.any((1, 2)))
         mm = volume.voxel_mm
         height = mm * len(rows)
@@ -87,7 +68,7 @@ class MriSpine:
             raise NoSpineError(
                 found=f"a spine {height:.0f} mm high in the MRI",
                 expected=f"T1 to L5, {MIN_HEIGHT_MM:.0f} to {MAX_HEIGHT_MM:.0f} mm",
-                do="Look at the images, or give a segmentation made elsewhere.",
+                do=_LOOK,
             )
         x0, y0, z0 = volume.origin_mm
         weight = column[rows].astype(np.float64)
@@ -97,7 +78,7 @@ class MriSpine:
         line = np.stack([x0 + mm * x, y0 + mm * y, z0 + mm * rows], 1)
         line[:, :2] = ndimage.gaussian_filter1d(line[:, :2], LINE_SD, axis=0, mode="nearest")
         top, bottom = map(float, z0 + mm * (rows[[0, -1]] + np.array([-0.5, 0.5])))
-        return cls(column.astype(np.uint8), line, top, bottom, volume.origin_mm, warnings, mm)
+        return cls(column.astype(np.uint8), line, top, bottom, volume.origin_mm, mm, warnings)
 
 
 BACK_PERCENTILE = 90.0
@@ -114,7 +95,7 @@ BRIGHT_PERCENTILE, BRIGHT = 90.0, 100.0
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a volume that the network sees: first row and column, and both contrasts.
+    """The part of a volume that the network sees: first row and column, and pixels.
 
     ``pixels`` is uint8 [2, z, WINDOW, WINDOW]: water and fat; ``BRIGHT`` is the body's ``BRIGHT_PERCENTILE``.
     """
@@ -143,12 +124,9 @@ def window_of(volume: DixonVolume) -> Window:
         y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - BACK_PX - WINDOW)
     bright = max(float(np.percentile(total[inside], BRIGHT_PERCENTILE)), 1e-6) if inside.any() else 1.0
     pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
-    target, source = zip(
-        *(_overlap(o, n) for o, n in ((y0, total.shape[1]), (x0, total.shape[2]))), strict=True
-    )
+    (ty, sy), (tx, sx) = _overlap(y0, total.shape[1]), _overlap(x0, total.shape[2])
     for k, contrast in enumerate((volume.water, volume.fat)):
-        grey = contrast[:, source[0], source[1]] * (BRIGHT / bright)
-        pixels[k][:, target[0], target[1]] = np.clip(np.rint(grey), 0, 255)
+        pixels[k, :, ty, tx] = np.clip(np.rint(contrast[:, sy, sx] * (BRIGHT / bright)), 0, 255)
     return Window(y0, x0, pixels)
 
 
@@ -160,7 +138,7 @@ def _overlap(start: int, size: int) -> tuple[slice, slice]:
 
 def triples(pixels: UInt8, rows: Integers) -> Float32:
     """Window pixels [2, z, h, w] → network input [n, 6, h, w] of the slices ``rows``."""
-    near = np.clip(rows[:, None] + np.array([-1, 0, 1]), 0, pixels.shape[1] - 1)
+    near = np.clip(rows[:, None] + [-1, 0, 1], 0, pixels.shape[1] - 1)
     stack = np.concatenate([pixels[0][near], pixels[1][near]], 1)
     return np.asarray(stack, np.float32) / BRIGHT
 
@@ -181,33 +159,23 @@ class MriSegmenter:
         return cls(bundle.ref.sha256, slices, ends)
 
     def segment(self, volume: DixonVolume) -> MriSpine:
-        """Find the column T1 to L5.
-
-        Raises
-        ------
-        NoSpineError
-            There is none, or it cannot be human.
-        """
+        """Find the column T1 to L5; raises NoSpineError if there is none, or it cannot be human."""
         window = window_of(volume)
         rows = np.arange(*volume.rows)
-        shares, features = [], []
-        for k in range(0, len(rows), BATCH):
-            share, feature = self._slices(triples(window.pixels, rows[k : k + BATCH]))
-            shares.append(share)
-            features.append(feature)
-        (heat,) = self._ends(np.concatenate(features).T[None])
-        return assemble(np.concatenate(shares), heat[0], rows, window, volume)
+        batches = (rows[k : k + BATCH] for k in range(0, len(rows), BATCH))
+        outputs = [self._slices(triples(window.pixels, batch)) for batch in batches]
+        shares, features = (np.concatenate(part) for part in zip(*outputs, strict=True))
+        (heat,) = self._ends(features.T[None])
+        return assemble(shares, heat[0], rows, window, volume)
 
 
 def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, volume: DixonVolume) -> MriSpine:
     """Cross-sections [n, h, w] and probabilities of the ends [2, n] of slices ``rows`` → the spine."""
     ends, sure = zip(*(_peak(h) for h in heat), strict=True)
-    if volume.voxel_mm * (ends[1] - ends[0]) < MIN_HEIGHT_MM:
-        raise NoSpineError(
-            found=f"ends of the spine {volume.voxel_mm * (ends[1] - ends[0]):.0f} mm apart in the MRI",
-            expected=f"at least {MIN_HEIGHT_MM:.0f} mm",
-            do="Look at the images, or give a segmentation made elsewhere.",
-        )
+    height = volume.voxel_mm * (ends[1] - ends[0])
+    if height < MIN_HEIGHT_MM:
+        found = f"ends of the spine {height:.0f} mm apart in the MRI"
+        raise NoSpineError(found=found, expected=f"at least {MIN_HEIGHT_MM:.0f} mm", do=_LOOK)
     inside = np.zeros(volume.water.shape, np.float32)
     _, depth, width = volume.water.shape
     (ty, sy), (tx, sx) = _overlap(window.y0, depth), _overlap(window.x0, width)
@@ -218,16 +186,17 @@ def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, vol
     named = zip(("upper end of T1", "lower end of L5"), sure, strict=True)
     warnings = [f"the {name} is uncertain in the MRI" for name, share in named if share < CONSISTENT]
     column = _whole(inside)
-    covered = np.asarray(column.any((1, 2)))[int(np.ceil(ends[0])) + rows[0] : int(ends[1]) + rows[0] + 1]
-    if covered.mean() < MIN_COVERED:
-        warnings.append(f"the spine was found in {100 * covered.mean():.0f} % of its slices only")
+    first, last = int(np.ceil(ends[0])) + rows[0], int(ends[1]) + rows[0]
+    covered = column[first : last + 1].any((1, 2)).mean()
+    if covered < MIN_COVERED:
+        warnings.append(f"the spine was found in {100 * covered:.0f} % of its slices only")
     return MriSpine.from_mask(column, volume, tuple(warnings))
 
 
 def _whole(inside: Float32) -> Bool:
     """One column: the largest piece, closed over faint slices, holes filled."""
-    closed = ndimage.binary_closing(inside >= 0.5, np.ones((CLOSING_SLICES, 1, 1)))
-    column = largest_component(np.logical_and(closed, inside >= FAINT))
+    closed = ndimage.binary_closing(inside >= 0.5, np.ones((CLOSING_SLICES, 1, 1), bool))
+    column = largest_component(closed & (inside >= FAINT))
     for z in np.flatnonzero(column.any((1, 2))):
         column[z] = ndimage.binary_fill_holes(column[z])
     return column

@@ -40,18 +40,10 @@ _LOOK = "Look at the image: a whole-body DXA that shows the spine from T1 to L5 
 class SpineLocation:
     """Where the spine lies in a scan.
 
-    Parameters
-    ----------
-    grid
-        The canvas on which it was found.
-    mask
-        Probability of spine on the canvas, one connected piece, float32 [832, 320].
-    top_xz_mm, bottom_xz_mm
-        Centres of T1's upper and L5's lower endplate, mm from the centre of the scan's first pixel.
-    confidence
-        0 to 1: the lowest of the two peaks and the mean probability inside the mask.
-    warnings
-        Remarks for the reader of the result.
+    ``mask``: probability of spine on the canvas of ``grid``, one connected piece, float32 [832, 320].
+    ``top_xz_mm``, ``bottom_xz_mm``: centres of T1's upper and L5's lower endplate, mm from the centre of the
+    scan's first pixel. ``confidence``: 0 to 1, the lowest of the two peaks and the mean probability inside
+    the mask. ``warnings``: remarks for the user.
     """
 
     grid: CanonicalGrid
@@ -64,9 +56,8 @@ class SpineLocation:
     @property
     def frame(self) -> SpineFrame:
         """The crop for the regressor."""
-        return SpineFrame.from_ends(
-            self.grid.spacing, top_xz_mm=self.top_xz_mm, bottom_xz_mm=self.bottom_xz_mm
-        )
+        ends = {"top_xz_mm": self.top_xz_mm, "bottom_xz_mm": self.bottom_xz_mm}
+        return SpineFrame.from_ends(self.grid.spacing, **ends)
 
 
 def soft_peak(heat: AnyFloat) -> tuple[Float, float]:
@@ -76,11 +67,10 @@ def soft_peak(heat: AnyFloat) -> tuple[Float, float]:
     highest pixel (soft-argmax in a window: Luvizon et al. 2019, section 3.1, without the exponential, since
     the map is already a density).
     """
-    r, c = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    r, c = (int(k) for k in np.unravel_index(int(np.argmax(heat)), heat.shape))
     peak = float(heat[r, c])
     # One radius for both sides, so that a window cut by the border does not pull the mean inwards.
-    reach_r = min(PEAK_RADIUS, int(r), heat.shape[0] - 1 - int(r))
-    reach_c = min(PEAK_RADIUS, int(c), heat.shape[1] - 1 - int(c))
+    reach_r, reach_c = (min(PEAK_RADIUS, k, n - 1 - k) for k, n in zip((r, c), heat.shape, strict=True))
     window = heat[r - reach_r : r + reach_r + 1, c - reach_c : c + reach_c + 1].astype(np.float64)
     weight = np.maximum(window - PEAK_FLOOR * peak, 0.0)
     total = weight.sum()
@@ -105,54 +95,40 @@ def connected_mask(probability: AnyFloat) -> tuple[Float32, float]:
 def locate_spine(maps: AnyFloat, grid: CanonicalGrid) -> SpineLocation:
     """Segmenter maps [3, 832, 320] → the position of the spine.
 
-    Raises
-    ------
-    NoSpineError
-        When there is no spine, only a part of one, or one that cannot be human.
+    Raises NoSpineError if there is no spine, only a part of one, or one that cannot be human.
     """
     if maps.shape != (3, *CANONICAL_SHAPE):
-        raise ValueError(
-            f"maps must be [3, {CANONICAL_SHAPE[0]}, {CANONICAL_SHAPE[1]}], not {list(maps.shape)}"
-        )
+        raise ValueError(f"maps must be {[3, *CANONICAL_SHAPE]}, not {list(maps.shape)}")
     top, top_peak = soft_peak(maps[TOP])
     bottom, bottom_peak = soft_peak(maps[BOTTOM])
     mask, share = connected_mask(maps[MASK])
     inside = mask >= 0.5
     _require_spine(inside, top_peak, bottom_peak)
     _require_whole(inside, grid)
-    warnings = [
-        *_check_ends(inside, top, bottom),
-        *_check_sides(inside, grid),
-        *(["the spine mask has other pieces elsewhere in the image"] if share < MIN_SHARE else []),
-    ]
-    xz = grid.canvas.to_mm(np.stack([top, bottom]))
+    warnings = [*_check_ends(inside, top, bottom), *_check_sides(inside, grid)]
+    if share < MIN_SHARE:
+        warnings.append("the spine mask has other pieces elsewhere in the image")
     confidence = min(top_peak, bottom_peak, float(mask[inside].mean()))
     if confidence < MIN_CONFIDENCE:
         warnings.append(f"the spine was found with low confidence ({confidence:.2f} of 1)")
-    return SpineLocation(
-        grid,
-        mask,
-        (float(xz[0, 0]), float(xz[0, 1])),
-        (float(xz[1, 0]), float(xz[1, 1])),
-        round(min(confidence, 1.0), 4),
-        tuple(warnings),
-    )
+    (xt, zt), (xb, zb) = grid.canvas.to_mm([top, bottom]).tolist()
+    return SpineLocation(grid, mask, (xt, zt), (xb, zb), round(min(confidence, 1.0), 4), tuple(warnings))
+
+
+def _no_spine(found: str, expected: str, do: str = _LOOK) -> NoSpineError:
+    return NoSpineError(found=found, expected=expected, do=do)
 
 
 def _require_spine(inside: Bool, top_peak: float, bottom_peak: float) -> None:
     area = float(np.count_nonzero(inside)) * CANONICAL_MM**2
     if area < MIN_AREA_MM2:
-        raise NoSpineError(
-            found=f"no spine: only {area / 100:.0f} cm² of the image look like vertebrae",
-            expected=f"at least {MIN_AREA_MM2 / 100:.0f} cm²",
-            do=_LOOK,
-        )
+        found = f"no spine: only {area / 100:.0f} cm² of the image look like vertebrae"
+        raise _no_spine(found, f"at least {MIN_AREA_MM2 / 100:.0f} cm²")
     for name, peak in (("upper end of T1", top_peak), ("lower end of L5", bottom_peak)):
         if peak < MIN_PEAK:
-            raise NoSpineError(
-                found=f"no {name} (the best position scores {peak:.2f} of 1)",
-                expected=f"both ends of the spine, each with a score of at least {MIN_PEAK}",
-                do=_LOOK,
+            raise _no_spine(
+                f"no {name} (the best position scores {peak:.2f} of 1)",
+                f"both ends of the spine, each with a score of at least {MIN_PEAK}",
             )
 
 
@@ -161,11 +137,8 @@ def _require_whole(inside: Bool, grid: CanonicalGrid) -> None:
     covered = grid.covered[0]
     for edge, cut in (("upper", rows[0] <= covered.start), ("lower", rows[-1] >= covered.stop - 1)):
         if cut:
-            raise NoSpineError(
-                found=f"a spine that the {edge} edge of the image cuts",
-                expected="the whole spine from T1 to L5 inside the image",
-                do=_LOOK,
-            )
+            found = f"a spine that the {edge} edge of the image cuts"
+            raise _no_spine(found, "the whole spine from T1 to L5 inside the image")
 
 
 def _check_ends(inside: Bool, top: Float, bottom: Float) -> list[str]:
@@ -173,10 +146,10 @@ def _check_ends(inside: Bool, top: Float, bottom: Float) -> list[str]:
     low, high = HEIGHT_RANGE_MM
     if not low <= height <= high:
         what = f"{height:.0f} mm" if height > 0 else "upside down"
-        raise NoSpineError(
-            found=f"a spine that is {what} from T1 to L5",
-            expected=f"{low:.0f} to {high:.0f} mm, the head at the top of the image",
-            do="Check the pixel spacing and the orientation of the image.",
+        raise _no_spine(
+            f"a spine that is {what} from T1 to L5",
+            f"{low:.0f} to {high:.0f} mm, the head at the top of the image",
+            "Check the pixel spacing and the orientation of the image.",
         )
     rows = np.flatnonzero(inside.any(1))
     first, last = int(np.ceil(top[0])), int(np.floor(bottom[0]))
@@ -184,22 +157,16 @@ def _check_ends(inside: Bool, top: Float, bottom: Float) -> list[str]:
     gaps = {"upper": abs(rows[0] - top[0]) * CANONICAL_MM, "lower": abs(rows[-1] - bottom[0]) * CANONICAL_MM}
     warn_at, fail_at = END_DISAGREEMENT_MM
     if share < MIN_ROWS_COVERED or max(gaps.values()) > fail_at:
-        raise NoSpineError(
-            found=f"a broken spine: {100 * share:.0f} % of the rows between its ends are spine",
-            expected=f"one connected spine that fills at least {100 * MIN_ROWS_COVERED:.0f} % of them "
+        raise _no_spine(
+            f"a broken spine: {100 * share:.0f} % of the rows between its ends are spine",
+            f"one connected spine that fills at least {100 * MIN_ROWS_COVERED:.0f} % of them "
             f"and ends within {fail_at:.0f} mm of T1 and L5",
-            do=_LOOK,
         )
-    return [
-        f"the {end} end of the spine is uncertain: mask and end point differ by {gap:.0f} mm"
-        for end, gap in gaps.items()
-        if gap > warn_at
-    ]
+    uncertain = "the {} end of the spine is uncertain: mask and end point differ by {:.0f} mm"
+    return [uncertain.format(end, gap) for end, gap in gaps.items() if gap > warn_at]
 
 
 def _check_sides(inside: Bool, grid: CanonicalGrid) -> list[str]:
-    cols = np.flatnonzero(inside.any(0))
-    covered = grid.covered[1]
-    if cols[0] <= covered.start or cols[-1] >= covered.stop - 1:
-        return ["the side of the image cuts the spine"]
-    return []
+    cols, covered = np.flatnonzero(inside.any(0)), grid.covered[1]
+    cut = cols[0] <= covered.start or cols[-1] >= covered.stop - 1
+    return ["the side of the image cuts the spine"] if cut else []

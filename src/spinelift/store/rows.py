@@ -8,7 +8,6 @@ the end of the ``with`` block, or :meth:`RowStore.flush`, writes the rest. Only 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
+from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 
 Field = tuple[str, tuple[int, ...]]
@@ -30,7 +30,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.eid)
 
-    def take(self, rows: NDArray[np.integer]) -> Self:
+    def take(self, rows: Integers) -> Self:
         """The given rows, in that order."""
         return type(self)(**{name: array[rows] for name, array in vars(self).items()})
 
@@ -50,9 +50,9 @@ class Pairs(Rows):
     ``eid`` int64 [n].
     """
 
-    image: NDArray[np.uint8]
-    curves: NDArray[np.float32]
-    mm_per_px: NDArray[np.float32]
+    image: UInt8
+    curves: Float32
+    mm_per_px: Float32
     eid: NDArray[np.int64]
 
 
@@ -64,9 +64,9 @@ class Scans(Rows):
     col) of T1's upper and L5's lower endplate in canonical px; ``eid`` int64 [n].
     """
 
-    image: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    ends: NDArray[np.float32]
+    image: UInt8
+    mask: UInt8
+    ends: Float32
     eid: NDArray[np.int64]
 
 
@@ -92,9 +92,8 @@ class RowStore(Generic[RowsT]):
         """Make an empty store at a new path; ``about`` describes its content (JSON)."""
         path = Path(path)
         if path.exists():
-            raise ConfigError(
-                found=f"an existing {path}", expected="a new path for the store", do="Open it, or delete it."
-            )
+            do = "Open it, or delete it."
+            raise ConfigError(found=f"an existing {path}", expected="a new path for the store", do=do)
         group = zarr.open_group(path, mode="w", zarr_format=3)
         for name, (dtype, shape) in cls.FIELDS.items():
             chunks, shards = (cls.CHUNK, *shape), (cls.SHARD, *shape)
@@ -139,8 +138,7 @@ class RowStore(Generic[RowsT]):
     @property
     def about(self) -> dict[str, object]:
         """Description of the content."""
-        about = self._group.attrs.get("about", {})
-        return dict(about) if isinstance(about, Mapping) else {}
+        return dict(self._group.attrs.get("about", {}))  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         """Rows on disk, without those in the buffer."""
@@ -152,13 +150,13 @@ class RowStore(Generic[RowsT]):
 
     def extend(self, **rows: ArrayLike) -> None:
         """Add n rows, an array [n, ...] for each field; ValueError on another shape or type."""
-        arrays = {name: np.asarray(rows[name]) for name in self.FIELDS if name in rows}
-        if arrays.keys() != self.FIELDS.keys():
+        if not rows.keys() >= self.FIELDS.keys():
             raise ValueError(f"rows must have {', '.join(self.FIELDS)}, not {', '.join(rows)}")
-        counts = {len(a) for a in arrays.values()}
+        arrays = {name: np.asarray(rows[name]) for name in self.FIELDS}
+        one_count = len({len(a) for a in arrays.values()}) == 1
         for name, (dtype, shape) in self.FIELDS.items():
             array = arrays[name]
-            if array.shape[1:] != shape or len(counts) != 1:
+            if array.shape[1:] != shape or not one_count:
                 raise ValueError(f"{name} must be [n, {shape}] with one n for all, not {array.shape}")
             if not np.can_cast(array.dtype, dtype, "same_kind"):
                 raise ValueError(f"{name} must be {dtype}, not {array.dtype}")
@@ -181,9 +179,7 @@ class RowStore(Generic[RowsT]):
             return
         end = self._rows + count
         for name, parts in self._buffer.items():
-            joined = np.concatenate(parts)
-            array = self._group[name]
-            assert isinstance(array, zarr.Array)
+            joined, array = np.concatenate(parts), self._array(name)
             array.resize((end, *array.shape[1:]))
             array[self._rows : end] = joined[:count]
             self._buffer[name] = [joined[count:]]
@@ -192,9 +188,12 @@ class RowStore(Generic[RowsT]):
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Rows ``start:stop`` of one array, into memory."""
+        return np.asarray(self._array(name)[start : min(self._rows if stop is None else stop, self._rows)])
+
+    def _array(self, name: str) -> zarr.Array[Any]:
         array = self._group[name]
         assert isinstance(array, zarr.Array)
-        return np.asarray(array[start : min(self._rows if stop is None else stop, self._rows)])
+        return array
 
     def load(self, limit: int | None = None) -> RowsT:
         """Read the first ``limit`` rows, or all, into memory."""
@@ -208,9 +207,7 @@ class RowStore(Generic[RowsT]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.flush()
 
 

@@ -2,12 +2,10 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from spinelift.errors import IncompleteScanError
+from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
 STATIONS = 6
@@ -21,23 +19,14 @@ STATION_STEP_MM = 160.0
 MISSING_GAP_MM = 100.0
 """Width from which a hole is reported as a missing station."""
 
-_RESCAN = "Ask for the visit's repeat scan, or leave this person out."
 
+@dataclass(frozen=True)
+class Placed:
+    """Slices of one station: number from the head (1-based), z [n] ascending, and their distance dz, mm."""
 
-class Placed(Protocol):
-    """Anything with a number from the head, slice positions z [n] and their distance dz, mm to the feet."""
-
-    @property
-    def number(self) -> int:
-        """Number from the head, 1-based."""
-
-    @property
-    def z(self) -> NDArray[np.float64]:
-        """Positions, mm to the feet, ascending."""
-
-    @property
-    def dz(self) -> float:
-        """Slice distance, mm."""
+    number: int
+    z: Float
+    dz: float
 
 
 def judge_ends(stations: Sequence[Placed], *, neck: bool) -> list[Finding]:
@@ -80,12 +69,16 @@ def judge_gaps(stations: Sequence[Placed]) -> list[Finding]:
         trap = Trap.MISSING_STATION if gap > MISSING_GAP_MM else Trap.GAP
         action, sentence = Action.REPORTED, "{gap_mm:.0f} mm not measured, below the spine; left empty"
         if gap <= MAX_GAP_MM:
-            action = Action.CORRECTED
             sentence = "{gap_mm:.1f} mm between the last and the first slice; interpolated"
+            action = Action.CORRECTED
         findings.append(Finding.of(trap, stations[k].number, action, sentence, gap_mm=gap))
     return findings
 
 
 def incomplete(found: str) -> IncompleteScanError:
     """The error for a scan in which the spine is cut."""
-    return IncompleteScanError(found=found, expected="water and fat of the whole spine, T1 to L5", do=_RESCAN)
+    return IncompleteScanError(
+        found=found,
+        expected="water and fat of the whole spine, T1 to L5",
+        do="Ask for the visit's repeat scan, or leave this person out.",
+    )

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.io.dixon.compare import correlation, signal_level
-from spinelift.io.dixon.overlap import interpolate
+from spinelift.geometry.arrays import Float, Float32
+from spinelift.io.dixon.compare import correlation, interpolate, signal_level
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -46,7 +45,7 @@ def drop_bad_ends(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     return kept, findings
 
 
-def _likeness(other: Slab | None, slab: Slab) -> NDArray[np.float64]:
+def _likeness(other: Slab | None, slab: Slab) -> Float:
     """Correlation of each slice [n] with a neighbour's at the same height; NaN where there is none."""
     likeness = np.full(len(slab.z), np.nan)
     if other is not None:
@@ -56,7 +55,7 @@ def _likeness(other: Slab | None, slab: Slab) -> NDArray[np.float64]:
     return likeness
 
 
-def _bad(total: NDArray[np.float32], neighbour: NDArray[np.float64]) -> int:
+def _bad(total: Float32, neighbour: Float) -> int:
     """How many slices at the start of [n, rows, columns] are bad.
 
     A slice is bad when it is much darker than the reference, or resembles it much less than good slices at
@@ -78,7 +77,7 @@ def _bad(total: NDArray[np.float32], neighbour: NDArray[np.float64]) -> int:
     return 0
 
 
-def _brightness(slice_: NDArray[np.float32], reference: NDArray[np.float32], body: float) -> float:
+def _brightness(slice_: Float32, reference: Float32, body: float) -> float:
     """Brightness relative to the reference, where both show body; 0 if they share too little of it."""
     inside = reference > body
     common = inside & (slice_ > FAINT * body)

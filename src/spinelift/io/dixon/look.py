@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Bool, Float, Float32
 from spinelift.io.dixon.compare import signal_level
 from spinelift.io.dixon.stations import Station
 from spinelift.io.dixon.volume import STITCH_GRID, Action, Finding, Trap
@@ -47,10 +47,7 @@ EDGE_PX, EDGE_SLICES = 5, 3
 
 
 def find_voids(
-    water: NDArray[np.float32],
-    fat: NDArray[np.float32],
-    rows: tuple[int, int],
-    voxel_mm: float = STITCH_GRID.voxel_mm,
+    water: Float32, fat: Float32, rows: tuple[int, int], voxel_mm: float = STITCH_GRID.voxel_mm
 ) -> list[Finding]:
     """Signal voids inside the body, where no gas is expected: by the spine, and beside the pelvis.
 
@@ -59,9 +56,8 @@ def find_voids(
     """
     total = _binned(water, rows) + _binned(fat, rows)
     level = float(np.median(total[total > signal_level(total[::2, ::2, ::2], NOISE_LEVEL)]))
-    body = np.stack(
-        [ndimage.binary_fill_holes(ndimage.binary_closing(p)) for p in total > BODY_LEVEL * level]
-    )
+    planes = total > BODY_LEVEL * level
+    body = np.array([ndimage.binary_fill_holes(ndimage.binary_closing(plane)) for plane in planes])
     dark = body & (ndimage.uniform_filter(total, 3) < VOID_LEVEL * level)
     labels, _ = ndimage.label(dark)
     bin_mm = BIN * voxel_mm
@@ -75,7 +71,8 @@ def find_voids(
         z, y, x = (float(v) + s.start for v, s in zip(ndimage.center_of_mass(inside), box, strict=True))
         below = z * bin_mm
         depth, lateral = _place(body[round(z)], y, x, bin_mm)
-        if any(_fits(region, ml, size, below, depth, lateral) for region in (_BY_THE_SPINE, _HIPS)):
+        place = (below, abs(lateral), depth)
+        if any(_fits(region, ml, size, place) for region in (_BY_THE_SPINE, _HIPS)):
             sentence = (
                 "{volume_ml:.0f} ml, {size_z_mm:.0f}×{size_y_mm:.0f}×{size_x_mm:.0f} mm (z, y, x), "
                 "{below_mm:.0f} mm below the first row, {left_mm:+.0f} mm left of the middle"
@@ -86,28 +83,21 @@ def find_voids(
     return findings[:MOST_FINDINGS]
 
 
-def _fits(
-    region: _Region, ml: float, size: NDArray[np.float64], below: float, depth: float, lateral: float
-) -> bool:
-    return (
-        ml <= region.most_ml
-        and float(size.max()) <= region.reach_mm
-        and region.rows_mm[0] <= below <= region.rows_mm[1]
-        and region.lateral_mm[0] <= abs(lateral) <= region.lateral_mm[1]
-        and region.depth[0] <= depth <= region.depth[1]
-    )
+def _fits(region: _Region, ml: float, size: Float, place: tuple[float, float, float]) -> bool:
+    ranges = (region.rows_mm, region.lateral_mm, region.depth)
+    inside = all(low <= value <= high for (low, high), value in zip(ranges, place, strict=True))
+    return inside and ml <= region.most_ml and float(size.max()) <= region.reach_mm
 
 
-def _binned(volume: NDArray[np.float32], rows: tuple[int, int]) -> NDArray[np.float32]:
+def _binned(volume: Float32, rows: tuple[int, int]) -> Float32:
     """Means of 2×2×2 voxels of the measured rows."""
     part = volume[rows[0] : rows[1] - (rows[1] - rows[0]) % 2]
-    along_z: NDArray[np.float32] = part[::2] + part[1::2]
-    along_y: NDArray[np.float32] = along_z[:, ::2] + along_z[:, 1::2]
-    binned: NDArray[np.float32] = (along_y[:, :, ::2] + along_y[:, :, 1::2]) / np.float32(8)
-    return binned
+    part = part[::2] + part[1::2]
+    part = part[:, ::2] + part[:, 1::2]
+    return (part[:, :, ::2] + part[:, :, 1::2]) / np.float32(8)
 
 
-def _place(body: NDArray[np.bool_], y: float, x: float, bin_mm: float) -> tuple[float, float]:
+def _place(body: Bool, y: float, x: float, bin_mm: float) -> tuple[float, float]:
     """Depth from 0 (front) to 1 (back), and mm to the left of the body's middle."""
     ys, xs = np.nonzero(body)
     if not len(ys):

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon.compare import correlation, signal_level, vertex
-from spinelift.io.dixon.overlap import interpolate, overlap
+from spinelift.geometry.arrays import Float, Float32
+from spinelift.io.dixon.compare import correlation, interpolate, overlap, signal_level, vertex
 from spinelift.io.dixon.slab import Slab
 
 STEP_MM = 4.0
@@ -27,7 +26,7 @@ MAX_SHIFT_MM = 24.0
 LEAST_COMMON_MM = 12.0
 """Least overlap, by height, in which an offset along the body is searched for."""
 BETTER = 0.6
-"""An offset along the body is believed if 1 − r there is at most this share of 1 − r without an offset."""
+"""An offset along the body is accepted if 1 − r there is at most this share of 1 − r without an offset."""
 EDGE_PX = 1.5
 """Gaussian width at which edges are found, voxels."""
 
@@ -38,19 +37,14 @@ Offset = tuple[float, float, float]
 class Match:
     """Lower station against upper one.
 
-    Parameters
-    ----------
-    log_gain
-        Natural logarithm of lower over upper signal, median over the overlap.
-    log_bias
-        float32 [56, 56]: smooth local difference from ``log_gain``.
-    front_mm, back_mm
-        (x, y, z) by which the front and the back half of the body lie further to the left, to posterior
-        and to the feet in the lower station. Breathing moves the front, the table both.
+    ``log_gain`` is the natural logarithm of lower over upper signal, median over the overlap; ``log_bias``,
+    float32 [56, 56], the smooth local difference from it. ``front_mm`` and ``back_mm`` are (x, y, z) by which
+    the front and the back half of the body lie further to the left, to posterior and to the feet in the lower
+    station: breathing moves the front, the table both.
     """
 
     log_gain: float
-    log_bias: NDArray[np.float32]
+    log_bias: Float32
     front_mm: Offset = (0.0, 0.0, 0.0)
     back_mm: Offset = (0.0, 0.0, 0.0)
 
@@ -79,7 +73,7 @@ def match(upper: Slab, lower: Slab) -> Match:
     return Match(gain, bias.astype(np.float32), front, back)
 
 
-def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> Offset:
+def _offset(upper: Slab, lower: Slab, zs: Float, rows: slice) -> Offset:
     """Offset of the coarse ``rows`` of the body, mm: first along the body, then in plane."""
     z = _along(upper, lower, rows)
     heights = zs[(zs + z >= lower.z[0]) & (zs + z <= lower.z[-1])]
@@ -95,20 +89,17 @@ def _offset(upper: Slab, lower: Slab, zs: NDArray[np.float64], rows: slice) -> O
     return (*_in_plane(images[0], images[1], upper.grid.voxel_mm), z)
 
 
-def _in_plane(one: NDArray[np.float32], other: NDArray[np.float32], voxel_mm: float) -> tuple[float, float]:
+def _in_plane(one: Float32, other: Float32, voxel_mm: float) -> tuple[float, float]:
     """(x, y) shift, mm, from the peak of the edges' cross-correlation, refined by parabolas."""
     size = tuple(2 * n for n in one.shape)
-    spectra = []
-    for image in (one, other):
-        edges = ndimage.gaussian_gradient_magnitude(image, EDGE_PX, mode="nearest")
-        spectra.append(np.fft.rfft2(edges - edges.mean(), s=size))
+    edges = [ndimage.gaussian_gradient_magnitude(image, EDGE_PX, mode="nearest") for image in (one, other)]
+    spectra = [np.fft.rfft2(image - image.mean(), s=size) for image in edges]
     response = np.fft.fftshift(np.fft.irfft2(np.conj(spectra[0]) * spectra[1], s=size))
     reach = int(MAX_SHIFT_MM / voxel_mm)
     cy, cx = (n // 2 for n in response.shape)
     near = response[cy - reach : cy + reach + 1, cx - reach : cx + reach + 1]
     y, x = (int(v) for v in np.unravel_index(int(near.argmax()), near.shape))
-    dy = y - reach + vertex(near[:, x], y)
-    dx = x - reach + vertex(near[y], x)
+    dx, dy = x - reach + vertex(near[y], x), y - reach + vertex(near[:, x], y)
     return dx * voxel_mm, dy * voxel_mm
 
 
@@ -132,8 +123,8 @@ def _along(upper: Slab, lower: Slab, rows: slice) -> float:
     return float(lags[best] + step * vertex(fits, best))
 
 
-def _detail(volume: NDArray[np.float32]) -> NDArray[np.float32]:
+def _detail(volume: Float32) -> Float32:
     """What is finer than the bias, relative to the slice's mean."""
     rough = volume - ndimage.gaussian_filter(volume, (0, SMOOTH_PX, SMOOTH_PX))
-    detail: NDArray[np.float32] = rough / np.maximum(volume.mean(axis=(1, 2), keepdims=True), 1e-6)
+    detail: Float32 = rough / np.maximum(volume.mean(axis=(1, 2), keepdims=True), 1e-6)
     return detail

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.errors import BlankImageError, NoScansError, UnsupportedImageError
+from spinelift.errors import BlankImageError, UnsupportedImageError
 from spinelift.io.archive import Limits
 from spinelift.io.dixon.coverage import judge_gaps
 from spinelift.io.dixon.ends import drop_bad_ends
@@ -17,8 +17,7 @@ from spinelift.io.dixon.stations import Station, build_stations, unused_holes
 from spinelift.io.dixon.stitch import stitch
 from spinelift.io.dixon.swap import undo_swaps
 from spinelift.io.dixon.volume import STITCH_GRID, Action, DixonVolume, Finding, StitchGrid, Trap
-from spinelift.io.inputs import check_field, dicom_members, input_sha256, pseudonym
-from spinelift.io.kinds import FileKind, kind_of_file
+from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.ukb_names import DIXON_FIELD
 
 LIMITS = Limits(max_members=8192, max_member_bytes=8 << 20, max_total_bytes=1 << 30)
@@ -38,8 +37,14 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
         Its subclass names what is wrong with the input; nothing else is raised for bad input.
     """
     path = Path(path)
-    sha256 = _check_file(path)
-    mri_id = pseudonym(path, DIXON_FIELD, sha256=sha256, prefix="mri")
+    expected = "a zip of a Dixon MRI"
+    kind = kind_of_file(path, expected)
+    check_field(path, DIXON_FIELD)
+    if kind is not FileKind.ZIP:
+        found = f"{path.name}, which is no zip"
+        raise UnsupportedImageError(found=found, expected=expected, do="Pack the visit's files.")
+    sha256 = input_sha256(path, MAX_FILE_BYTES)
+    mri_id = pseudonym(path, DIXON_FIELD, sha256)
     collected = collect_slices(dicom_members(path, LIMITS))
     stations, findings = build_stations(collected.slices)
     findings = [*_skipped(collected), *unused_holes(collected.unused, stations), *findings]
@@ -49,11 +54,8 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
 
 def _volume(mri_id: str, stations: list[Station], findings: list[Finding], grid: StitchGrid) -> DixonVolume:
     if max(float(np.ptp(s.water[:, ::4, ::4])) for s in stations) < MIN_CONTRAST:
-        raise BlankImageError(
-            found="an MRI without contrast",
-            expected="an image of a body",
-            do="Check that this is the right file.",
-        )
+        do = "Check that this is the right file."
+        raise BlankImageError(found="an MRI without contrast", expected="an image of a body", do=do)
     x, y = common_origin(stations, grid)
     findings += find_cuts(stations)
     slabs = []
@@ -67,22 +69,6 @@ def _volume(mri_id: str, stations: list[Station], findings: list[Finding], grid:
     findings += [*matched, *find_voids(water, fat, rows, grid.voxel_mm)]
     findings.sort(key=lambda f: f.station)
     return DixonVolume(mri_id, water, fat, (x, y, z), rows, tuple(findings), grid.voxel_mm)
-
-
-def _check_file(path: Path) -> str:
-    """Hash of a file that is a zip and not of another field."""
-    if not path.is_file():
-        raise NoScansError(
-            found=f"no file {path.name}", expected="a zip of a Dixon MRI", do="Check the path."
-        )
-    check_field(path, DIXON_FIELD)
-    if kind_of_file(path) is not FileKind.ZIP:
-        raise UnsupportedImageError(
-            found=f"{path.name}, which is no zip",
-            expected="a zip of a Dixon MRI",
-            do="Pack the visit's files.",
-        )
-    return input_sha256(path, MAX_FILE_BYTES)
 
 
 def _skipped(collected: Collected) -> list[Finding]:

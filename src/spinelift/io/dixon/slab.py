@@ -6,42 +6,30 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spinelift.geometry.arrays import AnyArray, Bool, Float32
+from spinelift.io.dixon.coverage import Placed
 from spinelift.io.dixon.stations import Station
 from spinelift.io.dixon.volume import STITCH_GRID, StitchGrid
 
-Volume = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Slab:
-    """One station on the common grid.
+class Slab(Placed):
+    """One station on the common grid; the shapes are those of ``STITCH_GRID``.
 
-    Parameters
-    ----------
-    number, z, dz
-        As of the station.
-    fat, water
-        float32 [n, 224, 224]; 0 outside the field of view.
-    inside
-        bool [224, 224]: inside the field of view.
-    coarse_fat, coarse_water
-        float32 [n, 56, 56]: means of 4×4 pixels, on which slices are compared.
-    grid
-        The common grid; the shapes above are those of ``STITCH_GRID``.
+    ``fat`` and ``water`` are float32 [n, 224, 224], 0 outside the field of view, which ``inside`` is, bool
+    [224, 224]. ``coarse_fat`` and ``coarse_water`` are float32 [n, 56, 56]: means of 4×4 pixels, on which
+    slices are compared.
     """
 
-    number: int
-    z: NDArray[np.float64]
-    dz: float
-    fat: Volume = field(repr=False)
-    water: Volume = field(repr=False)
-    inside: NDArray[np.bool_] = field(repr=False)
-    coarse_fat: Volume = field(repr=False)
-    coarse_water: Volume = field(repr=False)
+    fat: Float32 = field(repr=False)
+    water: Float32 = field(repr=False)
+    inside: Bool = field(repr=False)
+    coarse_fat: Float32 = field(repr=False)
+    coarse_water: Float32 = field(repr=False)
     grid: StitchGrid = STITCH_GRID
 
     @property
-    def coarse(self) -> Volume:
+    def coarse(self) -> Float32:
         """Fat and water together, [n, 56, 56]: the same whether or not they are swapped."""
         return self.coarse_fat + self.coarse_water
 
@@ -51,7 +39,7 @@ class Slab:
         names = ("z", "fat", "water", "coarse_fat", "coarse_water")
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
-    def swapped(self, wrong: NDArray[np.bool_]) -> "Slab":
+    def swapped(self, wrong: Bool) -> "Slab":
         """The slab with fat and water exchanged in the slices ``wrong`` [n]; changed in place if in part."""
         if wrong.all():
             return replace(
@@ -62,9 +50,7 @@ class Slab:
                 coarse_water=self.coarse_fat,
             )
         for one, other in ((self.fat, self.water), (self.coarse_fat, self.coarse_water)):
-            kept = one[wrong]
-            one[wrong] = other[wrong]
-            other[wrong] = kept
+            one[wrong], other[wrong] = other[wrong], one[wrong]
         return self
 
 
@@ -92,8 +78,8 @@ class _Taps:
     """Linear interpolation along one axis: value = (1 − t)·source[first] + t·source[first + 1]."""
 
     first: NDArray[np.intp]
-    t: NDArray[np.float32]
-    inside: NDArray[np.bool_]
+    t: Float32
+    inside: Bool
 
 
 def _taps(target0: float, target_step: float, count: int, source0: float, step: float, size: int) -> _Taps:
@@ -104,7 +90,7 @@ def _taps(target0: float, target_step: float, count: int, source0: float, step: 
     return _Taps(first, (at - first).astype(np.float32), inside)
 
 
-def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
+def _resample(stored: AnyArray, y: _Taps, x: _Taps) -> Float32:
     """[n, rows, columns] → float32 [n, 224, 224], a slice at a time to stay in the cache."""
     out = np.zeros((len(stored), len(y.first), len(x.first)), np.float32)
     y_low, y_high = (1 - y.t)[:, None], y.t[:, None]
@@ -113,15 +99,14 @@ def _resample(stored: NDArray[np.generic], y: _Taps, x: _Taps) -> Volume:
     inner = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
     for k, plane in enumerate(stored):
         columns = np.ascontiguousarray(plane.T, np.float32)
-        along_x = (columns[x.first] * x_low + columns[x.first + 1] * x_high).T
-        along_x = np.ascontiguousarray(along_x)
+        along_x = np.ascontiguousarray((columns[x.first] * x_low + columns[x.first + 1] * x_high).T)
         out[k, inner] = (along_x[y.first] * y_low + along_x[y.first + 1] * y_high)[inner]
     return out
 
 
-def _pooled(volume: Volume, block: int) -> Volume:
+def _pooled(volume: Float32, block: int) -> Float32:
     """Means of ``block`` × ``block`` pixels in plane."""
     n, height, width = volume.shape
     pool = np.repeat(np.eye(width // block, dtype=np.float32), block, axis=0) / block**2
-    coarse: Volume = (volume @ pool).reshape(n, height // block, block, -1).sum(axis=2)
+    coarse: Float32 = (volume @ pool).reshape(n, height // block, block, -1).sum(axis=2)
     return coarse

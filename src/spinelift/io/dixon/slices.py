@@ -15,14 +15,15 @@ from spinelift.errors import (
     TruncatedDicomError,
     UnsupportedImageError,
 )
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dicom import damaged, reading
-from spinelift.io.dicom_image import decode_pixels, mask_unused_bits
+from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 
 MAX_SIDE = 1024
 """Largest slice, rows or columns, that is decoded: 4 times the real ones."""
 SPACING_RANGE_MM = (0.5, 10.0)
-"""Pixel sizes in plane that are believed."""
+"""Pixel sizes in plane that are accepted."""
 MAX_TILT = 0.01
 """Largest sine of the angle between a slice's axes and the patient's; 0.6°, 2 mm at the body's edge."""
 
@@ -31,7 +32,7 @@ _BREATH_HOLD = re.compile(r"(?<!no)BH", re.IGNORECASE)
 _USED = ("F", "W")
 _NO_PIXELS = np.zeros((0, 0), np.uint16)
 
-Pixels = NDArray[np.uint16] | NDArray[np.float32]
+Pixels = NDArray[np.uint16] | Float32
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,9 @@ class DixonSlice:
 
 @dataclass(frozen=True)
 class Collected:
-    """Slices of one person's visit.
+    """Slices of one visit: fat and water, and the unused in- and opposed-phase ones, without pixels.
 
-    ``slices`` are fat and water; ``unused`` in- and opposed-phase, without pixels; ``damaged`` and
-    ``others`` count files that were skipped.
+    ``damaged`` and ``others`` count files that were skipped.
     """
 
     slices: tuple[DixonSlice, ...]
@@ -78,11 +78,8 @@ class Collected:
 def collect_slices(files: Iterable[bytes]) -> Collected:
     """Slices among DICOM files; only fat and water are decoded.
 
-    A damaged file is skipped: whether the rest is complete is judged by the positions.
-
-    Raises
-    ------
-    NoDixonInArchiveError, AmbiguousScanError, TruncatedDicomError, UnsupportedImageError
+    A damaged file is skipped: whether the rest is complete is judged by the positions. Raises
+    NoDixonInArchiveError, AmbiguousScanError, TruncatedDicomError or UnsupportedImageError.
     """
     slices: list[DixonSlice] = []
     unused: list[DixonSlice] = []
@@ -91,15 +88,12 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
     broken = others = dixons = 0
     for data in files:
         try:
-            found = _fields(data)
-            if found is None:
+            found = plain_fields(data) or slow_fields(data)
+            name = _SERIES.search(found[0].get("SeriesDescription", "")) if found else None
+            if found is None or name is None or found[0].get("Modality") != "MR":
                 others += 1
                 continue
             fields, stored = found
-            name = _SERIES.search(fields.get("SeriesDescription", ""))
-            if fields.get("Modality") != "MR" or name is None:
-                others += 1
-                continue
             dixons += 1
             people.add(fields.get("PatientID", ""))
             studies.add(fields.get("StudyInstanceUID", ""))
@@ -123,10 +117,6 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
                 do="Check that this is the right file, and that it is complete.",
             )
     return Collected(tuple(slices), tuple(unused), broken, others)
-
-
-def _fields(data: bytes) -> tuple[Fields, "memoryview | Dataset"] | None:
-    return plain_fields(data) or slow_fields(data)
 
 
 def _slice(contrast: str, fields: Fields, stored: "memoryview | Dataset") -> DixonSlice:
@@ -156,8 +146,7 @@ def _slice(contrast: str, fields: Fields, stored: "memoryview | Dataset") -> Dix
 def _check_form(fields: Fields) -> tuple[int, int]:
     if (fields.get("NumberOfFrames") or "1") != "1":
         raise _unsupported("an MR file of several frames", "one DICOM file a slice")
-    bits, samples = fields.get("BitsAllocated", ""), fields.get("SamplesPerPixel", "1")
-    if bits not in ("8", "16") or samples != "1":
+    if fields.get("BitsAllocated") not in ("8", "16") or fields.get("SamplesPerPixel", "1") != "1":
         raise _unsupported("an MR slice that is not grey with 8 or 16 bits", "16 bits, one sample a pixel")
     rows, columns = _integer(fields, "Rows"), _integer(fields, "Columns")
     if not (2 <= rows <= MAX_SIDE and 2 <= columns <= MAX_SIDE):
@@ -179,6 +168,7 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
         values = mask_unused_bits(whole, int(fields.get("BitsStored", 8 * kind.itemsize)), high_bit)
     slope = _numbers(fields, "RescaleSlope", 1)[0] if "RescaleSlope" in fields else 1.0
     intercept = _numbers(fields, "RescaleIntercept", 1)[0] if "RescaleIntercept" in fields else 0.0
+    check_rescale(slope, intercept)
     if (slope, intercept) != (1.0, 0.0):
         scaled: Pixels = np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)
         return scaled
@@ -186,7 +176,7 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
 
 
 def _to_project_axes(
-    pixels: Pixels, position: NDArray[np.float64], orientation: NDArray[np.float64], dy: float, dx: float
+    pixels: Pixels, position: Float, orientation: Float, dy: float, dx: float
 ) -> tuple[PlaneGrid, Pixels]:
     """Axial slice turned to rows → posterior, columns → left, and its grid (DICOM PS3.3, C.7.6.2.1.1)."""
     along_columns, along_rows = orientation[:3], orientation[3:]

@@ -4,12 +4,11 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.io.dixon.coverage import MAX_GAP_MM, incomplete, judge_ends
+from spinelift.geometry.arrays import Float
+from spinelift.io.dixon.coverage import MAX_GAP_MM, Placed, incomplete, judge_ends
 from spinelift.io.dixon.slices import DixonSlice, Pixels, PlaneGrid
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -29,31 +28,16 @@ class Stack:
     breath_hold: bool | None
     order: tuple[int, float]
     grid: PlaneGrid
-    z: NDArray[np.float64]
+    z: Float
     slices: tuple[DixonSlice, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Station:
-    """Fat and water at common positions.
+class Station(Placed):
+    """Fat and water at common positions, [n, rows, columns], as stored."""
 
-    Parameters
-    ----------
-    number
-        From the head, 1-based.
-    z
-        float64 [n], mm to the feet, ascending.
-    dz
-        Slice distance, mm.
-    fat, water
-        [n, rows, columns], as stored.
-    """
-
-    number: int
     breath_hold: bool | None
     grid: PlaneGrid
-    z: NDArray[np.float64]
-    dz: float
     fat: Pixels = field(repr=False)
     water: Pixels = field(repr=False)
 
@@ -61,15 +45,11 @@ class Station:
 def build_stations(slices: Iterable[DixonSlice]) -> tuple[list[Station], list[Finding]]:
     """Stations sorted head to feet, and what was corrected.
 
-    Raises
-    ------
-    IncompleteScanError
-        A station, or too many slices, are missing where the spine may be.
+    Raises IncompleteScanError if a station, or too many slices, are missing where the spine may be.
     """
-    places = _places(_stacks(slices))
     stations: list[Station] = []
     findings: list[Finding] = []
-    for place in places:
+    for place in _places(_stacks(slices)):
         found: list[Finding] = []
         station = _station(len(stations) + 1, place, found)
         if station is not None:
@@ -136,7 +116,7 @@ def _station(number: int, place: list[Stack], findings: list[Finding]) -> Statio
         return None
     best = pairs[-1]
     for pair in reversed(pairs[:-1]):
-        if min(map(_length, best)) < SHORT_REPEAT * min(map(_length, pair)):
+        if min(len(s.z) for s in best) < SHORT_REPEAT * min(len(s.z) for s in pair):
             best = pair
     if len(pairs) > 1:
         which = "the last" if best is pairs[-1] else "an earlier one, as the last was cut short,"
@@ -144,10 +124,6 @@ def _station(number: int, place: list[Stack], findings: list[Finding]) -> Statio
         numbers = {"times": len(pairs), "series_number": best[0].order[0]}
         findings.append(Finding.of(Trap.DUPLICATE_STATION, number, Action.CORRECTED, sentence, **numbers))
     return _matched(number, *best, findings)
-
-
-def _length(stack: Stack) -> int:
-    return len(stack.z)
 
 
 def _pairs(place: list[Stack]) -> list[tuple[Stack, Stack]]:
@@ -172,9 +148,7 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
     if len(of_fat) < MIN_SLICES or not _same_plane(fat.grid, water.grid):
         return None
     if len(fat.z) != len(water.z):
-        sentence = (
-            "{fat_slices} fat and {water_slices} water slices; the {common_slices} common ones were used"
-        )
+        sentence = "{fat_slices} fat and {water_slices} water slices; {common_slices} common ones were used"
         numbers = {"fat_slices": len(fat.z), "water_slices": len(water.z), "common_slices": len(of_fat)}
         findings.append(Finding.of(Trap.UNEQUAL_LENGTHS, number, Action.CORRECTED, sentence, **numbers))
     z = water.z[of_water]
@@ -185,23 +159,12 @@ def _matched(number: int, fat: Stack, water: Stack, findings: list[Finding]) -> 
             raise incomplete(f"a hole of {steps[k]:.0f} mm inside station {number}")
         sentence = "{slices} inner slices missing; interpolated between the neighbours"
         findings.append(Finding.of(Trap.LOST_SLICE, number, Action.CORRECTED, sentence, slices=lost))
-    return Station(
-        number=number,
-        breath_hold=water.breath_hold,
-        grid=water.grid,
-        z=z,
-        dz=dz,
-        fat=_pixels([fat.slices[k].pixels for k in of_fat]),
-        water=_pixels([water.slices[k].pixels for k in of_water]),
-    )
+    fats = np.array([fat.slices[k].pixels for k in of_fat])
+    waters = np.array([water.slices[k].pixels for k in of_water])
+    return Station(number, z, dz, water.breath_hold, water.grid, fats, waters)
 
 
 def _same_plane(a: PlaneGrid, b: PlaneGrid) -> bool:
-    same_shape = (a.rows, a.columns) == (b.rows, b.columns)
-    return same_shape and max(abs(a.y0 - b.y0), abs(a.x0 - b.x0), 100 * abs(a.dx - b.dx)) < 1.0
-
-
-def _pixels(planes: list[Pixels]) -> Pixels:
-    """[n, rows, columns] of planes of one kind."""
-    stacked: NDArray[Any] = np.stack(planes)
-    return stacked
+    """Whether two grids have one shape, and agree within 1 mm in place and 0.01 mm in pixel size."""
+    place, size = max(abs(a.y0 - b.y0), abs(a.x0 - b.x0)), max(abs(a.dy - b.dy), abs(a.dx - b.dx))
+    return (a.rows, a.columns) == (b.rows, b.columns) and place < 1.0 and size < 0.01

@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from spinelift.geometry.arrays import Float, Float32
+from spinelift.io.dixon.compare import interpolate
 from spinelift.io.dixon.coverage import MAX_GAP_MM
 from spinelift.io.dixon.match import Match, match
-from spinelift.io.dixon.overlap import interpolate
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -23,10 +23,8 @@ STEP_REPORTED = 0.15
 OFFSET_REPORTED_MM = (2.0, 4.0)
 """Offset in plane and along the body from which on it is reported."""
 
-Volume = NDArray[np.float32]
 
-
-def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list[Finding]]:
+def stitch(slabs: Sequence[Slab]) -> tuple[Float32, Float32, tuple[int, int], list[Finding]]:
     """Water, fat [700, 224, 224], measured rows (first, last + 1), and findings.
 
     Row 0 is the first slice of the first slab. The slabs' arrays are changed in place.
@@ -38,23 +36,19 @@ def stitch(slabs: Sequence[Slab]) -> tuple[Volume, Volume, tuple[int, int], list
     z = slabs[0].z[0] + grid.voxel_mm * np.arange(grid.shape[0])
     weights = _weights(slabs, z)
     filled = np.flatnonzero(weights.sum(axis=0) > 0)
-    share = np.zeros(grid.shape[1:], np.float32)
-    shares = {int(k): share.copy() for k in np.flatnonzero((weights > 0).sum(axis=0) > 1)}
+    shared = np.flatnonzero((weights > 0).sum(axis=0) > 1)
+    shares = np.zeros((len(shared), *grid.shape[1:]), np.float32)
     for slab, weight in zip(slabs, weights, strict=True):
-        for row in map(int, np.flatnonzero(weight)):
-            if row in shares:
-                shares[row] += np.float32(weight[row]) * slab.inside
+        for share, k in zip(shares, shared, strict=True):
+            share += np.float32(weight[k]) * slab.inside
     water, fat = (_blend([getattr(s, name) for s in slabs], slabs, z, weights) for name in ("water", "fat"))
-    for k, covered in shares.items():
-        scale = np.divide(1, covered, out=np.zeros_like(covered), where=covered > 0)
-        water[k] *= scale
-        fat[k] *= scale
+    scales = np.divide(1, shares, out=shares, where=shares > 0)
+    water[shared] *= scales
+    fat[shared] *= scales
     return water, fat, (int(filled[0]), int(filled[-1]) + 1), findings
 
 
-def _blend(
-    parts: Sequence[Volume], slabs: Sequence[Slab], z: NDArray[np.float64], weights: NDArray[np.float64]
-) -> Volume:
+def _blend(parts: Sequence[Float32], slabs: Sequence[Slab], z: Float, weights: Float) -> Float32:
     out = np.zeros(slabs[0].grid.shape, np.float32)
     for part, slab, weight in zip(parts, slabs, weights, strict=True):
         for rows in np.array_split(np.flatnonzero(weight), 8):
@@ -65,7 +59,7 @@ def _blend(
     return out
 
 
-def _weights(slabs: Sequence[Slab], z: NDArray[np.float64]) -> NDArray[np.float64]:
+def _weights(slabs: Sequence[Slab], z: Float) -> Float:
     """[slabs, rows], sum 1 where measured: a smooth step in each overlap, a ramp over each small gap."""
     weights = np.ones((len(slabs), len(z)))
     weights[0, z < slabs[0].z[0]] = 0
@@ -83,7 +77,7 @@ def _weights(slabs: Sequence[Slab], z: NDArray[np.float64]) -> NDArray[np.float6
         weights[: k + 1] *= 1 - t
         weights[k + 1 :] *= t
     total = weights.sum(axis=0)
-    scaled: NDArray[np.float64] = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+    scaled: Float = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
     return scaled
 
 
@@ -91,25 +85,21 @@ def _equalise(slabs: Sequence[Slab], matches: Sequence[Match]) -> None:
     """Multiply each slice by its gain field, in place."""
     gains = -np.concatenate([[0.0], np.cumsum([m.log_gain for m in matches])])
     gains -= np.median(gains)
-    flat = np.zeros(slabs[0].coarse_fat.shape[1:], np.float32)
-    block = slabs[0].grid.coarse
-    halves = [_fine(np.float32(0.5) * m.log_bias, block) for m in matches]
+    flat = np.zeros(slabs[0].grid.shape[1:], np.float32)
+    halves = [flat, *(_fine(np.float32(0.5) * m.log_bias, slabs[0].grid.coarse) for m in matches), flat]
+    middles = [(upper.z[-1] + lower.z[0]) / 2 for upper, lower in itertools.pairwise(slabs)]
+    ends = [slabs[0].z[0], *middles, slabs[-1].z[-1]]
     for k, slab in enumerate(slabs):
-        above = -halves[k - 1] if k > 0 else _fine(flat, block)
-        below = halves[k] if k < len(matches) else _fine(flat, block)
-        start = (slab.z[0] + slabs[k - 1].z[-1]) / 2 if k > 0 else slab.z[0]
-        end = (slab.z[-1] + slabs[k + 1].z[0]) / 2 if k < len(matches) else slab.z[-1]
-        along = np.clip((slab.z - start) / max(end - start, 1e-6), 0, 1).astype(np.float32)
+        along = np.clip((slab.z - ends[k]) / max(ends[k + 1] - ends[k], 1e-6), 0, 1).astype(np.float32)
         for i, t in enumerate(along):
-            field = np.exp(above * (1 - t) + below * t + np.float32(gains[k]))
+            field = np.exp(halves[k + 1] * t - halves[k] * (1 - t) + np.float32(gains[k]))
             slab.water[i] *= field
             slab.fat[i] *= field
 
 
-def _fine(coarse: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+def _fine(coarse: Float32, block: int) -> Float32:
     """Coarse pixels enlarged linearly to ``block`` × ``block`` voxels each."""
-    fine: NDArray[np.float32] = ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
-    return fine
+    return ndimage.zoom(coarse, block, order=1, mode="nearest", grid_mode=True)
 
 
 def _findings(slabs: Sequence[Slab], matches: Sequence[Match]) -> list[Finding]:

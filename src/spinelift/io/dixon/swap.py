@@ -10,12 +10,11 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from spinelift.io.dixon.compare import correlation, signal_level
+from spinelift.geometry.arrays import Bool, Float, Float32
+from spinelift.io.dixon.compare import correlation, interpolate, overlap, signal_level
 from spinelift.io.dixon.match import STEP_MM
-from spinelift.io.dixon.overlap import interpolate, overlap
 from spinelift.io.dixon.slab import Slab
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
@@ -37,8 +36,6 @@ LEAST_PX = 50
 LEAST_COARSE_PX = 30
 """Fewest coarse pixels on which two slices' fat fractions are compared."""
 
-Volume = NDArray[np.float32]
-
 
 def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     """Slabs with every swapped slice corrected, and a finding a station. Arrays may be changed in place."""
@@ -50,7 +47,8 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
             links.append(LINK_WEIGHT * agreement(slab, slabs[k + 1]))
     swapped = _label(RIM_WEIGHT * np.concatenate(rims), np.array(links))
     corrected, findings = [], []
-    for slab, rim, wrong in zip(slabs, rims, _split(swapped, slabs), strict=True):
+    of_slab = np.split(swapped, np.cumsum([len(rim) for rim in rims])[:-1])
+    for slab, rim, wrong in zip(slabs, rims, of_slab, strict=True):
         contrast = float(np.median(rim[rim != 0])) if (rim != 0).any() else 0.0
         corrected.append(slab.swapped(wrong) if wrong.any() else slab)
         if wrong.any():
@@ -63,11 +61,7 @@ def undo_swaps(slabs: Sequence[Slab]) -> tuple[list[Slab], list[Finding]]:
     return corrected, findings
 
 
-def _split(labels: NDArray[np.bool_], slabs: Sequence[Slab]) -> list[NDArray[np.bool_]]:
-    return np.split(labels, np.cumsum([len(slab.z) for slab in slabs])[:-1])
-
-
-def _label(own: NDArray[np.float64], links: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _label(own: Float, links: Float) -> Bool:
     """Signs s (True for −1) that maximise Σ own·s + Σ links·s·s' along a chain; ties go to +1."""
     score = np.array([own[0], -own[0]])
     came: list[tuple[int, int]] = []
@@ -83,7 +77,7 @@ def _label(own: NDArray[np.float64], links: NDArray[np.float64]) -> NDArray[np.b
     return np.array(states[::-1], bool)
 
 
-def rim_contrasts(slab: Slab) -> NDArray[np.float64]:
+def rim_contrasts(slab: Slab) -> Float:
     """[n]: fat fraction of the skin's rim minus that of the inside, −1…1; positive if nothing is swapped.
 
     0 where it is not measured: in most slices, for speed, and where the body is too small.
@@ -104,19 +98,17 @@ def rim_contrasts(slab: Slab) -> NDArray[np.float64]:
     return contrasts
 
 
-def _depth(signal: NDArray[np.bool_], voxel_mm: float) -> NDArray[np.float64]:
+def _depth(signal: Bool, voxel_mm: float) -> Float:
     """Distance under the skin, mm, [rows, columns]; 0 outside."""
     body = ndimage.binary_fill_holes(ndimage.binary_opening(signal, iterations=1))
-    depth: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1]
-    return depth * voxel_mm
+    return ndimage.distance_transform_edt(np.pad(body, 1))[1:-1, 1:-1] * voxel_mm
 
 
 def neighbour_agreement(slab: Slab) -> list[float]:
     """Correlation of the fat fractions of each slice and the next, −1…1."""
-    fat, total = slab.coarse_fat, slab.coarse
-    level = signal_level(total, FRACTION_LEVEL)
-    pairs = itertools.pairwise(range(len(slab.z)))
-    return [_fraction_correlation(fat[a], total[a], fat[b], total[b], (level, level)) for a, b in pairs]
+    level = signal_level(slab.coarse, FRACTION_LEVEL)
+    slices = [(fat, total, level) for fat, total in zip(slab.coarse_fat, slab.coarse, strict=True)]
+    return [_fraction_correlation(one, other) for one, other in itertools.pairwise(slices)]
 
 
 def agreement(upper: Slab, lower: Slab) -> float:
@@ -124,18 +116,19 @@ def agreement(upper: Slab, lower: Slab) -> float:
     zs = overlap(upper, lower, step=STEP_MM)
     if zs is None:
         return 0.0
-    (fat_a, total_a), (fat_b, total_b) = (
-        (interpolate(zs, slab.z, slab.coarse_fat), interpolate(zs, slab.z, slab.coarse))
-        for slab in (upper, lower)
-    )
-    levels = signal_level(total_a, FRACTION_LEVEL), signal_level(total_b, FRACTION_LEVEL)
-    return _fraction_correlation(fat_a, total_a, fat_b, total_b, levels)
+    sides = []
+    for slab in (upper, lower):
+        total = interpolate(zs, slab.z, slab.coarse)
+        sides.append((interpolate(zs, slab.z, slab.coarse_fat), total, signal_level(total, FRACTION_LEVEL)))
+    return _fraction_correlation(*sides)
 
 
 def _fraction_correlation(
-    fat_a: Volume, total_a: Volume, fat_b: Volume, total_b: Volume, levels: tuple[float, float]
+    one: tuple[Float32, Float32, float], other: tuple[Float32, Float32, float]
 ) -> float:
-    body = (total_a > levels[0]) & (total_b > levels[1])
+    """Correlation of fat fractions, from fat, fat and water together, and the level of the body in them."""
+    (fat_a, total_a, level_a), (fat_b, total_b, level_b) = one, other
+    body = (total_a > level_a) & (total_b > level_b)
     if body.sum() < LEAST_COARSE_PX:
         return 0.0
     return correlation(fat_a[body] / total_a[body], fat_b[body] / total_b[body])

@@ -1,26 +1,20 @@
-"""A stitched Dixon MRI as the rest of the package knows it, and what the reader found in its archive."""
+"""The stitched Dixon MRI that the readers return, and what they found in its archive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
+
+from spinelift.geometry.arrays import Float, Float32
 
 
 @dataclass(frozen=True)
 class StitchGrid:
-    """The isotropic grid that stations are stitched to.
+    """The isotropic grid that stations are stitched to; the default size holds a body of 1.1 m.
 
-    Parameters
-    ----------
-    voxel_mm
-        Voxel size, mm.
-    shape
-        Voxels [z, y, x]: head to foot, front to back, right to left. The default size is the method's; it
-        holds a body of 1.1 m.
-    coarse
-        Voxels in a coarse pixel, each way in plane, on which stations are compared; the default is 8 mm.
+    ``shape`` is [z, y, x]: head to foot, front to back, right to left. Stations are compared on coarse pixels
+    of ``coarse`` voxels each way in plane; the default is 8 mm.
     """
 
     voxel_mm: float = 2.0
@@ -58,18 +52,11 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One trap in one place.
+    """One trap in one place, and what was done about it.
 
-    Parameters
-    ----------
-    trap, action
-        What was found, and what was done about it.
-    station
-        Number of the station from the head, 1-based; 0 for the whole body. Of two neighbours, the upper.
-    detail
-        The numbers in a sentence; nothing personal.
-    values
-        The numbers by name; the name ends with the unit, if there is one.
+    ``station`` is the number from the head, 1-based, of two neighbours the upper; 0 is the whole body.
+    ``detail`` is a sentence with the numbers (nothing personal), ``values`` has them by name; the name ends
+    with the unit, if there is one.
     """
 
     trap: Trap
@@ -109,8 +96,8 @@ class DixonVolume:
     """
 
     mri_id: str
-    water: NDArray[np.float32]
-    fat: NDArray[np.float32]
+    water: Float32
+    fat: Float32
     origin_mm: tuple[float, float, float]
     rows: tuple[int, int]
     findings: tuple[Finding, ...] = ()
@@ -118,7 +105,7 @@ class DixonVolume:
     sha256: str = ""
 
     @property
-    def affine(self) -> NDArray[np.float64]:
+    def affine(self) -> Float:
         """[4, 4]: voxel index (x, y, z, 1) → DICOM patient mm (LPS, z to the head).
 
         For NIfTI transpose the arrays to [x, y, z] and negate the first two rows (``io.nifti`` does).

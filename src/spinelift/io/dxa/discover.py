@@ -12,9 +12,8 @@ from pathlib import Path
 
 from spinelift.errors import NoScansError, TruncatedDicomError, UnsupportedImageError
 from spinelift.io.dicom import read_header
-from spinelift.io.inputs import is_of_other_field
-from spinelift.io.kinds import FileKind, kind_of_bytes, read_head
-from spinelift.io.ukb_names import DXA_FIELD
+from spinelift.io.inputs import FileKind, kind_of_bytes, read_head
+from spinelift.io.ukb_names import DXA_FIELD, UkbName
 
 
 def find_scans(paths: Iterable[str | PathLike[str]]) -> list[Path]:
@@ -57,7 +56,8 @@ def _scans_below(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_dxa_zip(file: Path, kind: FileKind) -> bool:
-    return kind is FileKind.ZIP and not is_of_other_field(file, DXA_FIELD)
+    name = UkbName.parse(file)
+    return kind is FileKind.ZIP and (name is None or name.field == DXA_FIELD)
 
 
 def _files(folder: Path) -> list[tuple[Path, FileKind]]:

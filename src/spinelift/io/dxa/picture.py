@@ -6,45 +6,40 @@ import zlib
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from spinelift.errors import NoSpacingError, UnsupportedImageError
-from spinelift.geometry import Spacing
+from spinelift.errors import UnsupportedImageError
+from spinelift.geometry.arrays import Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
-from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError)
-_MORE_DAMAGE = (struct.error, zlib.error, Image.DecompressionBombError, RuntimeError, AttributeError)
-_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L")
-_BYTE_MODES = ("L", "LA", "RGB", "RGBA", "P", "PA")
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
+    *(AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 
 
-def read_picture(data: bytes) -> NDArray[np.float32]:
+def read_picture(data: bytes) -> Float32:
     """Grey picture [H, W], 0 to 255; 16-bit ones are stretched from their minimum to their maximum.
 
-    Raises
-    ------
-    UnsupportedImageError
-        Damaged, coloured, of several pages, or of another depth than 8 or 16 bits.
+    Raises UnsupportedImageError if it is damaged, coloured, or of several pages or another depth.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(BytesIO(data), formats=("PNG", "TIFF")) as picture:
                 return _grey(picture)
-        except (*_DAMAGE, *_MORE_DAMAGE):
+        except _DAMAGE:
             raise _unsupported("a damaged PNG or TIFF file", "Copy it again, or export it anew.") from None
 
 
-def _grey(picture: Image.Image) -> NDArray[np.float32]:
+def _grey(picture: Image.Image) -> Float32:
     if getattr(picture, "n_frames", 1) > 1:
         raise _unsupported("a picture of several pages", "Export the bone image alone.")
     if picture.width * picture.height > MAX_PIXELS:
         raise _unsupported(f"{picture.width} × {picture.height} pixels", "Export it at the scanner's size.")
-    if picture.mode in _DEEP_MODES:
+    if picture.mode in ("I", "I;16", "I;16B", "I;16L"):
         return stretch(np.asarray(picture, np.float64))
-    if picture.mode not in _BYTE_MODES:
+    if picture.mode not in ("L", "LA", "RGB", "RGBA", "P", "PA"):
         raise _unsupported(f"a picture of mode {picture.mode!r}", "Export it as 8- or 16-bit grey.")
     if picture.mode == "L":
         return np.asarray(picture, np.float32)
@@ -56,12 +51,3 @@ def _grey(picture: Image.Image) -> NDArray[np.float32]:
 
 def _unsupported(found: str, do: str) -> UnsupportedImageError:
     return UnsupportedImageError(found=found, expected="one grey PNG or TIFF of 8 or 16 bits", do=do)
-
-
-def picture_spacing(spacing: Spacing | None) -> Spacing:
-    """The user's spacing, checked; raises NoSpacingError if there is none or it is absurd."""
-    if spacing is None:
-        raise NoSpacingError(
-            found="a picture, which has no pixel size", expected="the pixel size in mm", do=ASK_FOR_SPACING
-        )
-    return check_spacing(spacing.row_mm, spacing.col_mm, "given")

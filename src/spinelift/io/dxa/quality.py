@@ -1,11 +1,11 @@
-"""Is it an image at all, and what ought a reader of the result to know about it."""
+"""Whether an image can hold a spine at all, and remarks on it for the reader of the result."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import BlankImageError, ImageTooSmallError
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 
 MIN_SHAPE = (100, 30)
 """Fewest rows and columns in which a spine could be seen."""
@@ -21,20 +21,16 @@ METAL_MM2 = 2500.0
 """Area of a saturated patch below the head that suggests metal: bone alone reaches about 1000 mm²."""
 
 
-def check_image(bone: NDArray[np.float32], spacing: Spacing) -> None:
-    """Refuse an image [H, W] that cannot hold a spine, or that shows nothing.
-
-    Raises
-    ------
-    ImageTooSmallError, BlankImageError
-    """
+def check_image(bone: Float32, spacing: Spacing) -> None:
+    """Raise ImageTooSmallError or BlankImageError for an image [H, W] that cannot hold or show a spine."""
     rows, columns = bone.shape
     height, width = rows * spacing.row_mm, columns * spacing.col_mm
-    if rows < MIN_SHAPE[0] or columns < MIN_SHAPE[1] or height < MIN_SIZE_MM[0] or width < MIN_SIZE_MM[1]:
+    (least_rows, least_columns), (least_height, least_width) = MIN_SHAPE, MIN_SIZE_MM
+    if rows < least_rows or columns < least_columns or height < least_height or width < least_width:
+        least = f"{least_rows} × {least_columns} pixels and {least_height:.0f} × {least_width:.0f} mm"
         raise ImageTooSmallError(
             found=f"an image of {rows} × {columns} pixels, {height:.0f} × {width:.0f} mm (height × width)",
-            expected=f"at least {MIN_SHAPE[0]} × {MIN_SHAPE[1]} pixels and "
-            f"{MIN_SIZE_MM[0]:.0f} × {MIN_SIZE_MM[1]:.0f} mm",
+            expected=f"at least {least}",
             do="Pass the whole Total Body image, and check the pixel size.",
         )
     if float(bone.std()) < MIN_CONTRAST:
@@ -45,7 +41,7 @@ def check_image(bone: NDArray[np.float32], spacing: Spacing) -> None:
         )
 
 
-def notes(bone: NDArray[np.float32], spacing: Spacing) -> list[str]:
+def notes(bone: Float32, spacing: Spacing) -> list[str]:
     """Remarks on a bone image [H, W] with 0…255: unusual size of the body, possible metal."""
     remarks = []
     body = bone > 0.1 * bone.max()

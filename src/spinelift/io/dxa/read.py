@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from spinelift.errors import AmbiguousScanError, NoScansError, UnsupportedImageError, WrongBodyPartError
+from spinelift.errors import AmbiguousScanError, NoSpacingError, UnsupportedImageError, WrongBodyPartError
 from spinelift.geometry import Spacing
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
-from spinelift.io.dxa.picture import picture_spacing, read_picture
+from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, notes
 from spinelift.io.dxa.scan import DxaScan
-from spinelift.io.dxa.visit import pick_total_body
-from spinelift.io.inputs import check_field, dicom_members, input_sha256, pseudonym
-from spinelift.io.kinds import FileKind, kind_of_file
+from spinelift.io.dxa.visit import WHOLE_VISIT, pick_total_body
+from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
+from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 from spinelift.io.ukb_names import DXA_FIELD
 
 MAX_FILE_BYTES = 512 << 20
@@ -46,13 +46,8 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
         digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
         sha256 = hashlib.sha256(digests.encode()).hexdigest()
         return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing)
-    if not path.is_file():
-        raise NoScansError(
-            found=f"no file or folder {path.name}",
-            expected="a zip, DICOM, PNG or TIFF file, or a folder",
-            do="Check the path.",
-        )
-    kind, sha256 = kind_of_file(path), input_sha256(path, MAX_FILE_BYTES)
+    expected = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
+    kind, sha256 = kind_of_file(path, expected), input_sha256(path, MAX_FILE_BYTES)
     match kind:
         case FileKind.ZIP:
             check_field(path, DXA_FIELD)
@@ -62,11 +57,8 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
         case FileKind.PICTURE:
             return _from_picture(path, sha256, spacing)
         case FileKind.OTHER:
-            raise UnsupportedImageError(
-                found=f"{path.name}, of a kind that is not known",
-                expected="a zip, DICOM, PNG or TIFF file",
-                do="Export the scan as one of these.",
-            )
+            found = f"{path.name}, of a kind that is not known"
+            raise UnsupportedImageError(found=found, expected=expected, do="Export the scan as one of these.")
 
 
 def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None) -> DxaScan:
@@ -84,19 +76,19 @@ def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacin
         )
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
     pixels = tissue.pixels if tissue else None
-    return DxaScan(_scan_id(path, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks)
+    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks)
 
 
 def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
-    spacing = picture_spacing(spacing)
+    if spacing is None:
+        found = "a picture, which has no pixel size"
+        raise NoSpacingError(found=found, expected="the pixel size in mm", do=ASK_FOR_SPACING)
+    spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
     bone = read_picture(path.read_bytes())
     check_image(bone, spacing)
     remark = "A picture has no header: taken to be a bone image, columns to the patient's left."
-    return DxaScan(_scan_id(path, sha256), bone, None, spacing, sha256, (remark, *notes(bone, spacing)))
-
-
-def _scan_id(path: Path, sha256: str) -> str:
-    return pseudonym(path, DXA_FIELD, sha256=sha256, prefix="dxa")
+    remarks = (remark, *notes(bone, spacing))
+    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
 
 
 def _check_whole_body(image: OrientedImage) -> None:
@@ -106,5 +98,5 @@ def _check_whole_body(image: OrientedImage) -> None:
         raise WrongBodyPartError(
             found=f"a DXA without ProtocolName, {height:.0f} × {width:.0f} mm (height × width)",
             expected="a Total Body image, at least 1 m tall",
-            do="Pass the archive of the visit, or its Total Body bone image.",
+            do=WHOLE_VISIT,
         )

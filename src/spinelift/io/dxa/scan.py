@@ -1,11 +1,9 @@
-"""The scan as the rest of the package knows it: pixels, pixel size, a pseudonym, and nothing personal."""
+"""The scan that the readers return: pixels, pixel size, a pseudonym, and nothing personal."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from spinelift.geometry import Spacing
+from spinelift.geometry.arrays import Float32
 
 
 @dataclass(frozen=True)
@@ -25,12 +23,12 @@ class DxaScan:
     sha256
         Hash of the file that was read.
     warnings
-        What a reader of the result ought to know about the file.
+        Remarks on the file for the reader of the result.
     """
 
     scan_id: str
-    bone: NDArray[np.float32]
-    tissue: NDArray[np.float32] | None
+    bone: Float32
+    tissue: Float32 | None
     spacing: Spacing
     sha256: str
     warnings: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from spinelift.io.dicom import DicomHeader, read_header
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
 UNNAMED_IMAGE = "ProtocolName is missing: taken to be the total body by its proportions."
+WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
 
 _Candidate = tuple[DicomHeader, bytes]
 
@@ -36,11 +37,8 @@ class TotalBody:
 def pick_total_body(files: Iterable[bytes]) -> TotalBody:
     """Choose the Total Body pair among DICOM files; other areas and modalities are skipped.
 
-    A damaged file is fatal unless both Total Body images are there without it.
-
-    Raises
-    ------
-    NoDxaInArchiveError, WrongModalityError, WrongBodyPartError, AmbiguousScanError, TruncatedDicomError
+    A damaged file is fatal unless both Total Body images are there without it. Raises NoDxaInArchiveError,
+    WrongModalityError, WrongBodyPartError, AmbiguousScanError, UnsupportedImageError or TruncatedDicomError.
     """
     headers: list[DicomHeader] = []
     candidates: list[_Candidate] = []
@@ -56,10 +54,13 @@ def pick_total_body(files: Iterable[bytes]) -> TotalBody:
         headers.append(header)
         if header.is_dxa and (header.is_total_body or not header.protocol):
             candidates.append((header, data))
-    named = _without_copies([c for c in candidates if c[0].is_total_body])
+    # the same image may be there twice, under two names
+    named = list({data: (header, data) for header, data in candidates if header.is_total_body}.values())
     if damage is not None and len(named) < 2:
         raise damage
-    _check_one_person(headers)
+    people = {header.visit[0] for header in headers if header.is_dxa and header.visit[0]}
+    if len(people) > 1:
+        raise _ambiguous(f"images of {len(people)} people")
     if len(named) == 2:
         return _pair(*named, damaged=damage is not None)
     if len(named) > 2:
@@ -84,21 +85,6 @@ def _pair(one: _Candidate, other: _Candidate, *, damaged: bool) -> TotalBody:
     tissue, bone = sorted((one, other), key=lambda c: c[0].instance_number or 0)
     warnings = ("A damaged file beside the Total Body images was skipped.",) if damaged else ()
     return TotalBody(bone[1], tissue[1], named=True, warnings=warnings)
-
-
-def _without_copies(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Candidates without repeated files (the same image copied under two names)."""
-    unique: list[_Candidate] = []
-    for candidate in candidates:
-        if all(candidate[1] != kept[1] for kept in unique):
-            unique.append(candidate)
-    return unique
-
-
-def _check_one_person(headers: list[DicomHeader]) -> None:
-    people = {header.visit[0] for header in headers if header.is_dxa and header.visit[0]}
-    if len(people) > 1:
-        raise _ambiguous(f"images of {len(people)} people")
 
 
 def _ambiguous(found: str) -> AmbiguousScanError:
@@ -127,7 +113,7 @@ def _nothing(headers: list[DicomHeader]) -> NoDxaInArchiveError | WrongModalityE
     return WrongBodyPartError(
         found=f"DXA of {', '.join(areas)}",
         expected="a Total Body image",
-        do="Pass the archive of the visit, or its Total Body bone image.",
+        do=WHOLE_VISIT,
     )
 
 

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError
 from spinelift.geometry import Vertebra, largest_component
+from spinelift.geometry.arrays import Bool
 
 ARCH_MM = 5.5
 """Radius of the ball that fits into every body but not into pedicles, laminae and processes."""
@@ -20,22 +21,20 @@ LONGEST_BODY_MM = 60.0
 LEAST_BODY_ML = 1.0
 """Pieces smaller than this are no vertebral body."""
 
-Mask = NDArray[np.bool_]
 Levels = NDArray[np.int8]
 
 
-def bodies_of(levels: Levels, voxel_mm: float) -> Mask:
+def bodies_of(levels: Levels, voxel_mm: float) -> Bool:
     """Bodies of whole vertebrae: each level opened by a ball, its largest piece kept."""
     out = np.zeros(levels.shape, bool)
-    boxes = ndimage.find_objects(levels)
-    for number, box in enumerate(boxes, start=1):
+    for number, box in enumerate(ndimage.find_objects(levels), start=1):
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
             out[box] |= largest_component(_open(inside, ARCH_MM / voxel_mm))[1:-1, 1:-1, 1:-1]
     return out
 
 
-def between_ends(parts: Mask, levels: Levels, voxel_mm: float) -> Mask:
+def between_ends(parts: Bool, levels: Levels, voxel_mm: float) -> Bool:
     """Parts (bodies or discs without level) from T1's body to L5's; ``levels`` of bodies without arches.
 
     A connected part is kept if much of it is levelled, or its centre lies between those of T1 and L5:
@@ -62,13 +61,10 @@ def _rows(levels: Levels, vertebra: Vertebra) -> NDArray[np.intp]:
     return np.flatnonzero((levels == vertebra + 1).any(axis=(1, 2)))
 
 
-def count_from_sacrum(bodies: Mask, sacrum: Mask, voxel_mm: float, *, whole: bool) -> Levels:
+def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: bool) -> Levels:
     """Levels of bodies that have none: the first above the sacrum is L5, the 17th is T1.
 
-    Raises
-    ------
-    AmbiguousScanError
-        There is no sacrum, or fewer than 17 separate bodies above it.
+    Raises AmbiguousScanError if there is no sacrum, or fewer than 17 separate bodies above it.
     """
     box = ndimage.find_objects(bodies.astype(np.int8))
     levels = np.zeros(bodies.shape, np.int8)
@@ -89,40 +85,35 @@ def count_from_sacrum(bodies: Mask, sacrum: Mask, voxel_mm: float, *, whole: boo
     return levels
 
 
-def join_bodies(bodies: Mask, discs: Mask, voxel_mm: float) -> Mask:
+def join_bodies(bodies: Bool, discs: Bool, voxel_mm: float) -> Bool:
     """One column: bodies and discs, what is left between them closed, the largest piece kept."""
     column = bodies | discs
     box = ndimage.find_objects(column.astype(np.int8))[0]
     reach = int(DISC_MM / voxel_mm) + 2
     inside = np.pad(column[box], reach)
     closed = _close_along(inside, DISC_MM / voxel_mm)
-    trimmed = tuple(slice(reach, -reach) for _ in range(3))
     out = np.zeros(column.shape, bool)
-    out[box] = largest_component(closed)[trimmed]
+    out[box] = largest_component(closed)[(slice(reach, -reach),) * 3]
     return out
 
 
-def _close_along(mask: Mask, radius_px: float) -> Mask:
+def _close_along(mask: Bool, radius_px: float) -> Bool:
     """Fill gaps along the column, up to twice the radius, where there is bone above and below within reach.
 
     A closing with a ball, so that gaps between tilted endplates are filled; nothing is added
     beyond the first and the last row.
     """
     near = ndimage.distance_transform_edt(~mask) <= radius_px
-    closed: Mask = mask | (ndimage.distance_transform_edt(near) > radius_px)
+    closed = mask | (ndimage.distance_transform_edt(near) > radius_px)
     rows = np.flatnonzero(mask.any(axis=(1, 2)))
-    closed[: rows[0]] = False
-    closed[rows[-1] + 1 :] = False
+    closed[: rows[0]] = closed[rows[-1] + 1 :] = False
     return closed
 
 
-def _open(mask: Mask, radius_px: float) -> Mask:
+def _open(mask: Bool, radius_px: float) -> Bool:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
-    core: Mask = ndimage.distance_transform_edt(mask) > radius_px
-    if not core.any():
-        return core
-    opened: Mask = mask & (ndimage.distance_transform_edt(~core) <= radius_px)
-    return opened
+    core = ndimage.distance_transform_edt(mask) > radius_px
+    return mask & (ndimage.distance_transform_edt(~core) <= radius_px) if core.any() else core
 
 
 def _uncounted(found: str) -> AmbiguousScanError:

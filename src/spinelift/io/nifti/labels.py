@@ -1,7 +1,6 @@
-"""Spine labels made elsewhere, in place of the project's own MRI segmentation.
+"""Spine labels made elsewhere, brought to the project's column of bodies and discs from T1 to L5.
 
-The project's spine is the column of vertebral bodies and discs from T1 to L5. Other tools number
-vertebrae with their arches, number nothing, or leave out discs; each is brought to that one definition.
+Other tools number vertebrae with their arches, number nothing, or leave out discs.
 """
 
 from collections.abc import Mapping
@@ -10,11 +9,11 @@ from enum import Enum
 from os import PathLike
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import NoSpineError
 from spinelift.geometry import Vertebra, largest_component
+from spinelift.geometry.arrays import Bool
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies
 from spinelift.io.nifti.volume import read_nifti_on
@@ -29,27 +28,17 @@ def _run(first: int, step: int = 1) -> dict[int, Vertebra]:
 class LabelTable:
     """What the numbers of a tool mean; other labels are ignored.
 
-    Parameters
-    ----------
-    vertebrae
-        Label → level, arches included unless ``bodies_only``.
-    discs
-        Labels of discs, whatever their level.
-    bodies
-        Labels of vertebral bodies (or whole vertebrae) without a level.
-    sacrum
-        Labels of the sacrum, from which levels are counted where there are none.
-    bodies_only
-        Whether ``vertebrae`` and ``bodies`` are bodies without arches.
-    source
-        Where the numbers were read.
+    ``source`` is where the numbers were read. ``vertebrae`` maps labels to levels. ``bodies`` are labels of
+    vertebral bodies (or whole vertebrae) without a level, ``discs`` those of discs, whatever their level, and
+    ``sacrum`` those from which levels are counted where there are none. ``bodies_only`` means that vertebrae
+    and bodies come without arches.
     """
 
     source: str
     vertebrae: Mapping[int, Vertebra] = field(default_factory=dict)
-    discs: frozenset[int] = frozenset()
-    bodies: frozenset[int] = frozenset()
-    sacrum: frozenset[int] = frozenset()
+    discs: tuple[int, ...] = ()
+    bodies: tuple[int, ...] = ()
+    sacrum: tuple[int, ...] = ()
     bodies_only: bool = False
 
 
@@ -66,11 +55,6 @@ class LabelScheme(Enum):
     SPINEPS_VERT = "spineps-vert"
     SPINEPS_SPINE = "spineps-spine"
 
-    @property
-    def table(self) -> LabelTable:
-        """The meaning of its numbers."""
-        return TABLES[self]
-
 
 _TOTALSEGMENTATOR = "TotalSegmentator, totalsegmentator/map_to_binary.py, class_map"
 _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/vert_constants.py, v_idx2name"
@@ -78,50 +62,38 @@ _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/ver
 TABLES: Mapping[LabelScheme, LabelTable] = {
     LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5"),
     LabelScheme.TOTALSEGMENTATOR_TOTAL: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total'] (version 2, CT): L5 27 … T1 43, sacrum 25",
-        vertebrae=_run(43, -1),
-        sacrum=frozenset({25}),
+        f"{_TOTALSEGMENTATOR}['total'] (version 2, CT)", vertebrae=_run(43, -1), sacrum=(25,)
     ),
     LabelScheme.TOTALSEGMENTATOR_V1: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total_v1'] (CT): L5 18 … T1 34, sacrum 92",
-        vertebrae=_run(34, -1),
-        sacrum=frozenset({92}),
+        f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", vertebrae=_run(34, -1), sacrum=(92,)
     ),
     LabelScheme.TOTALSEGMENTATOR_VERTEBRAE_MR: LabelTable(
-        f"{_TOTALSEGMENTATOR}['vertebrae_mr']: L5 2 … T1 18, sacrum 1",
-        vertebrae=_run(18, -1),
-        sacrum=frozenset({1}),
+        f"{_TOTALSEGMENTATOR}['vertebrae_mr']", vertebrae=_run(18, -1), sacrum=(1,)
     ),
     LabelScheme.TOTALSEGMENTATOR_TOTAL_MR: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total_mr']: sacrum 18, vertebrae 19, discs 20",
-        discs=frozenset({20}),
-        bodies=frozenset({19}),
-        sacrum=frozenset({18}),
+        f"{_TOTALSEGMENTATOR}['total_mr']", discs=(20,), bodies=(19,), sacrum=(18,)
     ),
     LabelScheme.TOTALSEGMENTATOR_VERTEBRAE_BODY: LabelTable(
-        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT): bodies 1, discs 2; levels from a second file",
-        discs=frozenset({2}),
-        bodies=frozenset({1}),
-        bodies_only=True,
+        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT)", discs=(2,), bodies=(1,), bodies_only=True
     ),
     LabelScheme.VIBESEGMENTATOR: LabelTable(
-        "VIBESegmentator, README.md, Label Model 100: sacrum 23, IVD 68, vertebra_body 69",
-        discs=frozenset({68}),
-        bodies=frozenset({69}),
-        sacrum=frozenset({23}),
+        "VIBESegmentator, README.md, Label Model 100",
+        discs=(68,),
+        bodies=(69,),
+        sacrum=(23,),
         bodies_only=True,
     ),
     LabelScheme.SPINEPS_VERT: LabelTable(
-        f"{_SPINEPS}: T1 8 … T12 19, L1 20 … L5 24, S1 26; disc below vertebra X 100 + X, endplate 200 + X",
+        f"{_SPINEPS}: disc below vertebra X 100 + X, endplate 200 + X",
         vertebrae=_run(8),
-        discs=frozenset(range(108, 124)) | frozenset(range(208, 225)),
-        sacrum=frozenset({26}),
+        discs=(*range(108, 124), *range(208, 225)),
+        sacrum=(26,),
     ),
     LabelScheme.SPINEPS_SPINE: LabelTable(
-        f"{_SPINEPS}: sacrum 26, body 49 or 50, endplate 62, disc 100",
-        discs=frozenset({62, 100}),
-        bodies=frozenset({49, 50}),
-        sacrum=frozenset({26}),
+        f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100",
+        discs=(62, 100),
+        bodies=(49, 50),
+        sacrum=(26,),
         bodies_only=True,
     ),
 }
@@ -129,19 +101,13 @@ TABLES: Mapping[LabelScheme, LabelTable] = {
 
 @dataclass(frozen=True)
 class SpineLabels:
-    """A spine on the grid of a ``DixonVolume``.
+    """A spine on the grid of a ``DixonVolume``, and remarks for the reader of the result.
 
-    Parameters
-    ----------
-    mask
-        bool [z, y, x]: bodies and discs, T1 to L5, one connected column.
-    centres_mm
-        Body centres (x, y, z), project axes, by level; empty for a mask without levels.
-    remarks
-        Remarks for whoever reads the result.
+    ``mask`` is bool [z, y, x]: bodies and discs, T1 to L5, one connected column. ``centres_mm`` are body
+    centres (x, y, z), project axes, by level; empty for a mask without levels.
     """
 
-    mask: NDArray[np.bool_]
+    mask: Bool
     centres_mm: Mapping[Vertebra, tuple[float, float, float]]
     remarks: tuple[str, ...] = ()
 
@@ -155,54 +121,43 @@ def read_spine_labels(
 ) -> SpineLabels:
     """Spine mask of ``volume`` from a label map in NIfTI, stored in any orientation.
 
-    Parameters
-    ----------
-    path, scheme
-        The label map, and whose numbers it holds.
-    bodies
-        A second map, with bodies and discs without arches (SPINEPS ``seg-spine``, VIBESegmentator,
-        TotalSegmentator ``vertebrae_body``), where ``path`` has levels with arches.
-
-    Raises
-    ------
-    NoSpineError
-        A level from T1 to L5 is missing.
-    AmbiguousScanError
-        Neither map has levels, and they cannot be counted from the sacrum.
+    ``bodies`` is a second map, of bodies and discs without arches (SPINEPS ``seg-spine``, VIBESegmentator,
+    TotalSegmentator ``vertebrae_body``), where ``path`` has levels with arches. Raises NoSpineError if a
+    level from T1 to L5 is missing, and AmbiguousScanError if the map has no levels and they cannot be
+    counted from the sacrum.
     """
     labels = read_nifti_on(path, volume, labels=True)
     if scheme is LabelScheme.SPINELIFT:
-        return _column(labels == 1)
+        if not (labels == 1).any():
+            raise _no_spine("a label map without a spine", "the column T1–L5 with label 1")
+        return SpineLabels(largest_component(labels == 1), {})
     remarks: list[str] = []
     voxel_mm = volume.voxel_mm
-    table = scheme.table
-    parts, parts_table = labels, table
+    table = parts_table = TABLES[scheme]
+    parts = labels
     if bodies is not None:
-        parts = read_nifti_on(bodies[0], volume, labels=True)
-        parts_table = bodies[1].table
-    box = _box(labels > 0 if bodies is None else (labels > 0) | (parts > 0))
+        parts, parts_table = read_nifti_on(bodies[0], volume, labels=True), TABLES[bodies[1]]
+    found = ndimage.find_objects(((labels > 0) | (parts > 0)).view(np.int8))
+    box = found[0] if found else (slice(None),) * 3
     labels, parts = labels[box], parts[box]
-    levels = _levels(labels, table)
+    levels = np.zeros(labels.shape, np.int8)
+    for label, level in table.vertebrae.items():
+        levels[labels == label] = level + 1
     if not table.vertebrae:
-        sacrum = np.isin(labels, list(table.sacrum))
-        bodies_mask = np.isin(labels, list(table.bodies))
-        levels = count_from_sacrum(bodies_mask, sacrum, voxel_mm, whole=not table.bodies_only)
+        sacrum, unnumbered = np.isin(labels, table.sacrum), np.isin(labels, table.bodies)
+        levels = count_from_sacrum(unnumbered, sacrum, voxel_mm, whole=not table.bodies_only)
         remarks.append("Levels were counted from the sacrum upwards: five lumbar vertebrae were taken.")
     missing = [level.name for level in Vertebra if not (levels == level + 1).any()]
     if missing:
-        raise NoSpineError(
-            found=f"a label map without {', '.join(missing)}",
-            expected="every vertebra from T1 to L5",
-            do="Check the tool's name, or leave this person out.",
-        )
+        raise _no_spine(f"a label map without {', '.join(missing)}", "every vertebra from T1 to L5")
     if table.vertebrae:
         levels[~bodies_of(levels, voxel_mm)] = 0
     if parts_table.bodies_only:
-        keep = between_ends(np.isin(parts, list(parts_table.bodies)), levels, voxel_mm)
+        keep = between_ends(np.isin(parts, parts_table.bodies), levels, voxel_mm)
     else:
         keep = levels > 0
         remarks.append("Arches were cut off by opening: the map holds whole vertebrae.")
-    discs = np.isin(parts, list(parts_table.discs))
+    discs = np.isin(parts, parts_table.discs)
     if not parts_table.vertebrae:  # else the numbers themselves say which discs are between T1 and L5
         discs = between_ends(discs, levels, voxel_mm)
     if not discs.any():
@@ -213,35 +168,15 @@ def read_spine_labels(
     return SpineLabels(mask, centres, tuple(remarks))
 
 
-def _levels(labels: NDArray[np.float32], table: LabelTable) -> NDArray[np.int8]:
-    """Level + 1 in each voxel of a vertebra T1…L5, else 0."""
-    levels = np.zeros(labels.shape, np.int8)
-    for label, level in table.vertebrae.items():
-        levels[labels == label] = level + 1
-    return levels
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Bounding box of a mask; of an empty one the whole."""
-    found = ndimage.find_objects(mask.view(np.int8))
-    return tuple(found[0]) if found else tuple(slice(0, n) for n in mask.shape)
-
-
-def _centre(
-    mask: NDArray[np.bool_], box: tuple[slice, ...], volume: DixonVolume
-) -> tuple[float, float, float]:
+def _centre(mask: Bool, box: tuple[slice, ...], volume: DixonVolume) -> tuple[float, float, float]:
+    """Centre (x, y, z) of a mask in a box of the volume, mm; NaN if it is empty."""
     places = zip(np.nonzero(mask), box, strict=True)
-    z, y, x = (float(v.mean()) + side.start if len(v) else float("nan") for v, side in places)
+    z, y, x = (float(v.mean()) + (side.start or 0) if len(v) else float("nan") for v, side in places)
     ox, oy, oz = volume.origin_mm
     mm = volume.voxel_mm
     return ox + mm * x, oy + mm * y, oz + mm * z
 
 
-def _column(mask: NDArray[np.bool_]) -> SpineLabels:
-    if not mask.any():
-        raise NoSpineError(
-            found="a label map without a spine",
-            expected="the column T1–L5 with label 1",
-            do="Check the tool's name.",
-        )
-    return SpineLabels(largest_component(mask), {})
+def _no_spine(found: str, expected: str) -> NoSpineError:
+    do = "Check the tool's name, or leave this person out."
+    return NoSpineError(found=found, expected=expected, do=do)

@@ -1,21 +1,22 @@
-"""NIfTI out and in, orientation obeyed: any of the 48 ways to store a volume gives the same one.
+"""NIfTI files written and read: each of the 48 ways to store a volume gives the same array.
 
 NIfTI's world is RAS (right, anterior, head positive), DICOM's LPS; the project's arrays are [z, y, x] with
-z to the feet. These turns are made here and nowhere else.
+z to the feet.
 """
 
 import gzip
+import math
 import zlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import MissingExtraError, NoScansError, UnsupportedImageError
 from spinelift.files import whole_file
+from spinelift.geometry.arrays import AnyArray, Float, Float32
 from spinelift.io.dixon.volume import DixonVolume
 
 MAX_VOXELS = 1 << 28
@@ -24,14 +25,14 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TO_PROJECT = np.diag([1.0, 1.0, -1.0, 1.0])
 
 
-def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: NDArray[np.float64]) -> Path:
+def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> Path:
     """Write [z, y, x] as ``.nii.gz``; ``affine`` as of ``DixonVolume.affine`` (x, y, z index → LPS mm).
 
     Floating point is rounded to int16 (the scanner's values are whole numbers), masks stay uint8. The
     header holds nothing but geometry.
     """
     nib = _nibabel()
-    if volume.dtype == np.bool_ or volume.dtype == np.uint8:
+    if volume.dtype in (np.bool_, np.uint8):
         stored = volume.astype(np.uint8)
     else:
         stored = np.clip(np.rint(volume), -32768, 32767).astype(np.int16)
@@ -45,23 +46,12 @@ def write_nifti(path: str | PathLike[str], volume: NDArray[np.generic], affine: 
     return path
 
 
-def read_nifti_on(
-    path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False
-) -> NDArray[np.float32]:
-    """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x].
+def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False) -> Float32:
+    """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x]; 0 outside the file.
 
-    Parameters
-    ----------
-    path
-        Three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique.
-    volume
-        The MRI.
-    labels
-        Take the nearest voxel, not a mean of neighbours. Outside the file 0 either way.
-
-    Raises
-    ------
-    NoScansError, UnsupportedImageError, MissingExtraError
+    The file is a three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique. Of
+    ``labels`` the nearest voxel is taken, else a mean of neighbours. Raises NoScansError,
+    UnsupportedImageError or MissingExtraError.
     """
     data, affine = _load(Path(path))
     to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
@@ -85,7 +75,7 @@ def read_nifti_on(
 
 
 def _covered(
-    matrix: NDArray[np.float64], offset: NDArray[np.float64], shape: tuple[int, ...], grid: tuple[int, ...]
+    matrix: Float, offset: Float, shape: tuple[int, ...], grid: tuple[int, ...]
 ) -> tuple[slice, ...] | None:
     """Part of the grid that a volume of ``shape`` covers, with a margin of one voxel; None if none."""
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in shape], indexing="ij")).reshape(3, -1)
@@ -95,7 +85,7 @@ def _covered(
     return tuple(map(slice, low, high)) if (low < high).all() else None
 
 
-def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+def _load(path: Path) -> tuple[Float32, Float]:
     """Data [x, y, z], axes to the left, to posterior and to the feet, and the affine to project mm."""
     nib = _nibabel()
     if not path.is_file():
@@ -105,17 +95,15 @@ def _load(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         if not isinstance(image, nib.Nifti1Image):
             raise _unsupported("an image that is no NIfTI")
         shape = tuple(n for k, n in enumerate(image.shape) if k < 3 or n != 1)
-        if len(shape) != 3 or int(np.prod(shape)) > MAX_VOXELS or min(shape) < 2:
+        if len(shape) != 3 or math.prod(shape) > MAX_VOXELS or min(shape) < 2:
             raise _unsupported(f"a NIfTI of shape {'×'.join(map(str, image.shape))[:60]}")
         affine = np.asarray(image.affine, np.float64)
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-6:
             raise _unsupported("a NIfTI whose affine has no volume")
         if not int(image.header["sform_code"]) and not int(image.header["qform_code"]):
             raise _unsupported("a NIfTI without orientation (sform and qform codes are 0)")
-        turn = nib.orientations.ornt_transform(
-            nib.io_orientation(affine), nib.orientations.axcodes2ornt(("L", "P", "I"))
-        )
-        turned = image.as_reoriented(turn)
+        target = nib.orientations.axcodes2ornt(("L", "P", "I"))
+        turned = image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(affine), target))
         data = np.asarray(turned.dataobj, np.float32).reshape(turned.shape[:3])
     except (*_DAMAGE, nib.filebasedimages.ImageFileError):
         raise _unsupported("a NIfTI that is cut or damaged") from None
@@ -132,9 +120,7 @@ def _nibabel() -> Any:
         import nibabel
     except ImportError:
         raise MissingExtraError(
-            found="no package nibabel",
-            expected="nibabel, to read and write NIfTI",
-            do="Run: pip install 'spinelift[mri]'",
+            found="no package nibabel", expected="nibabel, for NIfTI", do="Run: pip install 'spinelift[mri]'"
         ) from None
     return nibabel
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.bundle import EncodersCard
 from spinelift.bundle.kinds import Canvases
 from spinelift.errors import ConfigError
-from spinelift.files import make_folder
+from spinelift.geometry.arrays import Integers
 from spinelift.learn.aligner.config import AlignAugment, AlignerConfig
 from spinelift.learn.aligner.encoder import DXA_CHANNELS, MRI_CHANNELS, Aligner, info_nce
 from spinelift.learn.aligner.pairs import ImagePairs, load_pairs
@@ -40,8 +39,7 @@ class AlignerTask:
         """InfoNCE of the pairs ``index`` [B], and the share that is matched correctly."""
         dxa, mri = _tensors(self.train, index.numpy())
         scores = self.model(*augment_pairs(dxa, mri, self.config.augment, generator))
-        right = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
-        return {"loss": info_nce(scores, self.config.temperature), "matched": right}
+        return {"loss": info_nce(scores, self.config.temperature), "matched": _matched(scores)}
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
@@ -49,11 +47,15 @@ class AlignerTask:
         model.eval()
         rows = np.arange(min(limit, len(self.held_out)))
         scores: Tensor = model(*_tensors(self.held_out, rows))
-        right = (scores.argmax(1) == torch.arange(len(scores))).float().mean()
-        return {"info_nce": float(info_nce(scores, self.config.temperature)), "matched": float(right)}
+        loss = info_nce(scores, self.config.temperature)
+        return {"info_nce": float(loss), "matched": float(_matched(scores))}
 
 
-def _tensors(pairs: ImagePairs, rows: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
+def _matched(scores: Tensor) -> Tensor:
+    return (scores.argmax(1) == torch.arange(len(scores))).float().mean()
+
+
+def _tensors(pairs: ImagePairs, rows: Integers) -> tuple[Tensor, Tensor]:
     dxa = torch.from_numpy(pairs.dxa[rows]).float()[:, None] / 255
     return dxa, torch.from_numpy(pairs.mri[rows]).float() / 255
 
@@ -71,10 +73,8 @@ def augment_pairs(
     rows, cols = mri.shape[2:]
     shift = torch.stack([uniform(count) / cols, uniform(count) / rows], 1) * 2 * config.shift_px
     cos, sin = torch.cos(angle), torch.sin(angle)
-    turn = torch.stack(
-        [torch.stack([cos, sin * rows / cols], 1), torch.stack([-sin * cols / rows, cos], 1)], 1
-    )
-    grid = F.affine_grid(torch.cat([turn, shift[:, :, None]], 2), list(mri.shape), align_corners=False)
+    turn = torch.stack([cos, sin * rows / cols, shift[:, 0], -sin * cols / rows, cos, shift[:, 1]], 1)
+    grid = F.affine_grid(turn.reshape(count, 2, 3), list(mri.shape), align_corners=False)
     mri = F.grid_sample(mri, grid, align_corners=False)
     flip = (torch.rand(count, generator=generator) < config.mirror)[:, None, None, None]
     out = []
@@ -103,7 +103,7 @@ def train_aligner(
         data=data, people=len(pairs), examples=len(pairs), held_out=len(held_out), out=out, resume=resume,
         title="aligner",
     )  # fmt: skip
-    export_aligner(out, out)
+    export_aligner(out)
     return outcome
 
 
@@ -112,19 +112,18 @@ def load_aligner(run: Path) -> tuple[Aligner, AlignerConfig]:
     return load_run(run, AlignerConfig, lambda config: Aligner(config.encoder))
 
 
-def export_aligner(run: Path, out: Path) -> None:
-    """Write both encoders of a run as ONNX, checked against torch, and their card."""
+def export_aligner(run: Path) -> None:
+    """Write both encoders of a run as ONNX, checked against torch, and their card into its folder."""
     model, config = load_aligner(run)
-    make_folder(out)
     canvas = config.canvas
     canvases = Canvases(pixel_mm=canvas.pixel_mm, dxa_shape=canvas.dxa, mri_shape=canvas.mri)
     encoders = {"dxa": model.dxa, "mri": model.mri}
     shapes = {"dxa": (DXA_CHANNELS, *canvas.dxa), "mri": (MRI_CHANNELS, *canvas.mri)}
     for name, signature in canvases.signatures().items():
         example = torch.rand(2, *shapes[name], generator=torch.Generator().manual_seed(0))
-        export_onnx(encoders[name], out / f"{name}.onnx", example, signature)
+        export_onnx(encoders[name], run / f"{name}.onnx", example, signature)
     write_new_card(
-        EncodersCard, out, [f"{name}.onnx" for name in encoders], name="encoders", version=__version__,
+        EncodersCard, run, [f"{name}.onnx" for name in encoders], name="encoders", version=__version__,
         preprocessing=canvases, training=training_of(read_record(run)),
         networks={name: network_of(encoder, config.encoder) for name, encoder in encoders.items()},
     )  # fmt: skip

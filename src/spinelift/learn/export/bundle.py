@@ -1,12 +1,18 @@
 """From trained networks to a bundle: ONNX, weights, calibration, figures, card."""
 
+import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from spinelift.bundle import OnnxNetwork, PredictionCard
-from spinelift.bundle.card import Calibration, Metric, Training
+import numpy as np
+from pydantic import TypeAdapter
+from torch import nn
+
+from spinelift.bundle import OnnxNetwork, PredictionCard, load_bundle
+from spinelift.bundle.card import Calibration, Metric, Network, Training
 from spinelift.bundle.kinds import DxaPreprocessing
 from spinelift.errors import BundleError
 from spinelift.evaluate.bootstrap import Estimate
@@ -15,14 +21,78 @@ from spinelift.files import whole_folder
 from spinelift.geometry import CROP_SIZE
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.inference.calibrate import Calibrator
-from spinelift.learn.export.card import write_new_card
+from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx, smooth_images
-from spinelift.learn.export.trained import Trained
-from spinelift.learn.regressor.calibrate import calibrate, measure_gains
-from spinelift.learn.regressor.shrink import Gains, Shrunk
+from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
+from spinelift.learn.regressor.calibrate import Gains, Shrunk, calibrate, measure_gains
+from spinelift.learn.regressor.config import PaperConfig, RowsConfig
+from spinelift.learn.regressor.train import load_regressor, make_network
+from spinelift.learn.segmenter.config import UnetConfig
+from spinelift.learn.segmenter.train import load_segmenter
+from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.store.rows import Pairs, PairStore, load_pairs
 
-_SIGNATURES = DxaPreprocessing().signatures()
+NAMES = ("regressor", "segmenter")
+SIGNATURES = DxaPreprocessing().signatures()
+REGRESSOR_CONFIG: TypeAdapter[RowsConfig | PaperConfig] = TypeAdapter(RowsConfig | PaperConfig)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Networks, the files of their weights, and what the card says of both.
+
+    ``terms`` holds licence and limits, where they are not the usual ones.
+    """
+
+    regressor: nn.Module
+    segmenter: nn.Module
+    weights: Mapping[str, Path]
+    networks: Mapping[str, Network]
+    training: Training
+    terms: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_runs(cls, regressor: Path, segmenter: Path) -> "Trained":
+        """The averaged weights of two training runs."""
+        first, first_config = load_regressor(regressor)
+        second, second_config = load_segmenter(segmenter)
+        record, other = read_record(regressor), read_record(segmenter)
+        details = {f"segmenter_{name}": other[name] for name in ("people", "steps", "seconds")}
+        training = training_of(record, regressor_examples=record["examples"], **details)
+        weights = {name: run / WEIGHTS for name, run in zip(NAMES, (regressor, segmenter), strict=True)}
+        settings = network_of(first, first_config.network), network_of(second, second_config.network)
+        return cls(first, second, weights, dict(zip(NAMES, settings, strict=True)), training)
+
+    @classmethod
+    def from_bundle(cls, folder: Path) -> "Trained":
+        """The weights that an unpacked bundle holds as safetensors.
+
+        A :class:`BundleError` says that it is not whole, is a zip, or lacks weights or settings.
+        """
+        card = load_bundle(PredictionCard, folder).card
+        weights = {name: folder / f"{name}.safetensors" for name in NAMES}
+        missing = [name for name in NAMES if name not in card.networks or not weights[name].is_file()]
+        if missing:
+            raise BundleError(
+                found=f"no weights of the {' and the '.join(missing)} in {folder.name}",
+                expected="a bundle's folder with regressor.safetensors and segmenter.safetensors",
+                do="Unpack the bundle if it is a zip, or give another one.",
+            )
+        config = REGRESSOR_CONFIG.validate_python(_settings(card.networks["regressor"]))
+        regressor = make_network(config).eval()
+        segmenter = Segmenter(UnetConfig.model_validate(_settings(card.networks["segmenter"]))).eval()
+        load_weights(regressor, weights["regressor"])
+        load_weights(segmenter, weights["segmenter"])
+        terms = {"licence": card.licence, "limits": card.limits}
+        return cls(regressor, segmenter, weights, card.networks, card.training, terms)
+
+
+def _settings(network: Network) -> dict[str, Any]:
+    """Settings as `network_of` took them from a configuration."""
+    return {
+        k: json.loads(v) if isinstance(v, str) and (v == "null" or v[:1] in "[{") else v
+        for k, v in network.settings.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -41,7 +111,13 @@ class BundlePlan:
 def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard:
     """Write the bundle's folder; an existing one is replaced once the new one is whole."""
     calibration_pairs, test = load_pairs([plan.calibration], limit=plan.limit), load_pairs([plan.test])
-    _must_be_apart(calibration_pairs, test)
+    shared = np.intersect1d(calibration_pairs.eid, test.eid)
+    if len(shared):
+        raise BundleError(
+            found=f"{len(shared)} people in both the calibration and the test store",
+            expected="different people",
+            do="Simulate one of the two with another seed and other identifiers.",
+        )
     mean = trained.regressor.get_buffer("mean_curves").double().numpy()
     gains = measure_gains(trained.regressor, mean, calibration_pairs)
     network = Shrunk(trained.regressor, mean, Gains(*(gain.value for gain in gains)))
@@ -49,8 +125,8 @@ def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard
     with whole_folder(out) as part:
         part.mkdir(parents=True)
         crop, grid = smooth_images(2, (CROP_SIZE, CROP_SIZE)), smooth_images(2, CANONICAL_SHAPE)
-        export_onnx(network, part / "regressor.onnx", crop, _SIGNATURES["regressor"])
-        export_onnx(trained.segmenter, part / "segmenter.onnx", grid, _SIGNATURES["segmenter"])
+        export_onnx(network, part / "regressor.onnx", crop, SIGNATURES["regressor"])
+        export_onnx(trained.segmenter, part / "segmenter.onnx", grid, SIGNATURES["segmenter"])
         for name, path in trained.weights.items():
             shutil.copyfile(path, part / f"{name}.safetensors")
         calibration = calibrate(network, calibration_pairs, source=source)
@@ -63,24 +139,12 @@ def make_bundle(trained: Trained, plan: BundlePlan, out: Path) -> PredictionCard
 
 def measure(folder: Path, plan: BundlePlan, test: Pairs, calibration: Calibration) -> list[Metric]:
     """Figures of the exported regressor on the test people, as the card holds them."""
-    rows = evaluate_pairs(
-        OnnxNetwork((folder / "regressor.onnx").read_bytes(), "regressor", _SIGNATURES["regressor"]),
-        test,
-        load_pairs(plan.baselines, limit=plan.limit) if plan.baselines else None,
-        factors=Calibrator(calibration).factors,
-        iou_step_mm=plan.iou_step_mm,
-    )
+    onnx = (folder / "regressor.onnx").read_bytes()
+    network = OnnxNetwork(onnx, "regressor", SIGNATURES["regressor"])
+    train = load_pairs(plan.baselines, limit=plan.limit) if plan.baselines else None
+    factors = Calibrator(calibration).factors
+    rows = evaluate_pairs(network, test, train, factors=factors, iou_step_mm=plan.iou_step_mm)
     return [row.to_card(_about(plan.test)) for row in rows]
-
-
-def _must_be_apart(calibration: Pairs, test: Pairs) -> None:
-    shared = set(calibration.eid.tolist()) & set(test.eid.tolist())
-    if shared:
-        raise BundleError(
-            found=f"{len(shared)} people in both the calibration and the test store",
-            expected="different people",
-            do="Simulate one of the two with another seed and other identifiers.",
-        )
 
 
 def _about(store: Path) -> str:

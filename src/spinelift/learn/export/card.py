@@ -11,7 +11,7 @@ from torch import nn
 from spinelift.bundle import hash_files, write_card
 from spinelift.bundle.bundle import CardT
 from spinelift.bundle.card import Network, Training
-from spinelift.learn.loop.run import RECORD
+from spinelift.learn.loop.train import RECORD
 from spinelift.version import __version__
 
 LICENCE = "Apache-2.0"

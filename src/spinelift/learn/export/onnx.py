@@ -19,9 +19,9 @@ LARGEST = 4096
 """Bound of the free axis while exporting; ONNX Runtime does not hold to it."""
 
 
-def smooth_images(count: int, shape: tuple[int, int], *, seed: int = 0) -> Tensor:
+def smooth_images(count: int, shape: tuple[int, int]) -> Tensor:
     """Random images [count, 1, *shape] of 0 to 255 without fine noise."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(count, 1, shape[0] // 16, shape[1] // 16, generator=generator) * 255
     return nn.functional.interpolate(coarse, shape, mode="bilinear")
 
@@ -31,23 +31,15 @@ def export_onnx(
 ) -> None:
     """Write ``model`` for inputs like ``example``, of any size along the axis ``free``, and check it.
 
-    Raises
-    ------
-    BundleError
-        The file differs from the network by more than ``TOLERANCE`` on the example and one more along the
-        free axis, or its inputs or outputs are not those of the signature.
+    A :class:`BundleError` says that the file differs from the network by more than ``TOLERANCE`` on the
+    example and one more along the free axis, or that its inputs or outputs are not those of the signature.
     """
     model = model.eval().to(memory_format=torch.contiguous_format)
     (name,) = signature.input
     program = torch.onnx.export(
-        model,
-        (example,),
-        input_names=[name],
-        output_names=list(signature.outputs),
-        dynamic_shapes=({free: torch.export.Dim("n", min=1, max=LARGEST)},),
-        dynamo=True,
-        verbose=False,
-    )
+        model, (example,), input_names=[name], output_names=list(signature.outputs), dynamo=True,
+        dynamic_shapes=({free: torch.export.Dim("n", min=1, max=LARGEST)},), verbose=False,
+    )  # fmt: skip
     assert program is not None
     data = _stripped(program.model_proto).SerializeToString()
     longer = torch.cat([example, example.narrow(free, 0, 1)], free)

@@ -3,8 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -44,40 +43,33 @@ def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote: tensors and plain values only, no code."""
     if not path.is_file():
-        raise ConfigError(
-            found=f"no checkpoint at {path}", expected="a run to resume", do="Start without --resume."
-        )
+        do = "Start without --resume."
+        raise ConfigError(found=f"no checkpoint at {path}", expected="a run to resume", do=do)
     state: dict[str, Any] = torch.load(path, weights_only=True)
     return state
 
 
 class CsvLog:
-    """``log.csv``: one row a report. Opening at a step drops the rows of work that was lost after it."""
+    """``log.csv``: one row a value. Opening at a step drops the rows of work that was lost after it."""
 
     FIELDS = ("step", "seconds", "rate", "split", "name", "value")
 
     def __init__(self, path: Path, *, after_step: int) -> None:
-        kept = [row for row in read_log(path) if int(row["step"]) <= after_step] if path.is_file() else []
+        kept = [row for row in read_rows(path) if int(row["step"]) <= after_step]
         write_csv(path, self.FIELDS, [[row[name] for name in self.FIELDS] for row in kept])
-        self._file = path.open("a", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self.path = path
 
     def add(self, step: int, seconds: float, rate: float, split: str, values: Mapping[str, float]) -> None:
         """One row for each value."""
-        for name, value in values.items():
-            self._writer.writerow((step, f"{seconds:.1f}", f"{rate:.3e}", split, name, f"{value:.5g}"))
-        self._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
+        start = step, f"{seconds:.1f}", f"{rate:.3e}", split
+        with self.path.open("a", newline="") as file:
+            rows = ((*start, name, f"{value:.5g}") for name, value in values.items())
+            csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def read_log(path: Path) -> list[dict[str, str]]:
-    """Rows of ``log.csv``."""
-    with path.open(newline="") as file:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file, such as ``log.csv``; none if it is missing."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))

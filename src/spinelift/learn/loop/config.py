@@ -5,15 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.errors import ConfigError
 from spinelift.files import write_whole
@@ -35,16 +27,22 @@ class Config(BaseModel):
         source = Path(path)
         packaged = files("spinelift") / "configs" / source.name
         try:
-            document = yaml.safe_load(source.read_text() if source.is_file() else packaged.read_text())
+            file = source if source.is_file() else packaged
+            document = yaml.safe_load(file.read_text(encoding="utf-8"))
             base = document.pop("base", None) if isinstance(document, dict) else None
-            return cls.model_validate(_merged(cls.load(base).model_dump(), document) if base else document)
+            return cls.model_validate(
+                _merged(cls.load(str(base)).model_dump(), document) if base else document
+            )
         except FileNotFoundError as error:
             raise ConfigError(
                 found=f"no file {path}",
                 expected="a YAML file, or the name of a configuration of the package",
                 do=f"Choose one of {', '.join(packaged_configs())}.",
             ) from error
-        except (yaml.YAMLError, ValidationError) as error:
+        except (
+            yaml.YAMLError,
+            ValueError,
+        ) as error:  # pydantic's is a ValueError, and so is that of no UTF-8
             raise ConfigError(
                 found=f"in {path}: {error}", expected=f"a {cls.__name__}", do="Fix the values named above."
             ) from error
@@ -109,7 +107,7 @@ class LoopConfig(Config):
 
     def longer(self, factor: int) -> Self:
         """A copy with every limit ``factor`` times as large."""
-        limits = {"epochs": self.epochs, "steps": self.steps, "max_seconds": self.max_seconds}
+        limits = self.model_dump(include={"epochs", "steps", "max_seconds"})
         return self.model_copy(update={k: v and v * factor for k, v in limits.items()})
 
     @model_validator(mode="after")

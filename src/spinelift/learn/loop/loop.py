@@ -4,27 +4,19 @@ Plain PyTorch: on one machine the loop is shorter than the callbacks that a fram
 budget in seconds and an exact resume.
 """
 
+import copy
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from spinelift.learn.loop.checkpoint import (
-    CHECKPOINT,
-    LOG,
-    WEIGHTS,
-    CsvLog,
-    load_checkpoint,
-    save_checkpoint,
-    save_weights,
-)
-from spinelift.learn.loop.config import LoopConfig, OptimConfig
-from spinelift.learn.loop.ema import Ema
-from spinelift.learn.loop.schedule import rate_factor
+from spinelift.files import make_folder
+from spinelift.learn.loop import checkpoint
+from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule
 from spinelift.progress import Progress
 
 
@@ -44,14 +36,47 @@ class Task(Protocol):
         """Metrics of a model on at most ``limit`` held-out examples."""
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """Result of a run: averaged model, number of steps and seconds, last validation."""
 
     model: nn.Module
     steps: int
     seconds: float
-    validation: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float]
+
+
+class Ema:
+    """Exponential moving average of weights and buffers, in a copy of the model.
+
+    The decay at step n is min(decay, (1 + n) / (10 + n)), so that the initial weights are soon forgotten.
+    Counters are copied. ``torch.optim.swa_utils.AveragedModel`` has neither: it averages counters and takes
+    the first update as a whole.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Add the model's current weights to the average."""
+        self.updates += 1
+        keep = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        for mean, now in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - keep)
+            else:
+                mean.copy_(now)
+
+
+def rate_factor(schedule: CosineSchedule | StepSchedule, *, progress: float, epoch: int) -> float:
+    """Factor on the rate in ``epoch`` (from 0), at the share ``progress`` 0..1 of a run's steps or time."""
+    if isinstance(schedule, StepSchedule):
+        return float(schedule.factor ** (epoch // schedule.every_epochs))
+    if progress < schedule.warmup:
+        return max(progress / schedule.warmup, 0.01)
+    along = (progress - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
+    return schedule.floor + (1 - schedule.floor) * (1 + math.cos(math.pi * min(along, 1.0))) / 2
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
@@ -65,19 +90,13 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
 
 
 def fit(
-    task: Task,
-    *,
-    optim: OptimConfig,
-    loop: LoopConfig,
-    out: Path,
-    resume: bool = False,
-    title: str = "training",
+    task: Task, *, optim: OptimConfig, loop: LoopConfig, out: Path, resume: bool = False, title: str = "run"
 ) -> Outcome:
     """Train until the first limit of ``loop``; the folder ``out`` then holds weights, checkpoint and log.
 
     With ``resume`` the run continues from its checkpoint as if it had never stopped.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if loop.threads is not None:
         torch.set_num_threads(loop.threads)
     model, ema = task.model, Ema(task.model, loop.ema)
@@ -86,7 +105,7 @@ def fit(
     torch.manual_seed(loop.seed)
     step, before = 0, 0.0
     if resume:
-        state = load_checkpoint(out / CHECKPOINT)
+        state = checkpoint.load_checkpoint(out / checkpoint.CHECKPOINT)
         model.load_state_dict(state["model"])
         ema.model.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
@@ -107,17 +126,24 @@ def fit(
         return min(1.0, max(parts))
 
     def save() -> None:
-        save_weights(ema.model.state_dict(), out / WEIGHTS)
+        checkpoint.save_weights(ema.model.state_dict(), out / checkpoint.WEIGHTS)
         state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "step": step}
         state |= {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
         state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds()}
-        save_checkpoint(state, out / CHECKPOINT)
+        checkpoint.save_checkpoint(state, out / checkpoint.CHECKPOINT)
+
+    def validate(rate: float) -> dict[str, float]:
+        metrics = task.validate(ema.model, loop.validate_limit)
+        log.add(step, seconds(), rate, "validation", metrics)
+        shown.message(f"validation at step {step}: {_text(metrics)}")
+        return metrics
 
     sums: dict[str, float] = {}
     counted, mark, validation = 0, time.monotonic(), {}
     model.train()
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
-    with CsvLog(out / LOG, after_step=step) as log, Progress(title, 1.0, done=progress()) as shown:
+    log = checkpoint.CsvLog(out / checkpoint.LOG, after_step=step)
+    with Progress(title, 1.0, done=progress()) as shown:
         while (done := progress()) < 1.0:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:
@@ -144,18 +170,13 @@ def fit(
                 shown.report(progress(), f"step {step}, {speed:.0f} images/s, {_text(means)}")
                 sums, counted, mark = {}, 0, time.monotonic()
             if step % loop.validate_every == 0:
-                validation = task.validate(ema.model, loop.validate_limit)
-                log.add(step, seconds(), rate, "validation", validation)
-                shown.message(f"validation at step {step}: {_text(validation)}")
-                mark = time.monotonic()
+                validation, mark = validate(rate), time.monotonic()
             if time.monotonic() - saved >= loop.checkpoint_seconds:
                 save()
                 saved = time.monotonic()
         save()
         if not validation or step % loop.validate_every:
-            validation = task.validate(ema.model, loop.validate_limit)
-            log.add(step, seconds(), 0.0, "validation", validation)
-            shown.message(f"validation at step {step}: {_text(validation)}")
+            validation = validate(0.0)
     return Outcome(ema.model, step, seconds(), validation)
 
 

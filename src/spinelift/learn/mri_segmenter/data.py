@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.errors import ConfigError, SpineliftError
 from spinelift.files import make_folder, whole_file
+from spinelift.geometry.arrays import Float, UInt8
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.truth import MriTruth, mri_with_truth, read_truth
@@ -17,29 +17,23 @@ from spinelift.segment.mri import WINDOW, Window, window_of
 
 @dataclass(frozen=True)
 class MriPerson:
-    """One person's window.
+    """One person's window: measured slices only.
 
-    Parameters
-    ----------
-    pixels
-        uint8 [2, z, 96, 96], measured slices only.
-    mask
-        uint8 [z, 96, 96], 0 to 255: share of a voxel that is column.
-    ends
-        Slices of T1's upper and L5's lower endplate [2], to a fraction.
+    ``pixels`` uint8 [2, z, 96, 96]; ``mask`` uint8 [z, 96, 96], 0 to 255, share of a voxel that is column;
+    ``ends`` [2], slices of T1's upper and L5's lower endplate, to a fraction.
     """
 
-    pixels: NDArray[np.uint8]
-    mask: NDArray[np.uint8]
-    ends: NDArray[np.float64]
+    pixels: UInt8
+    mask: UInt8
+    ends: Float
 
     @property
-    def share(self) -> NDArray[np.float64]:
+    def share(self) -> Float:
         """Height of each slice as a share of T1 to L5 [z]."""
         return np.asarray((np.arange(len(self.mask)) - self.ends[0]) / (self.ends[1] - self.ends[0]))
 
 
-def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> NDArray[np.float64]:
+def true_column(truth: MriTruth, volume: DixonVolume, window: Window) -> Float:
     """The true column in a window: share of each voxel [z, 96, 96].
 
     At each height the ellipse between the left and right, front and back curves; edges one voxel soft.
@@ -72,10 +66,7 @@ def load_people(cohort: Path, cache: Path, *, advance: Advance = silent) -> list
 
     ``advance`` is called with the number of people read.
 
-    Raises
-    ------
-    ConfigError
-        There are no pairs of archive and truth, or a truth is of another form.
+    A :class:`ConfigError` says that there are no pairs of archive and truth, or a truth of another form.
     """
     make_folder(cache)
     people = []

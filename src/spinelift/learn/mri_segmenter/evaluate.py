@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from spinelift.bundle.card import Metric
 from spinelift.errors import NoSpineError, SpineliftError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.io.dixon.read import read_dixon
@@ -34,13 +35,11 @@ def evaluate_cohort(cohort: Path, networks: Path | None = None) -> dict[str, Any
             lost += 1
             continue
         rows.append(compare(spine, truth, volume))
-    if not rows:
-        return {"people": 0, "not_found": lost}
-    values = np.array(rows)
-    counts = resample_counts(len(rows))
     out: dict[str, Any] = {"people": len(rows), "not_found": lost}
-    for k, name in enumerate(("dice", "centre_line_mm", "upper_end_mm", "lower_end_mm")):
-        out[name] = mean_estimate(values[:, k], counts).to_json()
+    if rows:
+        counts, names = resample_counts(len(rows)), ("dice", "centre_line_mm", "upper_end_mm", "lower_end_mm")
+        for name, values in zip(names, np.array(rows).T, strict=True):
+            out[name] = mean_estimate(values, counts).to_json()
     return out
 
 
@@ -61,6 +60,21 @@ def compare(spine: MriSpine, truth: MriTruth, volume: DixonVolume) -> tuple[floa
     part = np.zeros(column.shape, bool)
     cut = spine.mask[:, y0 : y0 + WINDOW, x0 : x0 + WINDOW] > 0
     part[:, : cut.shape[1], : cut.shape[2]] = cut
-    shared, voxels = float((part & column).sum()), float(spine.mask.sum()) + float(column.sum())
-    dice = 2 * shared / max(voxels, 1.0)
+    voxels = float(spine.mask.sum()) + float(column.sum())
+    dice = 2 * float((part & column).sum()) / max(voxels, 1.0)
     return dice, distance, abs(spine.top_mm - float(z[0])), abs(spine.bottom_mm - float(z[-1]))
+
+
+def card_metrics(figures: dict[str, Any], dataset: str) -> list[Metric]:
+    """What ``evaluate_cohort`` measured, as a card holds it."""
+    people, lost = figures["people"], figures["not_found"]
+    return [
+        Metric(name="not_found", dataset=dataset, value=lost, unit="people", spines=max(people + lost, 1)),
+        *(
+            Metric(
+                name=name.removesuffix("_mm"), dataset=dataset, unit="mm" if name.endswith("_mm") else "",
+                spines=people, **figure,
+            )
+            for name, figure in figures.items() if isinstance(figure, dict)
+        ),
+    ]  # fmt: skip

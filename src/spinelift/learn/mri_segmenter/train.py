@@ -1,4 +1,4 @@
-"""Training of the MRI segmenter, and its export."""
+"""Training of both networks of the MRI segmenter, and their export as ONNX with a card."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,18 @@ from monai.losses.dice import DiceLoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spinelift.bundle import MriSegmenterCard
+from spinelift.bundle.kinds import MriWindow
+from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
+from spinelift.learn.export.onnx import export_onnx
 from spinelift.learn.loop.checkpoint import save_weights
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import train
-from spinelift.learn.mri_segmenter.config import MriAugment, MriSegmenterConfig
+from spinelift.learn.mri_segmenter.config import EndsConfig, MriAugment, MriNetworkConfig, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
-from spinelift.learn.mri_segmenter.ends import slice_features, train_ends
-from spinelift.learn.mri_segmenter.export import export_mri_segmenter
-from spinelift.learn.mri_segmenter.network import BRIGHTEST, SliceNetwork
-from spinelift.segment.mri import WINDOW, triples
+from spinelift.learn.mri_segmenter.network import BRIGHTEST, EndsNetwork, SliceNetwork
+from spinelift.segment.mri import CHANNELS, WINDOW, triples
+from spinelift.version import __version__
 
 ENDS_WEIGHTS = "ends.safetensors"
 DICE = DiceLoss(batch=True, smooth_nr=0.0, smooth_dr=1.0)
@@ -98,35 +101,96 @@ def augment_slices(
     cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
     mirror = torch.where(torch.rand(n, generator=generator) < config.mirror, -1.0, 1.0)
     shift = uniform(n, 2) * 2 * config.shift_px / WINDOW
-    turn = torch.stack(
-        [torch.stack([cos * mirror, -sin, shift[:, 0]], 1), torch.stack([sin * mirror, cos, shift[:, 1]], 1)],
-        1,
-    )
-    grid = F.affine_grid(turn, [n, 1, *image.shape[2:]], align_corners=False)
+    turn = torch.stack([cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]], 1)
+    grid = F.affine_grid(turn.reshape(n, 2, 3), [n, 1, *image.shape[2:]], align_corners=False)
     image = F.grid_sample(image, grid, align_corners=False)
     mask = F.grid_sample(mask[:, None], grid, align_corners=False)[:, 0]
     gain = torch.exp(uniform(n, 2, 1, 1) * config.gain).repeat_interleave(3, 1)
     field = F.interpolate(uniform(n, 1, 3, 3) * config.field, image.shape[2:], mode="bilinear")
-    noise = (
-        torch.randn(image.shape, generator=generator)
-        * config.noise
-        * torch.rand(n, 1, 1, 1, generator=generator)
-    )
+    noise = torch.randn(image.shape, generator=generator) * config.noise
+    noise = noise * torch.rand(n, 1, 1, 1, generator=generator)
     image = (image * gain * torch.exp(field) + noise).clamp(0.0, BRIGHTEST)
     lost = torch.rand(n, generator=generator) < config.drop
     image[lost, 0], image[lost, 3] = image[lost, 1], image[lost, 4]
     return image, mask
 
 
+@torch.inference_mode()
+def slice_features(model: SliceNetwork, people: Sequence[MriPerson]) -> list[Tensor]:
+    """Features [F, z] of every slice of every person."""
+    model.eval()
+    out = []
+    for person in people:
+        z = len(person.mask)
+        parts = np.array_split(np.arange(z), z // 64 + 1)
+        out.append(torch.cat([model(torch.from_numpy(triples(person.pixels, r)))[1] for r in parts]).T)
+    return out
+
+
+def train_ends(
+    config: MriSegmenterConfig, features: list[Tensor], people: Sequence[MriPerson]
+) -> EndsNetwork:
+    """Train on the features [F, z] of each person, augmented by :func:`augment_features`."""
+    ends = config.ends
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    torch.manual_seed(config.loop.seed)
+    model = EndsNetwork(config.network)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=ends.rate, weight_decay=ends.weight_decay)
+    spread = torch.cat(features, 1).std(1)[:, None]
+    true = [torch.tensor(p.ends, dtype=torch.float32) for p in people]
+    for step in range(ends.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = ends.rate * 0.5 * (1 + np.cos(np.pi * step / ends.steps)) + ends.final_rate
+        loss = torch.zeros(())
+        for k in torch.randint(len(people), (ends.batch,), generator=generator).tolist():
+            x, at = augment_features(features[k], true[k], spread, ends, generator)
+            away = (torch.arange(x.shape[2]) - at[:, None]) / ends.sigma_slices
+            target = torch.softmax(-0.5 * away**2, 1)
+            loss = loss - (target * model.logits(x)[0].log_softmax(1)).sum(1).mean() / ends.batch
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), ends.clip_norm)
+        optimizer.step()
+    return model.eval()
+
+
+def augment_features(
+    features: Tensor, ends: Tensor, spread: Tensor, config: EndsConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Stretch features [F, z] along z, cut them at the top, add noise and an offset.
+
+    ``ends`` are slices [2], ``spread`` the standard deviations [F, 1] of the features. Returns [1, F, z']
+    and the ends in it.
+    """
+    stretch = 1 + config.stretch * float(torch.rand((), generator=generator) * 2 - 1)
+    x = F.interpolate(features[None], scale_factor=stretch, mode="linear", align_corners=False)
+    at = (ends + 0.5) * x.shape[2] / features.shape[1] - 0.5
+    most = max(0, min(config.cut_slices, int(at[0]) - config.kept_slices))
+    first = int(torch.randint(0, 1 + most, (1,), generator=generator))
+    x, at = x[:, :, first:], at - first
+    x = x + torch.randn(x.shape, generator=generator) * spread * config.noise
+    return x + torch.randn((1, x.shape[1], 1), generator=generator) * spread * config.offset, at
+
+
+def export_mri_segmenter(
+    slices: SliceNetwork, ends: EndsNetwork, config: MriNetworkConfig, run: Path
+) -> MriSegmenterCard:
+    """Write both networks and their card into the folder of their run."""
+    signatures = MriWindow().signatures()
+    windows, features = torch.rand(2, CHANNELS, WINDOW, WINDOW), torch.rand(1, config.features, 400)
+    export_onnx(slices, run / "slices.onnx", windows, signatures["slices"])
+    export_onnx(ends, run / "ends.onnx", features, signatures["ends"], free=2)
+    return write_new_card(
+        MriSegmenterCard, run, [f"{name}.onnx" for name in signatures], name="mri_segmenter",
+        version=__version__, training=training_of(read_record(run)),
+        networks={"slices": network_of(slices, config), "ends": network_of(ends, config)},
+    )  # fmt: skip
+
+
 def train_mri_segmenter(
-    config: MriSegmenterConfig,
-    *,
-    people: list[MriPerson],
-    held_out: list[MriPerson],
-    source: Sequence[Path],
-    out: Path,
-    resume: bool = False,
-) -> Outcome:
+    config: MriSegmenterConfig, *, people: list[MriPerson], held_out: list[MriPerson], source: Sequence[Path],
+    out: Path, resume: bool = False,
+) -> Outcome:  # fmt: skip
     """Train both networks, or resume; ``out`` then holds a run's files, both ONNX files and their card."""
     index = _slices(people, config.heights)
     outcome = train(

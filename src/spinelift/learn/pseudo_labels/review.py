@@ -6,12 +6,10 @@ cannot be used.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -19,6 +17,7 @@ from spinelift.curves.masks import ends_of, mask_edges
 from spinelift.errors import ConfigError, SpineliftError, UnsupportedImageError
 from spinelift.files import make_folder, whole_file, write_whole
 from spinelift.geometry import Spacing, largest_component
+from spinelift.geometry.arrays import AnyArray, Float32, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
 from spinelift.io.dxa.picture import read_picture
 
@@ -38,20 +37,18 @@ _NAME = re.compile(r"(\d+)_\d+_mask\.(png|tif|tiff)", re.IGNORECASE)
 _PX = Spacing(1.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(NamedTuple):
     """A person's mask of the scan ``row``, uint8 0/1 [832, 320], and its ends [2, 2] (row, col).
 
     ``mask`` is None if the scan cannot be used.
     """
 
     row: int
-    mask: NDArray[np.uint8] | None
-    ends: NDArray[np.float32]
+    mask: UInt8 | None
+    ends: Float32
 
 
-@dataclass(frozen=True)
-class Review:
+class Review(NamedTuple):
     """Content of ``done``: corrections, and files that cannot be read with the reason."""
 
     corrections: tuple[Correction, ...]
@@ -63,7 +60,7 @@ def mask_name(row: int, eid: int) -> str:
     return f"{row:06d}_{eid}_mask.png"
 
 
-def export(folder: Path, row: int, eid: int, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> None:
+def export(folder: Path, row: int, eid: int, image: UInt8, mask: UInt8) -> None:
     """Write a scan [832, 320] and its mask 0/1 to ``to_do``, the mask last."""
     for name in (TO_DO, DONE):
         make_folder(folder / name)
@@ -91,13 +88,12 @@ def read_corrections(folder: Path, scans: int) -> Review:
     return Review(tuple(corrections), tuple(problems))
 
 
-def ends_of_mask(mask: NDArray[np.generic]) -> NDArray[np.float32]:
+def ends_of_mask(mask: AnyArray) -> Float32:
     """(row, col) of both ends of one connected mask, canonical px [2, 2]."""
     edges = mask_edges(np.asarray(mask, np.float64), _PX)
     if edges is None:
-        raise UnsupportedImageError(
-            found="an empty mask", expected="a spine from T1 to L5", do="Paint the whole spine."
-        )
+        spine = "a spine from T1 to L5"
+        raise UnsupportedImageError(found="an empty mask", expected=spine, do="Paint the whole spine.")
     return np.array([(z, x) for x, z in ends_of(edges)], np.float32)
 
 
@@ -124,16 +120,10 @@ def _correction(row: int, path: Path) -> Correction:
 
 def _rows(folder: Path) -> dict[int, Path]:
     """Row → mask in a folder; the newest of several."""
-    found: dict[int, Path] = {}
-    files: Sequence[Path] = (
-        sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []
-    )
-    for path in files:
-        if match := _NAME.fullmatch(path.name):
-            found[int(match[1])] = path
-    return found
+    files = sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime) if folder.is_dir() else []
+    return {int(match[1]): path for path in files if (match := _NAME.fullmatch(path.name))}
 
 
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+def _write(path: Path, pixels: UInt8) -> None:
     with whole_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")

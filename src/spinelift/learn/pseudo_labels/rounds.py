@@ -8,9 +8,8 @@ ones to a person for correction. The loop stops when the labels no longer change
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, remove_unfinished, write_csv, write_json
 from spinelift.learn.loop.checkpoint import CHECKPOINT, WEIGHTS
+from spinelift.learn.loop.train import refuse_second_run
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
-from spinelift.learn.pseudo_labels.labels import Labels, Source, examples, joined
-from spinelift.learn.pseudo_labels.proposals import dice, propose
+from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, examples, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
 from spinelift.store.rows import Scans, load_scans
@@ -28,33 +27,19 @@ from spinelift.store.rows import Scans, load_scans
 STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
 HELD_OUT_EVERY = 5
 """Without a validation store, every fifth scan labelled by hand is held out."""
-
+NOTHING_LABELLED = "no scan is labelled yet"
+STILL = "labels no longer change"
+ROUNDS = "all rounds are done"
 
 Figures = dict[str, float]
 """Numbers of a round, by name."""
 
 
-class State(TypedDict):
-    """Content of ``state.json``: finished rounds, and what identifies the scans."""
+class LoopData(NamedTuple):
+    """Scans of a loop: those to label, whose masks and ends are not used, and labelled ones.
 
-    version: int
-    scans: int
-    eid_sum: int
-    rounds: list[Figures]
-
-
-@dataclass(frozen=True)
-class LoopData:
-    """Scans of a loop.
-
-    Parameters
-    ----------
-    scans
-        Scans to label; their masks and ends are not used.
-    known
-        Scans that are already labelled; None if the first ones are labelled by hand.
-    held_out
-        Labelled scans to validate on; None for some of those labelled by hand.
+    ``known`` is None if the first scans are labelled by hand; ``held_out`` are scans to validate on, None for
+    some of those labelled by hand.
     """
 
     scans: Scans
@@ -64,15 +49,11 @@ class LoopData:
     @classmethod
     def load(cls, scans: Sequence[Path], known: Path | None, held_out: Path | None) -> "LoopData":
         """Read stores."""
-        return cls(
-            load_scans(scans),
-            load_scans([known]) if known else None,
-            load_scans([held_out]) if held_out else None,
-        )
+        labelled = (load_scans([path]) if path else None for path in (known, held_out))
+        return cls(load_scans(scans), *labelled)
 
 
-@dataclass(frozen=True)
-class LoopOutcome:
+class LoopOutcome(NamedTuple):
     """Result of a call: ``stopped`` is the reason, ``run`` the training run of the last round or None."""
 
     stopped: str
@@ -83,22 +64,15 @@ class LoopOutcome:
 
 
 def run_loop(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    out: Path,
-    *,
-    resume: bool = False,
+    config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool = False,
     person: Callable[[Path], None] | None = None,
-) -> LoopOutcome:
+) -> LoopOutcome:  # fmt: skip
     """Run rounds until nothing changes; ``person`` is called with the review folder after each round.
 
-    Raises
-    ------
-    ConfigError
-        The folder holds a loop and ``resume`` is False, or a loop over other scans.
+    A :class:`ConfigError` says that the folder holds a loop over other scans, or any without ``resume``.
     """
-    state = _start(config, data, out, resume=resume)
-    n, rounds = len(data.scans), state["rounds"]
+    rounds = _start(config, data, out, resume=resume)
+    n = len(data.scans)
     labels = Labels.load(_folder(out, len(rounds)) / "labels.npz") if rounds else Labels.none(n)
     while True:
         review = read_corrections(out / REVIEW, n)
@@ -124,22 +98,13 @@ def run_loop(
         figures |= {"waiting": len(waiting(out / REVIEW)), "seconds": round(time.monotonic() - began, 1)}
         labels.save(folder / "labels.npz")
         rounds.append(figures)
-        _save(out, state)
+        _save(data, rounds, out)
         if person:
             person(out / REVIEW)
 
 
-NOTHING_LABELLED = "no scan is labelled yet"
-STILL = "labels no longer change"
-ROUNDS = "all rounds are done"
-
-
 def _reason(
-    config: PseudoLabelConfig,
-    data: LoopData,
-    labels: Labels,
-    rounds: list[Figures],
-    corrected: list[int],
+    config: PseudoLabelConfig, data: LoopData, labels: Labels, rounds: list[Figures], corrected: list[int]
 ) -> str:
     """The reason to stop here; empty to continue."""
     if data.known is None and len(labels.rows(Source.HAND)) < max(2, config.segmenter.loop.batch):
@@ -157,7 +122,8 @@ def _train(
     known = len(data.known) if data.known is not None else 0
     hand = np.concatenate([np.arange(known), known + labels.rows(Source.HAND)])
     sure = known + labels.rows(Source.ACCEPTED)
-    scans = joined(data.known, data.scans.image, data.scans.eid, labels)
+    scans = Scans(data.scans.image, labels.mask, labels.ends, data.scans.eid)
+    scans = scans if data.known is None else Scans.join([data.known, scans])
     held_out = data.held_out
     if held_out is None:
         kept, hand = hand[::HELD_OUT_EVERY], np.delete(hand, np.s_[::HELD_OUT_EVERY])
@@ -168,15 +134,11 @@ def _train(
         settings = settings.model_copy(update={"loop": longer, "window": None})
     else:
         settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
+    run = folder / "run"
     outcome = fit_segmenter(
-        settings,
-        scans,
-        held_out,
-        data=[],
-        out=folder / "run",
-        resume=(folder / "run" / CHECKPOINT).exists(),
+        settings, scans, held_out, data=[], out=run, resume=(run / CHECKPOINT).exists(),
         rows=examples(hand, sure, config.hand_share),
-    )
+    )  # fmt: skip
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}
 
 
@@ -203,8 +165,8 @@ def _ask_first(config: PseudoLabelConfig, data: LoopData, labels: Labels, out: P
 
 def _present(data: LoopData, labels: Labels, rows: NDArray[np.intp], most: int, out: Path) -> None:
     """Fill the review folder up to ``most`` scans with the first ones of ``rows``."""
-    there = waiting(out / REVIEW)
-    for row in [int(r) for r in rows if r not in there][: max(0, most - len(there))]:
+    shown = waiting(out / REVIEW)
+    for row in [int(r) for r in rows if r not in shown][: max(0, most - len(shown))]:
         export(out / REVIEW, row, int(data.scans.eid[row]), data.scans.image[row], labels.mask[row])
 
 
@@ -212,34 +174,34 @@ def _folder(out: Path, number: int) -> Path:
     return out / f"round-{number:02d}"
 
 
-def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> State:
-    """State of the loop in a folder, or a new state."""
+def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool) -> list[Figures]:
+    """Figures of the finished rounds of the loop in a folder, which may be new."""
     make_folder(out)
     remove_unfinished(out, *out.glob("round-*"), *(out / REVIEW).glob("*"))
-    count, eid_sum = len(data.scans), int(data.scans.eid.sum())
-    path = out / STATE
-    if not path.exists():
-        state: State = {"version": 1, "scans": count, "eid_sum": eid_sum, "rounds": []}
-        _save(out, state)
-    elif not resume:
-        raise ConfigError(
-            found=f"a loop in {out}", expected="a new folder", do="Give --resume, or another --out."
-        )
+    rounds: list[Figures] = []
+    if not (out / STATE).exists():
+        _save(data, rounds, out)
     else:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if (state["scans"], state["eid_sum"]) != (count, eid_sum):
+        if not resume:
+            refuse_second_run(out / STATE)
+        state = json.loads((out / STATE).read_text(encoding="utf-8"))
+        if any(state[name] != value for name, value in _identity(data).items()):
             raise ConfigError(
                 found=f"a loop over {state['scans']} other scans in {out}",
-                expected=f"one over these {count}",
+                expected=f"one over these {len(data.scans)}",
                 do="Give the scans that it was started with, or another --out.",
             )
+        rounds = state["rounds"]
     config.dump(out / CONFIG)
-    return state
+    return rounds
 
 
-def _save(out: Path, state: State) -> None:
+def _identity(data: LoopData) -> dict[str, int]:
+    return {"scans": len(data.scans), "eid_sum": int(data.scans.eid.sum())}
+
+
+def _save(data: LoopData, rounds: list[Figures], out: Path) -> None:
     """Write the table of metrics, then the state, each completely or not at all."""
-    if state["rounds"]:
-        header = list(state["rounds"][0])
-        write_csv(out / FIGURES, header, [[row[name] for name in header] for row in state["rounds"]])
-    write_json(out / STATE, state)
+    if rounds:
+        write_csv(out / FIGURES, list(rounds[0]), [[row[name] for name in rounds[0]] for row in rounds])
+    write_json(out / STATE, {"version": 1, **_identity(data), "rounds": rounds})

@@ -2,8 +2,8 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from spinelift.files import make_folder, write_csv
 from spinelift.geometry.canonical import CANONICAL_SHAPE, CanonicalGrid
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import find_scans
+from spinelift.learn.loop.checkpoint import read_rows
 from spinelift.progress import Advance
 from spinelift.store.rows import ScanStore
 
@@ -19,8 +20,7 @@ STORE, NAMES, FAILED = "scans.zarr", "scans.csv", "failed.csv"
 _COLUMNS = ("row", "scan", "file", "cause")
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """Path of the store, and numbers of scans that were read, now or before, and that failed."""
 
     path: Path
@@ -42,8 +42,7 @@ def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> 
     """
     make_folder(folder)
     store = ScanStore.open_or_create(folder / STORE, about={"scans": "archives"})
-    names = _read(folder / NAMES)[: len(store)]
-    failed = _read(folder / FAILED)
+    names, failed = read_rows(folder / NAMES)[: len(store)], read_rows(folder / FAILED)
     _write(folder / NAMES, names)  # without those that are named but not stored
     known = {row["file"] for row in (*names, *failed)}
     empty = np.zeros(CANONICAL_SHAPE, np.uint8)
@@ -65,13 +64,6 @@ def store_archives(paths: Sequence[Path], folder: Path, *, advance: Advance) -> 
             store.append(image=image, mask=empty, ends=np.zeros((2, 2), np.float32), eid=len(names) - 1)
             advance(1)
     return Stored(folder / STORE, len(names), len(failed))
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _add(path: Path, row: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images.pixels import on_some, rand
+from spinelift.learn.images import on_some, rand
 from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment
 from spinelift.learn.regressor.head import zero_mean_sagittal
 from spinelift.learn.regressor.tone import change_tone
@@ -55,10 +55,8 @@ def draw_placement(n: int, config: GeometryAugment, generator: torch.Generator) 
         size = torch.randn(n, 1, generator=generator) / k**1.5
         waves = waves + size * torch.sin(torch.pi * k * rows / 2 + phase)
     waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-6)
-    amount = rand(n, generator, 0.0, config.warp_px).flatten() * (
-        torch.rand(n, generator=generator) < config.warp
-    )
-    shift = waves * amount[:, None]
+    amount = rand(n, generator, 0.0, config.warp_px).flatten()
+    shift = waves * (amount * (torch.rand(n, generator=generator) < config.warp))[:, None]
     ends = (int(FIRST_SPINE_ROW), CROP_SIZE - 1 - int(FIRST_SPINE_ROW))
     shift = shift - (shift[:, ends[0]] + shift[:, ends[1]])[:, None] / 2
     shift = shift + rand(n, generator, -config.tilt_px, config.tilt_px).flatten()[:, None] * rows
@@ -100,9 +98,7 @@ def place(batch: Batch, p: Placement) -> Batch:
     rows = p.scale[:, None] * centred + p.shift[:, None]
     stretch = (p.scale * p.width)[:, None, None]
     columns = stretch * (centred[None, None] - p.row_shift[:, :, None])
-    grid = torch.stack([columns, rows[:, :, None].expand_as(columns)], -1) * (2 / CROP_SIZE)
-    image = F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
-
+    image = sample(image, rows, columns)
     spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS)
     source_rows = MIDDLE + p.scale[:, None] * (spine - MIDDLE) + p.shift[:, None]
     curves = resample_curves(curves, source_rows - FIRST_SPINE_ROW)
@@ -122,9 +118,12 @@ def centre_columns(curves: Tensor) -> Tensor:
 
 def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
     """Image whose row r is row ``source`` [B, 224] of the given one, shifted by ``aside`` [B, 224] px."""
-    columns = torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None]
-    lines = (source - MIDDLE)[:, :, None].expand_as(columns)
-    grid = torch.stack([columns, lines], -1) * (2 / CROP_SIZE)
+    return sample(image, source - MIDDLE, torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None])
+
+
+def sample(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Images [B, 1, 224, 224] read at rows [B, 224] and columns [B, 224, 224], px from the middle."""
+    grid = torch.stack([columns, rows[:, :, None].expand_as(columns)], -1) * (2 / CROP_SIZE)
     return F.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
 
 
@@ -151,9 +150,8 @@ def scramble(batch: Batch, generator: torch.Generator) -> Batch:
     source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
     centre = centre_columns(batch.curves)
     image = take_rows(batch.image, source, centre.gather(1, source.long()) - centre)
-    reach = torch.where(
-        torch.rand(n, generator=generator) < 0.5, rand(n, generator, 14, 40).flatten(), CROP_SIZE
-    )
+    near = torch.rand(n, generator=generator) < 0.5
+    reach = torch.where(near, rand(n, generator, 14, 40).flatten(), CROP_SIZE)
     return batch._replace(image=torch.where(near_spine(centre, reach), image, batch.image))
 
 
@@ -165,9 +163,8 @@ def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
     """
     n = len(batch.image)
     centre = centre_columns(batch.curves)
-    other = take_rows(
-        batch.image.roll(1, 0), torch.arange(CROP_SIZE).expand(n, -1), centre.roll(1, 0) - centre
-    )
+    rows = torch.arange(CROP_SIZE).expand(n, -1)
+    other = take_rows(batch.image.roll(1, 0), rows, centre.roll(1, 0) - centre)
     own = near_spine(centre, rand(n, generator, 13, 26).flatten())
     return batch._replace(image=torch.where(own, batch.image, other))
 
@@ -196,7 +193,7 @@ def augment(
     placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
     placed = on_part(placed, config.strangers, generator, among_strangers)
     placed = on_part(placed, config.scramble, generator, scramble)
-    image = on_some(
-        placed.image, tone_share(config, progress), generator, lambda x, g: change_tone(x, config.tone, g)
+    share = tone_share(config, progress)
+    return placed._replace(
+        image=on_some(placed.image, share, generator, lambda x, g: change_tone(x, config.tone, g))
     )
-    return placed._replace(image=image)

@@ -1,7 +1,6 @@
 """Output of every regressor, and operations from a few numbers a row to six curves."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,16 +20,6 @@ class Prediction(NamedTuple):
     curves: Tensor
     scale: Tensor
     features: Tensor
-
-
-def row_weights(tokens: int, *, stride: float, first: float, rows: Sequence[float]) -> Tensor:
-    """Linear interpolation [tokens, rows] from tokens centred on crop rows first + stride·i to ``rows``."""
-    weights = torch.zeros(tokens, len(rows))
-    for k, row in enumerate(rows):
-        at = min(max((row - first) / stride, 0.0), tokens - 1.0)
-        i = min(int(at), tokens - 2)
-        weights[i, k], weights[i + 1, k] = 1 - (at - i), at - i
-    return weights
 
 
 def zero_mean_sagittal(curves: Tensor) -> Tensor:

@@ -47,9 +47,8 @@ class PaperRegressor(nn.Module):
         super().__init__()
         self.backbone: Any = _backbone(config, load=load)
         channels: int = self.backbone.num_features
-        self.bot: nn.Module = (
-            BotLayer(channels, config.bot_width, config.heads) if config.bot else nn.Identity()
-        )
+        layer = BotLayer(channels, config.bot_width, config.heads) if config.bot else nn.Identity()
+        self.bot: nn.Module = layer
         self.drop = nn.Dropout(config.dropout)
         self.curves = nn.Linear(channels, 6 * SPINE_ROWS)
         nn.init.zeros_(self.curves.weight)
@@ -76,11 +75,9 @@ def _backbone(config: PaperConfig, *, load: bool) -> Any:
     def create(**kwargs: Any) -> Any:
         return timm.create_model(config.backbone, num_classes=0, **kwargs)
 
-    if not load:
-        return create()
-    if config.weights is not None:
+    if load and config.weights is not None:
         return create(pretrained=True, pretrained_cfg_overlay={"file": config.weights})
-    if config.pretrained:
+    if load and config.pretrained:
         try:
             return create(pretrained=True)
         except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:

@@ -9,21 +9,17 @@
 4. *Combine*: transformer layers over the rows, then a linear layer to the numbers of each row.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
+from spinelift.learn.images import local_mean
 from spinelift.learn.regressor.config import RowsConfig
-from spinelift.learn.regressor.head import (
-    HEAD_PX,
-    Prediction,
-    positive_scale,
-    row_weights,
-    zero_mean_sagittal,
-)
-from spinelift.learn.regressor.normalise import Normalise
+from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
 
 Stride = tuple[int, int]
 SLOPE_UNIT = 0.02
@@ -31,6 +27,33 @@ STRIP = 64
 """Columns of the straightened strip, px."""
 TOKENS, TOKEN_STRIDE, FIRST_TOKEN = CROP_SIZE // 4, 4.0, 1.5
 """Rows of the feature maps, crop px from one to the next, crop row of the first."""
+
+
+class Normalise(nn.Module):
+    """Raw image 0..255 [B, 1, H, W] → 1 + len(windows) channels.
+
+    Channel 0 is the square root of the image, standardised over the image. The others are local contrasts:
+    the difference from the local mean over the local standard deviation, for each window size, which no
+    locally linear change of tone alters. ``floor`` (0..1 grey) keeps flat regions from becoming noise.
+    """
+
+    def __init__(self, windows: tuple[int, ...], floor: float = 0.015) -> None:
+        super().__init__()
+        self.windows, self.floor = windows, floor
+        self.channels = 1 + len(windows)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 1, H, W] → [B, channels, H, W]."""
+        x = torch.sqrt(image.clamp(0.0, 255.0) / 255.0 + 1e-4)
+        mean = x.mean((2, 3), keepdim=True)
+        centred = x - mean
+        spread = torch.sqrt((centred * centred).mean((2, 3), keepdim=True) + self.floor**2)
+        channels = [centred / spread]
+        for window in self.windows:
+            difference = x - local_mean(x, window)
+            deviation = torch.sqrt(local_mean(difference * difference, window) + self.floor**2)
+            channels.append((difference / deviation).clamp(-4.0, 4.0))
+        return torch.cat(channels, 1)
 
 
 class Block(nn.Module):
@@ -47,12 +70,11 @@ class Block(nn.Module):
         self.norm1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        pool = nn.AvgPool2d(stride, stride) if stride != (1, 1) else nn.Identity()
         self.skip: nn.Module = nn.Identity()
         if stride != (1, 1) or inputs != outputs:
-            self.skip = nn.Sequential(
-                pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
-            )
+            pool = nn.AvgPool2d(stride, stride) if stride != (1, 1) else nn.Identity()
+            across = nn.Conv2d(inputs, outputs, 1, bias=False)
+            self.skip = nn.Sequential(pool, across, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] → [B, outputs, H / stride, W / stride]."""
@@ -82,10 +104,20 @@ class Layer(nn.Module):
         return x
 
 
+def row_weights(rows: Sequence[float]) -> Tensor:
+    """Linear interpolation [56, rows] from the rows of the tokens to crop rows."""
+    weights = torch.zeros(TOKENS, len(rows))
+    for k, row in enumerate(rows):
+        at = min(max((row - FIRST_TOKEN) / TOKEN_STRIDE, 0.0), TOKENS - 1.0)
+        i = min(int(at), TOKENS - 2)
+        weights[i, k], weights[i + 1, k] = 1 - (at - i), at - i
+    return weights
+
+
 def sagittal_from_slopes(heads: Tensor) -> Tensor:
     """Heads [B, 3, 209] → front, centre, back deviations: the centre is the running sum of its head.
 
-    A row of an AP image shows the sagittal inclination of the spine there, not its depth: the token of a row
+    A row of an AP image shows the sagittal inclination of the spine, not its depth: the token of a row
     holds its slope, and the sum of the slopes is the curve. A head of 1 is a slope of `SLOPE_UNIT` ×
     `HEAD_PX` px a row; the front and back curves are measured from the centre.
     """
@@ -107,12 +139,9 @@ class Locator(nn.Module):
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(inputs, 16, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(16),
-            nn.ReLU(),
-            Block(16, width, (2, 2)),
-            *(_dilated(width, step) for step in (1, 2, 4)),
-        )
+            nn.Conv2d(inputs, 16, 4, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+            Block(16, width, (2, 2)), *(_dilated(width, step) for step in (1, 2, 4)),
+        )  # fmt: skip
         self.heat = nn.Conv2d(width, 1, 1)
         self.register_buffer("columns", FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS), persistent=False)
 
@@ -155,10 +184,8 @@ class RowsRegressor(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.register_buffer("mean_curves", mean_curves.reshape(6, SPINE_ROWS).clone().float())
-        grid = {"stride": TOKEN_STRIDE, "first": FIRST_TOKEN}
-        spine = SPINE_CROP_ROWS.tolist()
-        self.register_buffer("to_curves", row_weights(TOKENS, rows=spine, **grid), persistent=False)
-        self.register_buffer("to_image", row_weights(TOKENS, rows=range(CROP_SIZE), **grid), persistent=False)
+        self.register_buffer("to_curves", row_weights(SPINE_CROP_ROWS.tolist()), persistent=False)
+        self.register_buffer("to_image", row_weights(range(CROP_SIZE)), persistent=False)
         rows = torch.arange(TOKENS)
         self.register_buffer("offsets", rows[:, None] - rows[None] + TOKENS - 1, persistent=False)
 

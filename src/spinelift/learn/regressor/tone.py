@@ -5,15 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from spinelift.learn.images.damage import add_patches, degrade, drop_rows, smear
-from spinelift.learn.images.pixels import (
-    gaussian_blur,
-    local_mean,
-    monotone_curves,
-    on_some,
-    rand,
-    smooth_field,
-)
+from spinelift.learn import images
+from spinelift.learn.images import local_mean, on_some, rand, smooth_field
 from spinelift.learn.regressor.config import ToneAugment
 
 Generator = torch.Generator
@@ -31,7 +24,7 @@ def tone_tables(n: int, config: ToneAugment, generator: Generator) -> Tensor:
 
     y = level ** torch.exp(normal(config.gamma))
     mix = torch.rand(n, 1, generator=generator)
-    curve = monotone_curves(n, generator)
+    curve = images.monotone_curves(n, generator)
     y = torch.where(chance(config.curve), y * (1 - mix) + curve * mix, y)
     y = y * torch.exp(normal(config.contrast)) + normal(config.brightness)
     gain = 1.0 + (config.saturate_gain - 1.0) * torch.rand(n, 1, generator=generator)
@@ -49,12 +42,11 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
         return base + (x - base) * torch.exp(rand(len(x), g, *config.local_log))
 
     def field(x: Tensor, g: Generator) -> Tensor:
-        return x * torch.exp(
-            config.field_log * smooth_field(len(x), (config.field_cells,) * 2, (size, size), g)
-        )
+        cells = (config.field_cells,) * 2
+        return x * torch.exp(config.field_log * smooth_field(len(x), cells, (size, size), g))
 
     def blur(largest: float) -> Callable[[Tensor, Generator], Tensor]:
-        return lambda x, g: gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
+        return lambda x, g: images.gaussian_blur(x, rand(len(x), g, 0.0, largest)[:, 0, 0, 0])
 
     def noise(x: Tensor, g: Generator) -> Tensor:
         shot = torch.sqrt(x.clamp(min=0.0) + config.noise_floor)
@@ -65,32 +57,29 @@ def change_tone(image: Tensor, config: ToneAugment, generator: Generator) -> Ten
         return x + smooth_field(len(x), cells, (size, size), g) * rand(len(x), g, 0, 2 * config.noise_level)
 
     def bone_grain(x: Tensor, g: Generator) -> Tensor:
-        rows, columns = (
-            int(torch.randint(*limits, (1,), generator=g))
-            for limits in (config.bone_grain_rows, config.bone_grain_columns)
-        )
+        limits = config.bone_grain_rows, config.bone_grain_columns
+        rows, columns = (int(torch.randint(*limit, (1,), generator=g)) for limit in limits)
         above = (x - local_mean(x, config.local_window)).clamp(min=0.0)
         texture = smooth_field(len(x), (rows, columns), (size, size), g)
         return x + above * texture * rand(len(x), g, 0, 2 * config.bone_grain_level)
 
     def lines(x: Tensor, g: Generator) -> Tensor:
-        shape = (2, len(x), 1, size, 1)
-        wobble = torch.randn(shape, generator=g) * config.lines_level
-        wobble = wobble * (torch.rand(2, len(x), 1, 1, 1, generator=g))
+        wobble = torch.randn(2, len(x), 1, size, 1, generator=g) * config.lines_level
+        wobble = wobble * torch.rand(2, len(x), 1, 1, 1, generator=g)
         return x * (1 + wobble[0]) + wobble[1] * config.lines_offset
 
     index = image.round().clamp(0, 255).long().flatten(1)
     x = tone_tables(n, config, generator).gather(1, index).reshape(image.shape)
     x = on_some(x, config.field, generator, field)
     x = on_some(x, config.local, generator, local)
-    x = on_some(x, config.smear, generator, lambda v, g: smear(v, g, config.smear_px))
+    x = on_some(x, config.smear, generator, lambda v, g: images.smear(v, g, config.smear_px))
     x = on_some(x, config.bone_grain, generator, bone_grain)
-    x = on_some(x, config.patches, generator, add_patches)
+    x = on_some(x, config.patches, generator, images.add_patches)
     x = on_some(x, config.blur, generator, blur(config.blur_px))
     x = on_some(x, config.strong_blur, generator, blur(config.strong_blur_px))
     x = on_some(x, config.noise, generator, noise)
     x = on_some(x, config.grain, generator, grain)
     x = on_some(x, config.lines, generator, lines)
-    x = on_some(x, config.missing, generator, drop_rows)
-    x = on_some(x, config.degrade, generator, degrade)
+    x = on_some(x, config.missing, generator, images.drop_rows)
+    x = on_some(x, config.degrade, generator, images.degrade)
     return (x * 255).clamp(0, 255)

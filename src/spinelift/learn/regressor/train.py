@@ -6,19 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.regressor.augment import Batch, augment
-from spinelift.learn.regressor.config import GuideConfig, RegressorConfig
-from spinelift.learn.regressor.loss import regressor_losses
-from spinelift.learn.regressor.network import make_network
+from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
+from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.store.rows import Pairs, load_pairs
+
+SLOPE_ROWS = 8
+"""Rows over which the slope of a centre curve is compared: about a vertebra."""
 
 
 @dataclass(eq=False)
@@ -35,9 +37,8 @@ class RegressorTask:
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented pairs ``index`` [B]."""
-        batch = augment(
-            batch_of(self.train, index.numpy()), self.config.augment, generator, progress=progress
-        )
+        batch = batch_of(self.train, index.numpy())
+        batch = augment(batch, self.config.augment, generator, progress=progress)
         if not isinstance(self.model, RowsRegressor):
             return regressor_losses(self.model(batch.image), batch.curves, self.config.loss)
         centre = token_centres(batch.curves)
@@ -52,10 +53,26 @@ class RegressorTask:
         n = min(limit, len(self.validation))
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
-        return {
-            "coronal_mae_mm": float(error[:, CORONAL].mean()),
-            "sagittal_mae_mm": float(error[:, SAGITTAL].mean()),
-        }
+        parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
+        return {name: float(error[:, part].mean()) for name, part in parts.items()}
+
+
+def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
+    """L1 (paper, 3.2) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
+
+    ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
+    """
+    error = (prediction.curves - curves).abs()
+    weight = error.new_tensor([1.0] * 3 + [config.sagittal] * 3)[:, None]
+    l1 = (error * weight / weight.mean()).mean()
+    fixed = error.detach() if config.nll_detach else error
+    nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
+    centres = [Curve.CENTRE, Curve.SAGITTAL]
+    change = prediction.curves[:, centres] - curves[:, centres]
+    slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
+    smooth = prediction.curves.diff(n=2, dim=2).square().mean()
+    loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
+    return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth, "slope": slope}
 
 
 def token_centres(curves: Tensor) -> Tensor:
@@ -74,16 +91,11 @@ def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -
     cycles = low + (high - low) * torch.rand(n, 1, generator=generator)
     waves = torch.sin(2 * torch.pi * rows * cycles + phase)
     noise = config.noise_px * torch.randn(centre.shape, generator=generator)
-    return (
-        centre
-        + config.shift_px * shift
-        + config.tilt_px * tilt * rows
-        + config.wave_px * wave * waves
-        + noise
-    )
+    moved = centre + config.shift_px * shift + config.tilt_px * tilt * rows
+    return moved + config.wave_px * wave * waves + noise
 
 
-def batch_of(pairs: Pairs, index: NDArray[np.integer]) -> Batch:
+def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
     """Rows of pairs as tensors."""
     return Batch(
         torch.from_numpy(pairs.image[index]).float()[:, None],
@@ -93,25 +105,32 @@ def batch_of(pairs: Pairs, index: NDArray[np.integer]) -> Batch:
 
 
 @torch.inference_mode()
-def predict_pairs(
-    model: nn.Module, image: NDArray[np.uint8], *, batch: int = 64
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def predict_pairs(model: nn.Module, image: UInt8, *, batch: int = 64) -> tuple[Float32, Float32, Float32]:
     """Curves [n, 6, 209], scale [n, 6, 209] and features [n, D] for crops uint8 [n, 224, 224]."""
     model.eval()
-    parts = [
-        model(torch.from_numpy(image[i : i + batch]).float()[:, None]) for i in range(0, len(image), batch)
-    ]
+    crops = (torch.from_numpy(image[i : i + batch]).float()[:, None] for i in range(0, len(image), batch))
+    parts = [model(crop) for crop in crops]
     curves, scale, features = (torch.cat(p).numpy() for p in zip(*parts, strict=True))
     return curves, scale, features
 
 
+def make_network(
+    config: RowsConfig | PaperConfig, mean_curves: Tensor | None = None, *, load: bool = False
+) -> nn.Module:
+    """Network that returns a :class:`Prediction`; ``mean_curves`` [6, 209] are zero if weights follow.
+
+    ``load`` fetches the pre-trained weights of the backbone, for a new training.
+    """
+    mean = torch.zeros(6, SPINE_ROWS) if mean_curves is None else mean_curves
+    if isinstance(config, PaperConfig):
+        from spinelift.learn.regressor.paper import PaperRegressor  # timm loads slowly
+
+        return PaperRegressor(config, mean, load=load)
+    return RowsRegressor(config, mean)
+
+
 def train_regressor(
-    config: RegressorConfig,
-    *,
-    data: Sequence[Path],
-    validation: Path,
-    out: Path,
-    resume: bool = False,
+    config: RegressorConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)

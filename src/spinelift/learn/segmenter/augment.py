@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from spinelift.learn.images.damage import add_patches
-from spinelift.learn.images.pixels import gaussian_blur, monotone_curves, on_some, rand, smooth_field
+from spinelift.learn.images import add_patches, gaussian_blur, monotone_curves, on_some, rand, smooth_field
 from spinelift.learn.segmenter.config import ScanAugment, WindowConfig
 
 
@@ -55,7 +54,7 @@ def augment_scans(batch: ScanBatch, config: ScanAugment, generator: torch.Genera
 
 
 def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) -> ScanBatch:
-    """A window about the middle of each spine, clamped to the image; any number of channels."""
+    """A window around the middle of each spine, clamped to the image; any number of channels."""
     rows, cols = config.shape
     limit = torch.tensor(batch.image.shape[2:]) - torch.tensor(config.shape)
     shift = torch.randint(-config.shift_px, config.shift_px + 1, (len(batch.image), 2), generator=generator)
@@ -63,9 +62,8 @@ def windows(batch: ScanBatch, config: WindowConfig, generator: torch.Generator) 
     first = first.clamp(min=torch.zeros(2, dtype=torch.long), max=limit)
 
     def cut(images: Tensor) -> Tensor:
-        return torch.stack(
-            [x[:, r : r + rows, c : c + cols] for x, (r, c) in zip(images, first.tolist(), strict=True)]
-        )
+        places = zip(images, first.tolist(), strict=True)
+        return torch.stack([x[:, r : r + rows, c : c + cols] for x, (r, c) in places])
 
     return ScanBatch(cut(batch.image), cut(batch.mask), batch.ends - first[:, None])
 
@@ -87,6 +85,9 @@ def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Ten
     def field(y: Tensor, g: torch.Generator) -> Tensor:
         return y * torch.exp(0.3 * smooth_field(len(y), (8, 3), size, g))
 
+    def blur(y: Tensor, g: torch.Generator) -> Tensor:
+        return gaussian_blur(y, rand(len(y), g, 0, config.blur_px).flatten())
+
     def noise(y: Tensor, g: torch.Generator) -> Tensor:
         return y + torch.randn(y.shape, generator=g) * rand(len(y), g, 0, config.noise_level)
 
@@ -99,8 +100,6 @@ def _tone(image: Tensor, config: ScanAugment, generator: torch.Generator) -> Ten
     x = x + config.brightness * torch.randn(n, 1, 1, 1, generator=generator) * (image > 0)
     x = on_some(x, config.field, generator, field)
     x = on_some(x, config.patches, generator, lambda y, g: add_patches(y, g, size_px=40.0))
-    x = on_some(
-        x, config.blur, generator, lambda y, g: gaussian_blur(y, rand(len(y), g, 0, config.blur_px).flatten())
-    )
+    x = on_some(x, config.blur, generator, blur)
     x = on_some(x, config.noise, generator, noise)
     return (x * 255).clamp(0, 255)

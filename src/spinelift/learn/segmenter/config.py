@@ -36,7 +36,7 @@ class ScanAugment(Config):
 
 
 class WindowConfig(Config):
-    """Most batches show a window about the spine: a trained network learns edges seven times as fast.
+    """Most batches show a window around the spine: a trained network learns edges seven times as fast.
 
     Batch norm keeps the statistics of whole images, because the network is used on whole images.
     """

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from monai.losses.dice import DiceLoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -14,11 +16,12 @@ from spinelift.geometry.canonical import CANONICAL_MM
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
-from spinelift.learn.segmenter.config import SegmenterConfig
-from spinelift.learn.segmenter.loss import segmenter_losses
+from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
 from spinelift.store.rows import Scans, load_scans
+
+DICE = DiceLoss(sigmoid=True, batch=True)
 
 
 @dataclass(eq=False)
@@ -39,12 +42,9 @@ class SegmenterTask:
 
     def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
         """Losses of augmented scans ``index`` [B]."""
-        rows = self.rows[index.numpy()]
-        batch = ScanBatch(
-            torch.from_numpy(self.train.image[rows]).float()[:, None],
-            torch.from_numpy(self.train.mask[rows]).float()[:, None],
-            torch.from_numpy(self.train.ends[rows]),
-        )
+        rows, scans = self.rows[index.numpy()], self.train
+        image, mask, ends = (torch.from_numpy(array[rows]) for array in (scans.image, scans.mask, scans.ends))
+        batch = ScanBatch(image.float()[:, None], mask.float()[:, None], ends)
         batch = augment_scans(batch, self.config.augment, generator)
         batch = batch._replace(image=self.model.inputs(batch.image))
         window = self.config.window
@@ -74,13 +74,38 @@ class SegmenterTask:
         }
 
 
+def heat_maps(ends: Tensor, shape: tuple[int, int], sigma: float) -> Tensor:
+    """Gaussians of peak 1 at the ends [B, 2, 2] (row, col): [B, 2, H, W]."""
+    rows = torch.arange(shape[0]) - ends[..., 0, None]
+    cols = torch.arange(shape[1]) - ends[..., 1, None]
+    down = torch.exp(-0.5 * (rows / sigma) ** 2)
+    across = torch.exp(-0.5 * (cols / sigma) ** 2)
+    return down[..., :, None] * across[..., None, :]
+
+
+def segmenter_losses(
+    logits: Tensor, mask: Tensor, ends: Tensor, config: SegmenterLossConfig
+) -> dict[str, Tensor]:
+    """Dice and cross-entropy on the mask; cross-entropy, weighted near the ends, on the heat maps.
+
+    Cross-entropy with a soft target is least where the probability equals the target, and unlike the squared
+    error it has a gradient when the peak is missed.
+    """
+    dice = DICE(logits[:, :1], mask)
+    bce = F.binary_cross_entropy_with_logits(logits[:, :1], mask)
+    target = heat_maps(ends, (logits.shape[2], logits.shape[3]), config.sigma_px)
+    weight = 1 + config.heat_weight * target
+    entropy = -torch.special.xlogy(target, target) - torch.special.xlogy(1 - target, 1 - target)
+    heat = F.binary_cross_entropy_with_logits(logits[:, 1:], target, reduction="none") - entropy
+    # The sum over the map of an image in units of a Gaussian's area, not the mean over empty pixels.
+    area = 2 * torch.pi * config.sigma_px**2
+    ends_loss = (heat * weight).sum((2, 3)).mean() / (area * (1 + config.heat_weight / 2))
+    loss = config.dice * dice + config.bce * bce + config.heat * ends_loss
+    return {"loss": loss, "dice": dice, "bce": bce, "heat": ends_loss}
+
+
 def train_segmenter(
-    config: SegmenterConfig,
-    *,
-    data: Sequence[Path],
-    validation: Path,
-    out: Path,
-    resume: bool = False,
+    config: SegmenterConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
@@ -88,15 +113,9 @@ def train_segmenter(
 
 
 def fit_segmenter(
-    config: SegmenterConfig,
-    scans: Scans,
-    held_out: Scans,
-    *,
-    data: Sequence[Path],
-    out: Path,
-    resume: bool = False,
-    rows: NDArray[np.intp] | None = None,
-) -> Outcome:
+    config: SegmenterConfig, scans: Scans, held_out: Scans, *, data: Sequence[Path], out: Path,
+    resume: bool = False, rows: NDArray[np.intp] | None = None,
+) -> Outcome:  # fmt: skip
     """Train on scans in memory; ``data`` is recorded as their source, ``rows`` as in ``SegmenterTask``."""
     if config.window is not None and config.init_from is None and not resume:
         raise ConfigError(

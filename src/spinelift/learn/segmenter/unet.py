@@ -20,16 +20,11 @@ class Segmenter(nn.Module):
     def __init__(self, config: UnetConfig, *, fixed_norms: bool = False) -> None:
         super().__init__()
         self.fixed_norms = fixed_norms
+        strides = (2,) * (len(config.channels) - 1)
         self.unet = UNet(
-            spatial_dims=2,
-            in_channels=2,
-            out_channels=3,
-            channels=config.channels,
-            strides=(2,) * (len(config.channels) - 1),
-            num_res_units=config.residual_units,
-            norm="BATCH",
-            act="RELU",
-        )
+            spatial_dims=2, in_channels=2, out_channels=3, channels=config.channels, strides=strides,
+            num_res_units=config.residual_units, norm="BATCH", act="RELU",
+        )  # fmt: skip
         self.start = nn.Parameter(torch.tensor(START_LOGITS).reshape(1, 3, 1, 1))
 
     def train(self, mode: bool = True) -> "Segmenter":

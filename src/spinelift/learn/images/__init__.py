@@ -1,1 +1,0 @@
-"""Operations on batches of images in torch, shared by all augmentations."""
