@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.messages import print_error
-from spinelift.cli.options import parse_spacing
+from spinelift.cli.options import parse_spacing, print_error
 from spinelift.errors import ConfigError, SpineliftError
 
 

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from benchmarks.yardsticks.score import Predictor
 from spinelift.bundle import Bundle, PredictionCard, add_metrics
-from spinelift.bundle.card import as_array
 from spinelift.errors import BundleError
 from spinelift.evaluate.table import Row
 from spinelift.inference.calibrate import Calibrator
@@ -40,7 +39,7 @@ def bundle_predictor(bundle: Bundle[PredictionCard]) -> Predictor:
 def bundle_mean_curves(bundle: Bundle[PredictionCard]) -> Float | None:
     """Mean curves [6, 209], crop px, of the bundle's calibration people; None when its card lacks them."""
     curves = bundle.card.calibration.mean_curves
-    return None if curves is None else as_array(curves)
+    return None if curves is None else np.array(curves)
 
 
 def add_to_card(folder: Path, rows: Mapping[str, Sequence[Row]]) -> PredictionCard:

@@ -2,8 +2,7 @@
 
 What is written goes into a temporary neighbour, ``.<name>.<16 hex digits>.part``, which replaces the target
 at the end. A reader sees the old content or the new one, whatever is killed when; of two writers at once the
-later one wins. File and folder are synchronised to the disk each time: results, checkpoints and parts of a
-cohort are worth the milliseconds, and only a training log, which is appended to, goes without.
+later one wins. File and folder are synchronised to the disk each time.
 """
 
 import csv

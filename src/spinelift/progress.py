@@ -33,19 +33,18 @@ class Progress:
         self._title, self._total, self._done, self._before = title, total, done, done
         self._note, self._console = "", console or Console(stderr=True)
         self._began = self._printed = time.monotonic()
-        self._bar: Bar | None = None
+        text = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
+        self._bar = Bar(*text, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
+        self._task = self._bar.add_task(title, total=total, note="")
+        self._bar.update(self._task, completed=done)
 
     def __enter__(self) -> Self:
         if self._console.is_interactive:
-            text = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
-            self._bar = Bar(*text, TimeElapsedColumn(), TimeRemainingColumn(), console=self._console)
-            self._task = self._bar.add_task(self._title, total=self._total, note="")
-            self._bar.update(self._task, completed=self._done)
             self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
+        if self._console.is_interactive:
             self._bar.stop()
         elif self._done > self._before:
             self.message(self._text())
@@ -63,13 +62,11 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Write a line of text."""
-        if self._bar is not None:
-            self._bar.console.print(f"{self._title}: {text}", highlight=False, markup=False)
-        else:
-            print(f"{self._title}: {text}", file=self._console.file, flush=True)
+        line = f"{self._title}: {text}"
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def _show(self) -> None:
-        if self._bar is not None:
+        if self._console.is_interactive:
             self._bar.update(self._task, completed=self._done, note=self._note)
         elif time.monotonic() - self._printed >= self.every_s:
             self._printed = time.monotonic()

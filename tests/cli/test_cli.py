@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import spinelift
 from spinelift.cli import COMMANDS, app
-from spinelift.report.names import PICTURE_NAMES
+from spinelift.report import PICTURE_NAMES
 
 PIXEL = f"{SPACING.row_mm},{SPACING.col_mm}"
 HEAVY = ("torch", "numba", "onnxruntime", "scipy", "matplotlib", "trimesh", "pydicom", "numpy")
@@ -36,7 +36,7 @@ def test_version_and_help():
 
 
 def test_no_command_module_imports_what_is_heavy():
-    names = list(COMMANDS.values())
+    names = [f"spinelift.cli.{name}" for name in COMMANDS]
     code = (
         "import sys, importlib; import spinelift, spinelift.cli\n"
         f"[importlib.import_module(n) for n in {names!r}]\n"
@@ -47,8 +47,13 @@ def test_no_command_module_imports_what_is_heavy():
 
 
 def test_every_command_has_an_app():
-    for module in COMMANDS.values():
-        assert import_module(module).app
+    for name in COMMANDS:
+        assert import_module(f"spinelift.cli.{name}").app
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_offers_to_install_its_own_completion(name):
+    assert "completion" not in run(name, "--help").output
 
 
 def test_one_scan_with_all_outputs(bundle, tmp_path):
@@ -122,3 +127,10 @@ def test_the_installed_program_speaks_on_stderr_and_ends_with_the_code(tmp_path)
     assert "Found" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_other_people_are_refused_where_the_simulator_has_none(tmp_path):
+    pytest.importorskip("torch")
+    result = run("simulate", "training", "--out", tmp_path / "a.zarr", "--whole-body", "--other")
+    assert result.exit_code == 32
+    assert not (tmp_path / "a.zarr").exists()

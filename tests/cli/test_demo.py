@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from spinelift.cli import app
 from spinelift.curves import SpineCurves
 from spinelift.geometry import SpineFrame
-from spinelift.report.names import PICTURE_NAMES
+from spinelift.report import PICTURE_NAMES
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 
 

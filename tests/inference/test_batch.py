@@ -79,10 +79,11 @@ def test_running_again_overwrites_what_it_wrote_and_nothing_else(model, tmp_path
 
 def test_run_json_says_what_was_done_and_nothing_personal(model, tmp_path):
     prediction = model.predict(spine_scan())
-    write_result(
-        prediction, tmp_path / "x", pictures={"a.png": b"1"}, threads=1, timings_ms={"pictures": 3.0}
+    folder = write_result(
+        prediction, tmp_path, pictures={"a.png": b"1"}, threads=1, timings_ms={"pictures": 3.0}
     )
-    record = json.loads((tmp_path / "x" / "run.json").read_text())
+    assert folder == tmp_path / "1234567_2"
+    record = json.loads((folder / "run.json").read_text())
     assert record["scan_id"] == "1234567_2"
     assert record["input_sha256"] == "ab" * 32
     assert record["bundle"]["sha256"] == model.bundle.ref.sha256

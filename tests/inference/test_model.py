@@ -75,7 +75,7 @@ def test_shift_score_is_distance_over_the_99_percent_quantile(model, tmp_path):
 def test_a_wide_interval_leans_on_the_prior(tmp_path):
     wide = load_model(write_bundle(tmp_path, scale=2.2), threads=1).predict(spine_scan())
     assert wide.prior_share > 0.9
-    assert any("leans on the prior" in w for w in wide.warnings)
+    assert any("follows the prior" in w for w in wide.warnings)
 
 
 def test_plausible_spines_follow_the_modes_and_the_seed(prediction):

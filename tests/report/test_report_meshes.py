@@ -5,16 +5,17 @@ import pytest
 import trimesh
 from report_cases import scene
 
-from spinelift.report.meshes import glb_bytes, patient_to_gltf, patient_to_lps, stl_bytes
+from spinelift.report.meshes import glb_bytes, patient_to_lps, stl_bytes
+from spinelift.report.scene import patient_to_y_up
 
 
 def test_axes_of_one_point():
     left, posterior, feet = np.eye(3) * 1000
     np.testing.assert_allclose(patient_to_lps(np.stack([left, posterior, feet])), 1000 * np.diag([1, 1, -1]))
-    np.testing.assert_allclose(patient_to_gltf(left), [1, 0, 0])
-    np.testing.assert_allclose(patient_to_gltf(posterior), [0, 0, -1])
-    np.testing.assert_allclose(patient_to_gltf(feet), [0, -1, 0])
-    for convert in (patient_to_lps, patient_to_gltf):
+    np.testing.assert_allclose(patient_to_y_up(left), [1000, 0, 0])
+    np.testing.assert_allclose(patient_to_y_up(posterior), [0, 0, -1000])
+    np.testing.assert_allclose(patient_to_y_up(feet), [0, -1000, 0])
+    for convert in (patient_to_lps, patient_to_y_up):
         # Patient axes to the feet are left-handed; both results are right-handed.
         assert np.linalg.det(convert(np.eye(3))) < 0
 

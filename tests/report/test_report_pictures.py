@@ -7,7 +7,7 @@ from PIL import Image
 from report_cases import scene
 
 from spinelift.curves import Curve, resample_rows
-from spinelift.report.names import PICTURE_NAMES
+from spinelift.report import PICTURE_NAMES
 from spinelift.report.overlay import overlay_png
 from spinelift.report.pictures import make_pictures
 from spinelift.report.scene import PLAIN_COLOUR, uncertainty_colour

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
@@ -28,10 +29,6 @@ class BundleRef:
     name: str
     version: str
     sha256: str
-
-    def to_json(self) -> dict[str, str]:
-        """As it stands in ``curves.json``."""
-        return {"name": self.name, "version": self.version, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,14 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
     path = SHIPPED / kind.SHIPPED if path is None else Path(path)
     try:
         if path.is_dir():
-            return _verified(kind, lambda name: _read(path / name))
+            files = {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
+            return _verified(kind, files)
         if path.is_file():
             with zipfile.ZipFile(path) as archive:
                 members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
-                return _verified(kind, lambda name: _extract(archive, members[name]))
+                return _verified(
+                    kind, {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
+                )
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
     raise BundleError(
@@ -74,7 +74,7 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
 
 def write_card(folder: Path, card: Card) -> None:
     """Write ``card.json`` beside the files that it names, in one step."""
-    write_whole(folder / CARD_NAME, card.to_bytes())
+    write_whole(folder / CARD_NAME, card.model_dump_json(indent=1) + "\n")
 
 
 def add_metrics(kind: type[CardT], folder: Path, metrics: Sequence[Metric]) -> CardT:
@@ -96,34 +96,31 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: file_sha256(folder / name) for name in sorted(names)}
 
 
-def _read(path: Path) -> bytes:
-    if not path.is_file():
-        raise KeyError(path.name)
-    _check_size(path.name, path.stat().st_size)
-    return path.read_bytes()
+def _verified(kind: type[CardT], contents: Mapping[str, tuple[int, Callable[[], bytes]]]) -> Bundle[CardT]:
+    """Check the contents: the size of each file in bytes, and the function that reads it, by its name."""
 
+    def read(name: str) -> bytes:
+        size, data = contents[name]
+        if size > MAX_FILE_BYTES:
+            raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
+        return data()
 
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    _check_size(member.filename, member.file_size)
-    return archive.read(member)
-
-
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
-
-
-def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
-    """Check everything that ``read`` gives for a name; it raises KeyError for what is not there."""
     try:
         raw = read(CARD_NAME)
-        card = _parse(kind, raw)
+        card = kind.model_validate_json(raw)
         files = {name: read(name) for name in card.files}
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or CARD_NAME
+        raise BundleError(
+            found=f"a card that does not fit ({where}: {first['msg']})",
+            expected=f"a {CARD_NAME} of format 1, kind {kind.model_fields['kind'].default}",
+            do="Use a bundle of this kind made for this version of spinelift, or update spinelift.",
+        ) from error
     except KeyError as error:
         raise _damaged(f"a bundle without {error.args[0]}", "every file that its card names") from None
     for name, expected in card.files.items():
-        got = hashlib.sha256(files[name]).hexdigest()
-        if got != expected:
+        if (got := hashlib.sha256(files[name]).hexdigest()) != expected:
             raise _damaged(f"{name} with SHA-256 {got[:12]}…", f"{expected[:12]}… as the card says")
     ref = BundleRef(card.name, card.version, hashlib.sha256(raw).hexdigest())
     return Bundle(card, ref, {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()})
@@ -131,16 +128,3 @@ def _verified(kind: type[CardT], read: Callable[[str], bytes]) -> Bundle[CardT]:
 
 def _damaged(found: str, expected: str) -> BundleError:
     return BundleError(found=found, expected=expected, do="Copy or install the bundle again.")
-
-
-def _parse(kind: type[CardT], raw: bytes) -> CardT:
-    try:
-        return kind.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CARD_NAME
-        raise BundleError(
-            found=f"a card that does not fit ({where}: {first['msg']})",
-            expected=f"a {CARD_NAME} of format 1, kind {kind.model_fields['kind'].default}",
-            do="Use a bundle of this kind made for this version of spinelift, or update spinelift.",
-        ) from error

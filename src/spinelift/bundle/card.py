@@ -1,15 +1,13 @@
 """The card of a set of networks: what it is, how it was made, how good it is, what it must not be used for.
 
-Training writes it, and what runs the networks reads it and obeys it. ``spinelift.bundle.kinds`` has what the
-kinds of sets add to it.
+Training writes it, and what runs the networks reads it and obeys it. The kinds of sets are in
+``spinelift.bundle.kinds``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spinelift.geometry import SPINE_ROWS
@@ -98,23 +96,13 @@ class Shift(Part):
 
 
 class Calibration(Part):
-    """What turns the regressor's numbers into honest ones; a part that is None was not calibrated.
+    """What turns the regressor's numbers into intervals; a part that is None was not calibrated.
 
-    Parameters
-    ----------
-    interval90
-        Factors [6, 209] on the regressor's ``scale``: the half width of the 90 % interval, crop px.
-    shift
-        Distance from the calibration people.
-    residual_modes
-        Principal modes [K, 6 × 209] of the standardised residuals (true − predicted) / scale, each times
-        the standard deviation of its score.
-    mean_curves
-        The prior's mean curves [6, 209], crop px.
-    prior_interval90_mm
-        Half width [6, 209] of the prior's own 90 % interval, mm: what is known without an image.
-    source
-        The people that it was calibrated on, in words.
+    ``interval90`` are factors [6, 209] on the regressor's ``scale``: the half width of the 90 % interval,
+    crop px. ``residual_modes`` are principal modes [K, 6 × 209] of the standardised residuals
+    (true − predicted) / scale, each times the standard deviation of its score. ``mean_curves`` [6, 209], crop
+    px, and ``prior_interval90_mm`` [6, 209], the half width of a 90 % interval, are the prior's own: what is
+    known without an image. ``source`` names the calibration people in words.
     """
 
     interval90: Matrix | None = None
@@ -165,12 +153,3 @@ class Card(Part):
         if odd:
             raise ValueError(f"files names {', '.join(odd)}: only plain file names beside the card")
         return self
-
-    def to_bytes(self) -> bytes:
-        """The card as it is written to disk: UTF-8 JSON."""
-        return (self.model_dump_json(indent=1) + "\n").encode()
-
-
-def as_array(table: Matrix | list[float]) -> NDArray[np.float64]:
-    """A table of the card as float64."""
-    return np.asarray(table, np.float64)

@@ -40,7 +40,7 @@ class DxaPreprocessing(Preprocessing):
 
 
 class MriWindow(Preprocessing):
-    """The part of an MRI that is seen: square windows of axial slices, water and fat, the bright tenth 1."""
+    """What the networks see of an MRI: square windows of axial slices, water and fat, the bright tenth 1."""
 
     voxel_mm: float = 2.0
     size_px: int = 96
@@ -90,7 +90,7 @@ class MriSegmenterCard(Card):
 
 
 class EncodersCard(Card):
-    """Encoders whose features lay an MRI on a DXA."""
+    """Encoders whose features register an MRI to a DXA."""
 
     SHIPPED = "encoders"
     kind: Literal["encoders"] = "encoders"

@@ -4,14 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
 from spinelift.bundle.card import Shape, Signature
 from spinelift.errors import BundleError
+from spinelift.geometry.arrays import Float32
 
-Array = NDArray[np.float32]
 MAX_DEFAULT_THREADS = 4
 _state = onnxruntime.capi.onnxruntime_pybind11_state
 _LOAD_ERRORS = (
@@ -53,23 +51,21 @@ class OnnxNetwork:
         (self._input,) = signature.input
         self._outputs = list(signature.outputs)
 
-    def __call__(self, array: Array) -> tuple[Array, ...]:
+    def __call__(self, array: Float32) -> tuple[Float32, ...]:
         """Outputs in the order of the signature."""
         return tuple(self._session.run(self._outputs, {self._input: array}))
 
 
 def _check(what: str, nodes: Any, wanted: Mapping[str, Shape]) -> None:
+    def fits(got: object, size: int | None) -> bool:  # a free size of the network has a name, not a number
+        return size is None or not isinstance(got, int) or got == size
+
     found = {node.name: tuple(node.shape) for node in nodes}
     for name, shape in wanted.items():
         got = found.get(name)
-        if got is None or len(got) != len(shape) or not all(map(_fits, got, shape)):
+        if got is None or len(got) != len(shape) or not all(map(fits, got, shape)):
             raise BundleError(
                 found=f"a network {what} {found}",
                 expected=f"{name} of shape [{', '.join(str(s or 'any') for s in shape)}]",
                 do="Use a bundle made for this version of spinelift.",
             )
-
-
-def _fits(got: object, wanted: int | None) -> bool:
-    """Whether a size of the network's, a number or the name of a free one, allows the wanted one."""
-    return wanted is None or not isinstance(got, int) or got == wanted

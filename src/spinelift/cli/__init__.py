@@ -1,29 +1,20 @@
 """The command line: ``spinelift COMMAND``.
 
-A command is one module of this package with a Typer app called ``app``, and one row in ``COMMANDS``.
-Modules are imported when their command is called, and import heavy packages inside the command.
+A command is one module of this package, named in ``COMMANDS``, with a Typer app called ``app``. Modules are
+imported when their command is called, and import heavy packages inside the command.
 """
 
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
-from spinelift.cli.messages import print_error
+from spinelift.cli.options import print_error
 from spinelift.errors import SpineliftError
+from spinelift.version import __version__
 
-COMMANDS = {
-    "demo": "spinelift.cli.demo",
-    "mri": "spinelift.cli.mri",
-    "align": "spinelift.cli.align",
-    "cohort": "spinelift.cli.cohort",
-    "predict": "spinelift.cli.predict",
-    "simulate": "spinelift.cli.simulate",
-    "train": "spinelift.cli.train",
-    "evaluate": "spinelift.cli.evaluate",
-}
+COMMANDS = ("demo", "mri", "align", "cohort", "predict", "simulate", "train", "evaluate")
 
 
 class _LazyGroup(TyperGroup):
@@ -35,7 +26,7 @@ class _LazyGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(import_module(COMMANDS[cmd_name]).app)
+        command = typer.main.get_command(import_module(f"spinelift.cli.{cmd_name}").app)
         command.name = cmd_name
         return command
 
@@ -59,9 +50,7 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
-        from spinelift.version import __version__
-
-        Console().print(f"spinelift {__version__}", highlight=False)
+        typer.echo(f"spinelift {__version__}")
         raise typer.Exit
 
 

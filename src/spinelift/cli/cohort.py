@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.options import MinIou, require_extra
+from spinelift.cli.options import Encoders, MinIou, MriNetworks, command_group, require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
+from spinelift.files import write_json
+from spinelift.progress import progress
 
 if TYPE_CHECKING:
     import polars as pl
 
-app = typer.Typer(help="Build and inspect a training store of DXA and MRI pairs.", no_args_is_help=True)
+app = command_group("Build and inspect a training store of DXA and MRI pairs.")
 Store = Annotated[Path, typer.Argument(help="A store made by `cohort build`.")]
 
 
@@ -22,17 +26,12 @@ def build(
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
     workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")
-    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
-    mri_networks: Annotated[Path | None, typer.Option(help="Run or folder of an MRI segmenter.")] = None,
-    encoders: Annotated[
-        str | None,
-        typer.Option(help="Run or folder of encoders; none: edge directions alone.", show_default="shipped"),
-    ] = None,
+    mri_networks: MriNetworks = None,
+    encoders: Encoders = None,
     mri_labels: Annotated[
-        Path | None, typer.Option(help="Folder of spine labels, NIfTI, instead of the MRI segmenter.")
+        Path | None, typer.Option(help="Folder of NIfTI labels instead of networks.")
     ] = None,
     mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
     min_iou: MinIou = MIN_OVERLAP,
@@ -47,30 +46,24 @@ def build(
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
     require_extra("cohort")
+    from spinelift.align.onnx import NO_ENCODERS
     from spinelift.cohort.build import Plan
     from spinelift.cohort.build import build as run_build
     from spinelift.cohort.stages import Settings
-    from spinelift.progress import progress
+    from spinelift.io.nifti.labels import LabelScheme
 
-    _check_scheme(mri_label_scheme)
+    known = [scheme.value for scheme in LabelScheme]
+    if mri_label_scheme and mri_label_scheme not in known:
+        found, expected = f"labels of {mri_label_scheme!r}", f"one of {', '.join(known)}"
+        raise ConfigError(found=found, expected=expected, do="Check --mri-label-scheme.")
     settings = Settings(
-        bundle=_text(bundle),
-        mri_networks=_text(mri_networks),
-        label_scheme=mri_label_scheme,
-        min_iou=min_iou,
-        encoders=_encoders(encoders),
-    )
+        bundle=_resolved(bundle), mri_networks=_resolved(mri_networks), label_scheme=mri_label_scheme,
+        min_iou=min_iou, encoders=encoders if encoders == NO_ENCODERS else _resolved(encoders),
+    )  # fmt: skip
     plan = Plan(
-        dxa=dxa,
-        mri=mri,
-        out=out,
-        labels=mri_labels,
-        settings=settings,
-        workers=workers,
-        scheduler=scheduler,
-        memory=memory,
-        retry_failed=retry_failed,
-    )
+        dxa, mri, out, mri_labels, settings,
+        workers=workers, scheduler=scheduler, memory=memory, retry_failed=retry_failed,
+    )  # fmt: skip
     digest = settings.load_and_hash()
     manifest = run_build(plan, digest=digest, progress=progress, log=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
@@ -79,24 +72,8 @@ def build(
         raise typer.Exit(PARTIAL_FAILURE_EXIT_CODE)
 
 
-def _encoders(choice: str | None) -> str | None:
-    from spinelift.align.onnx import NO_ENCODERS
-
-    return choice if choice in (None, NO_ENCODERS) else str(Path(choice).resolve())
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
-
-
-def _check_scheme(name: str) -> None:
-    from spinelift.io.nifti.labels import LabelScheme
-
-    known = [s.value for s in LabelScheme]
-    if name and name not in known:
-        raise ConfigError(
-            found=f"labels of {name!r}", expected=f"one of {', '.join(known)}", do="Check --mri-label-scheme."
-        )
+def _resolved(path: Path | str | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
 
 
 def _print_counts(manifest: "pl.DataFrame") -> None:
@@ -113,8 +90,6 @@ def _print_counts(manifest: "pl.DataFrame") -> None:
 def status(store: Store) -> None:
     """Show counts by stage, failures by cause, and the progress of a running build."""
     require_extra("cohort")
-    from rich.console import Console
-    from rich.table import Table
 
     from spinelift.cohort.aggregates import counts
     from spinelift.cohort.manifest import MANIFEST, PARTS, read_manifest
@@ -127,12 +102,11 @@ def status(store: Store) -> None:
     manifest = read_manifest(store)
     _print_counts(manifest)
     if parts > len(manifest):
-        typer.echo(
-            f"{parts - len(manifest)} more are done, not in the manifest: a build is running or was stopped"
-        )
+        more = parts - len(manifest)
+        typer.echo(f"{more} more are done, not in the manifest: a build is running or was stopped")
     c = counts(manifest)
-    for title, rows in (("stages", c["stages"]), ("failures", c["failures"]), ("splits", c["splits"])):
-        if rows:
+    for title in ("stages", "failures", "splits"):
+        if rows := c[title]:
             table = Table(*rows[0], title=title)
             for row in rows:
                 table.add_row(*(str(v) for v in row.values()))
@@ -144,7 +118,7 @@ def report(
     store: Store,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file [STORE/report.html].")] = None,
     truth: Annotated[
-        Path | None, typer.Option(help="Folder truth/ of simulated people, to measure errors against.")
+        Path | None, typer.Option(help="Folder truth/ of simulated people to compare with.")
     ] = None,
 ) -> None:
     """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
@@ -152,15 +126,15 @@ def report(
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
     from spinelift.cohort.truth import judge
-    from spinelift.files import write_json
 
     manifest = read_manifest(store)
     verdict = judge(store, manifest, truth) if truth else None
     path = out or store / "report.html"
     write_report(store, manifest, path, verdict)
     if verdict:
-        write_json(store / "verdict.json", verdict.to_json())
-        for row in verdict.to_json()["errors"]:
+        document = verdict.to_json()
+        write_json(store / "verdict.json", document)
+        for row in document["errors"]:
             if row["n"]:
                 typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
         for row in verdict.traps:
@@ -186,7 +160,6 @@ def export(
     from spinelift.cohort.aggregates import aggregates
     from spinelift.cohort.manifest import export_split, read_manifest
     from spinelift.cohort.splits import SHARES
-    from spinelift.files import write_json
 
     if aggregates_only == bool(split) or (split and split not in SHARES):
         raise ConfigError(

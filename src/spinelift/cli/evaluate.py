@@ -5,21 +5,22 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.options import Bundle, require_extra
+from spinelift.cli.options import Baselines, Bundle, command_group, require_extra
+from spinelift.files import write_json, write_whole
 
-app = typer.Typer(help="Measure a model against the truth.", no_args_is_help=True)
+app = command_group("Measure a model against the truth.")
 
 
 @app.callback()
 def group() -> None:
-    """Measure a model against the truth."""
+    """A group, though it has one command."""
 
 
 @app.command()
 def model(
     test: Annotated[Path, typer.Option(help="Pair store of people who are not in training.")],
     bundle: Bundle = None,
-    train: Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")] = None,
+    train: Baselines = None,
     limit: Annotated[int | None, typer.Option(help="Largest number of people of each store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table to this file too (.json or .md).")] = None,
     iou_step_mm: Annotated[float, typer.Option(help="Grid of the 3D IoU; 0 leaves it out.")] = 1.0,
@@ -29,22 +30,16 @@ def model(
     from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.evaluate.pairs import evaluate_pairs
     from spinelift.evaluate.table import to_markdown
-    from spinelift.files import write_json, write_whole
     from spinelift.inference.calibrate import Calibrator
     from spinelift.store.rows import load_pairs
 
     loaded = load_bundle(PredictionCard, bundle)
-    rows = evaluate_pairs(
-        loaded.network("regressor"),
-        load_pairs([test], limit=limit),
-        load_pairs(train, limit=limit) if train else None,
-        factors=Calibrator(loaded.card.calibration).factors,
-        iou_step_mm=iou_step_mm or None,
-    )
+    pairs, others = load_pairs([test], limit=limit), load_pairs(train, limit=limit) if train else None
+    network, factors = loaded.network("regressor"), Calibrator(loaded.card.calibration).factors
+    rows = evaluate_pairs(network, pairs, others, factors=factors, iou_step_mm=iou_step_mm or None)
     text = to_markdown(rows)
     typer.echo(f"{loaded.ref.name} {loaded.ref.version} on {test.name}\n\n{text}")
-    if out is not None:
-        if out.suffix == ".json":
-            write_json(out, [row.to_json() for row in rows])
-        else:
-            write_whole(out, text + "\n")
+    if out is not None and out.suffix == ".json":
+        write_json(out, [row.to_json() for row in rows])
+    elif out is not None:
+        write_whole(out, text + "\n")

@@ -1,30 +1,26 @@
 """``spinelift mri``: Dixon archives stitched, and as NIfTI."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Dixon MRI: stitch an archive's stations, write NIfTI.", no_args_is_help=True)
+from spinelift.cli.options import DixonZip, MriNetworks, command_group
+from spinelift.files import make_folder, write_json
 
-
-@app.callback()
-def root() -> None:
-    """Dixon MRI: stitch an archive's stations, write NIfTI."""
+app = command_group("Dixon MRI: stitch an archive's stations, write NIfTI.")
 
 
 @app.command("to-nifti")
 def to_nifti(
-    archive: Annotated[Path, typer.Argument(help="Zip of a Dixon MRI: <eid>_20201_<instance>_0.zip.")],
+    archive: DixonZip,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write into; made if missing.")],
 ) -> None:
     """Stitch a Dixon MRI: water and fat at 2.0 mm as NIfTI, and what was found on the way as JSON.
 
     [bold]Example[/bold]: spinelift mri to-nifti 1234567_20201_2_0.zip -o nifti
     """
-    from dataclasses import asdict
-
-    from spinelift.files import make_folder, write_json
     from spinelift.io.dixon.read import read_dixon
     from spinelift.io.nifti.volume import write_nifti
 
@@ -43,11 +39,9 @@ def to_nifti(
 
 @app.command()
 def segment(
-    archive: Annotated[Path, typer.Argument(help="Zip of a Dixon MRI: <eid>_20201_<instance>_0.zip.")],
+    archive: DixonZip,
     out: Annotated[Path, typer.Option("--out", "-o", help="NIfTI file, such as spine.nii.gz.")],
-    networks: Annotated[
-        Path | None, typer.Option(help="Run or folder of an MRI segmenter; without it the shipped one.")
-    ] = None,
+    networks: MriNetworks = None,
 ) -> None:
     """Find the spine T1 to L5 in a Dixon MRI: a mask as NIfTI, 1 inside bodies and discs.
 

@@ -5,16 +5,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
-from spinelift.errors import ConfigError, MissingExtraError
+from spinelift.errors import ConfigError, MissingExtraError, SpineliftError
 
 if TYPE_CHECKING:
     from spinelift.geometry import Spacing
     from spinelift.learn.loop.loop import Outcome
 
-Bundle = Annotated[
-    Path | None, typer.Option(help="Model bundle, a folder or a zip.", show_default="the shipped one")
+Bundle = Annotated[Path | None, typer.Option(help="Model bundle: folder or zip.", show_default="shipped")]
+MriNetworks = Annotated[
+    Path | None, typer.Option(help="Run or folder of an MRI segmenter.", show_default="shipped")
 ]
+Encoders = Annotated[
+    str | None, typer.Option(help="Run or folder of encoders; none: edge directions.", show_default="shipped")
+]
+MinIou = Annotated[float, typer.Option(min=0, max=1, help="Least overlap (IoU) of the masks of a kept pair.")]
+DixonZip = Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")]
 Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]
 Cohort = Annotated[list[Path], typer.Option(help="Cohort folder to train on; can be given several times.")]
@@ -24,10 +33,8 @@ Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")]
 Minutes = Annotated[float | None, typer.Option(help="Time budget, instead of the configuration's.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads, instead of the configuration's.")]
-MinIou = Annotated[
-    float, typer.Option(help="Least overlap (IoU) of both spine masks of an accepted pair.", min=0.0, max=1.0)
-]
 InitFrom = Annotated[Path | None, typer.Option(help="Weights to start from, safetensors.")]
+Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")]
 
 PACKAGES = {
     "train": ("torch", "zarr", "safetensors"),
@@ -36,14 +43,13 @@ PACKAGES = {
 """Packages of an extra whose presence is checked before a command starts."""
 
 
-def require_extra(name: str) -> None:
-    """Check that the packages of an extra are installed.
+def command_group(help_text: str) -> typer.Typer:
+    """The app of a command that has commands of its own."""
+    return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False)
 
-    Raises
-    ------
-    MissingExtraError
-        One of them is not.
-    """
+
+def require_extra(name: str) -> None:
+    """Check that the packages of an extra are installed, or raise a :class:`MissingExtraError`."""
     missing = [package for package in PACKAGES[name] if find_spec(package) is None]
     if missing:
         raise MissingExtraError(
@@ -54,13 +60,7 @@ def require_extra(name: str) -> None:
 
 
 def parse_spacing(text: str) -> "Spacing":
-    """Pixel size from ``ROW,COL`` in mm.
-
-    Raises
-    ------
-    ConfigError
-        The text is not two positive numbers.
-    """
+    """Pixel size from ``ROW,COL`` in mm; a :class:`ConfigError` if that is not two positive numbers."""
     from spinelift.geometry import Spacing
 
     try:
@@ -78,3 +78,16 @@ def print_outcome(outcome: "Outcome", out: Path) -> None:
     """Print the length and the last validation of a training run."""
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in outcome.validation.items())
     typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {metrics} → {out}")
+
+
+def print_error(error: SpineliftError) -> None:
+    """Print an error on stderr: what was found, what was expected, and what to do."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for title, text in (("Found", error.found), ("Expected", error.expected), ("Do", error.do)):
+        grid.add_row(title, escape(text))
+    name = f"[bold red]Error[/bold red] [red]{type(error).__name__}[/red]"
+    console = Console(stderr=True, highlight=False)
+    console.print(f"{name} (exit code {error.exit_code})")
+    console.print(grid)

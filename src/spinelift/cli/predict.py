@@ -4,17 +4,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
-from spinelift.cli.messages import print_error, stderr
-from spinelift.cli.options import Bundle, parse_spacing
+from spinelift.cli.options import Bundle, parse_spacing, print_error
 from spinelift.errors import NoScansError, SpineliftError
+from spinelift.files import make_folder
+from spinelift.progress import progress
+from spinelift.report import PICTURE_NAMES
 
 if TYPE_CHECKING:
     from spinelift.inference.batch import BatchReport, Failure
     from spinelift.inference.prediction import Prediction
     from spinelift.io.dxa.scan import DxaScan
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False)
 
 
 @app.command()
@@ -37,7 +41,7 @@ def predict(
     bundle: Bundle = None,
     pictures: Annotated[
         bool,
-        typer.Option("--pictures/--no-pictures", help="Also write overlay, animation, 3D page and meshes."),
+        typer.Option(help="Also write overlay, animation, 3D page and meshes."),
     ] = True,
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads.", show_default="all cores, at most 4")
@@ -73,27 +77,18 @@ def predict(
     - 10 and above: the cause, if all scans failed for the same one, such as
       13 no DXA inside, 15 no pixel size, 19 no spine, 30 bad bundle
     """
-    pixel = None if spacing is None else parse_spacing(spacing)
-    from spinelift.files import make_folder
     from spinelift.inference.batch import run_batch
     from spinelift.inference.model import load_model
-    from spinelift.progress import progress
-    from spinelift.report.names import PICTURE_NAMES
 
+    pixel = None if spacing is None else parse_spacing(spacing)
     found, lost = _find(scans)
     make_folder(out)
     model = load_model(bundle, threads=threads)
     with progress("scans", len(found)) as advance:
         report = run_batch(
-            model,
-            found,
-            out,
-            spacing=pixel,
-            pictures=make_result_pictures if pictures else None,
-            picture_names=PICTURE_NAMES,
-            lost=lost,
-            on_done=lambda _: advance(1),
-        )
+            model, found, out, spacing=pixel, pictures=make_result_pictures if pictures else None,
+            picture_names=PICTURE_NAMES, lost=lost, on_done=lambda _: advance(1),
+        )  # fmt: skip
     _print_report(report, out)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
@@ -104,60 +99,50 @@ def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
     from spinelift.inference.batch import Failure
     from spinelift.inference.outputs import CURVES_JSON
     from spinelift.io import find_scans
-    from spinelift.report.names import PICTURE_NAMES
 
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     lost = []
     for path in paths:
         try:
-            for scan in find_scans([path]):
-                if not (scan.name in PICTURE_NAMES and (scan.parent / CURVES_JSON).exists()):
-                    found[scan] = None
+            found += find_scans([path])
         except SpineliftError as error:
             lost.append(Failure(path.name or str(path), error))
-    if not found and len(lost) == 1:
+    scans = [p for p in found if not (p.name in PICTURE_NAMES and (p.parent / CURVES_JSON).exists())]
+    if not scans and len(lost) == 1:
         raise lost[0].error
-    if not found and not lost:
+    if not scans and not lost:
         raise NoScansError(
             found="nothing but earlier results of spinelift in the given paths",
             expected="DXA zips, DICOM files, or PNG or TIFF images",
             do="Check the paths.",
         )
-    return list(found), lost
+    return list(dict.fromkeys(scans)), lost
 
 
 def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
     """Every picture of a result, by file name."""
-    from spinelift.report.pictures import SpineScene, make_pictures
+    from spinelift.report.pictures import make_pictures
+    from spinelift.report.scene import SpineScene
 
     scene = SpineScene(
-        scan_id=prediction.scan_id,
-        image=scan.bone,
-        curves=prediction.curves,
-        half_width_mm=prediction.half_width_mm,
-        plausible=prediction.plausible_spines(),
-        warnings=prediction.warnings,
+        prediction.scan_id, scan.bone, prediction.curves, prediction.half_width_mm,
+        plausible=prediction.plausible_spines(), warnings=prediction.warnings,
         made_by=f"{prediction.bundle.name} {prediction.bundle.version}",
-    )
+    )  # fmt: skip
     return make_pictures(scene)
 
 
 def _print_report(report: "BatchReport", out: Path) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
     console = Console(highlight=False, soft_wrap=True)
     for success in report.good[:20]:
         console.print(f"[green]{escape(success.name)}[/green] → {escape(str(out / success.scan_id))}")
         for warning in success.warnings:
             console.print(f"  [yellow]warning[/yellow] {escape(warning)}")
-    if len(report.good) > 20:
-        console.print(f"… {len(report.good)} results in all, listed in {escape(str(out / 'summary.csv'))}")
-    if len(report.failed) == 1 and not report.good:
+    good, failed = len(report.good), len(report.failed)
+    if good > 20:
+        console.print(f"… {good} results in all, listed in {escape(str(out / 'summary.csv'))}")
+    if failed == 1 and not good:
         print_error(report.failed[0].error)
-    elif report.failed:
-        total = len(report.good) + len(report.failed)
-        stderr().print(
-            f"[bold red]{len(report.failed)} of {total} scans failed[/bold red]: see "
-            f"{escape(str(out / 'failed.csv'))}"
-        )
+    elif failed:
+        text = f"[bold red]{failed} of {good + failed} scans failed[/bold red]: see "
+        Console(stderr=True, highlight=False).print(f"{text}{escape(str(out / 'failed.csv'))}")

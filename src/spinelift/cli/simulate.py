@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.options import require_extra
+from spinelift.cli.options import command_group, require_extra
+from spinelift.errors import ConfigError
+from spinelift.files import make_folder
+from spinelift.progress import progress
 
-app = typer.Typer(help="Simulate people: archives with ground truth, training stores.", no_args_is_help=True)
+app = command_group("Simulate people: archives with ground truth, training stores.")
 
 People = Annotated[int, typer.Option(min=1, help="Number of people.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same people.")]
@@ -29,7 +32,6 @@ def dxa(
 
     [bold]Example[/bold]: spinelift simulate dxa --people 20 --out people --seed 7 --workers 2
     """
-    from spinelift.progress import progress
     from spinelift.simulate.people import write_people
 
     with progress("people", people) as advance:
@@ -52,11 +54,10 @@ def cohort(
 
     [bold]Example[/bold]: spinelift simulate cohort --people 60 --out people --seed 7 --workers 2
     """
-    from spinelift.progress import progress
     from spinelift.simulate.cohort import write_cohort
 
+    settings = {"people": people, "seed": seed, "workers": workers, "first": first}
     with progress("people", people) as advance:
-        settings = {"people": people, "seed": seed, "workers": workers, "first": first}
         write_cohort(out, **settings, trap_share=traps, advance=advance)
     typer.echo(f"{people} people in {out / 'dxa'} and {out / 'mri'}, ground truth in {out / 'truth'}")
 
@@ -67,23 +68,20 @@ def training(
     people: People = 1000,
     seed: Seed = 0,
     workers: Workers = 1,
-    whole_body: Annotated[
-        bool, typer.Option("--whole-body", help="Whole bodies, for the segmenter.")
-    ] = False,
-    other: Annotated[
-        bool, typer.Option("--other", help="People and scanners unlike those of training, for calibration.")
-    ] = False,
+    whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
+    other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, or scans and masks.
 
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
-    from spinelift.files import make_folder
-    from spinelift.progress import progress
     from spinelift.simulate.stores import fill_pairs, fill_scans
     from spinelift.store.rows import PairStore, ScanStore
 
+    if whole_body and other:
+        do = "Give one of them."
+        raise ConfigError(found="--whole-body with --other", expected="--other for crops alone", do=do)
     about = {"simulator": "spinelift", "seed": seed, "other": other}
     make_folder(out.parent)
     if whole_body:

@@ -6,54 +6,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spinelift.cli import options as opt
+from spinelift.progress import progress
 
 if TYPE_CHECKING:
     from spinelift.bundle.card import Card
 
-app = typer.Typer(help="Train networks and make a model bundle.", no_args_is_help=True)
+app = opt.command_group("Train networks and make a model bundle.")
 
 
 @app.command()
 def regressor(
-    data: opt.Data,
-    val: opt.Val,
-    out: opt.Out,
-    config: opt.ConfigPath = "default.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "default.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the network that predicts six curves from a crop."""
     opt.require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
-    chosen = RegressorConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = RegressorConfig.load(config).override(max_minutes, threads, init_from)
     opt.print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
 @app.command()
 def segmenter(
-    data: opt.Data,
-    val: opt.Val,
-    out: opt.Out,
-    config: opt.ConfigPath = "segmenter.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "segmenter.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the network that finds the spine and its two ends on a whole-body image."""
     opt.require_extra("train")
     from spinelift.learn.segmenter.config import SegmenterConfig
     from spinelift.learn.segmenter.train import train_segmenter
 
-    chosen = SegmenterConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
     opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
@@ -61,7 +48,6 @@ Calibration = Annotated[
     Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
 ]
 Test = Annotated[Path, typer.Option(help="Pair store to test on.")]
-Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")]
 Limit = Annotated[int | None, typer.Option(help="Largest number of people to calibrate and fit on.")]
 BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")]
 
@@ -75,7 +61,7 @@ def bundle(
     out: BundleOut,
     name: Annotated[str, typer.Option(help="Name of the bundle.")] = "default",
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    train: Baselines = None,
+    train: opt.Baselines = None,
     limit: Limit = None,
 ) -> None:
     """Export both networks, calibrate and test them, and write the card."""
@@ -93,7 +79,7 @@ def recalibrate(
     test: Test,
     out: BundleOut,
     version: Annotated[str, typer.Option(help="Version of the new bundle.")],
-    train: Baselines = None,
+    train: opt.Baselines = None,
     limit: Limit = None,
 ) -> None:
     """Make a bundle of the weights of another one: new gains, intervals and figures, no training."""
@@ -116,14 +102,10 @@ def _print_metrics(card: "Card") -> None:
 @app.command("mri-segmenter")
 def mri_segmenter(
     cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on, with folders mri/ and truth/.")],
-    val: opt.ValCohort,
-    out: opt.Out,
-    config: opt.ConfigPath = "mri_segmenter.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "mri_segmenter.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
 
     [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
@@ -134,11 +116,8 @@ def mri_segmenter(
     from spinelift.learn.mri_segmenter.data import load_people
     from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_cohort
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
-    from spinelift.progress import progress
 
-    chosen = MriSegmenterConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = MriSegmenterConfig.load(config).override(max_minutes, threads, init_from)
     people = []
     for folder, name in ((cohort, "train"), (val, "val")):
         with progress(f"reading {folder.name}", len(list((folder / "truth").glob("*.json")))) as advance:
@@ -155,15 +134,10 @@ def mri_segmenter(
 
 @app.command()
 def aligner(
-    cohort: opt.Cohort,
-    val: opt.ValCohort,
-    out: opt.Out,
-    config: opt.ConfigPath = "align.yaml",
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
+    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "align.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
     init_from: opt.InitFrom = None,
-) -> None:
+) -> None:  # fmt: skip
     """Train the encoders of image-level registration, for `spinelift align --encoders`.
 
     Real and simulated archives can be used: no labels are needed, only pairs of one person. Images are
@@ -176,11 +150,8 @@ def aligner(
     from spinelift.learn.aligner.config import AlignerConfig
     from spinelift.learn.aligner.pairs import load_cohort_pairs, save_pairs
     from spinelift.learn.aligner.train import train_aligner
-    from spinelift.progress import progress
 
-    chosen = AlignerConfig.load(config).override(
-        max_minutes=max_minutes, threads=threads, init_from=init_from
-    )
+    chosen = AlignerConfig.load(config).override(max_minutes, threads, init_from)
     files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
@@ -188,21 +159,16 @@ def aligner(
             pairs = load_cohort_pairs(folder, cache, advance=advance)
         path = out / "cache" / f"{cache.name}.npz"
         files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
-    opt.print_outcome(
-        train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume), out
-    )
+    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume)
+    opt.print_outcome(outcome, out)
 
 
 @app.command("pseudo-labels")
 def pseudo_labels(
     scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
-    labelled: Annotated[
-        Path | None, typer.Option(help="Store of labelled scans; without it some are labelled by hand.")
-    ] = None,
-    val: Annotated[
-        Path | None, typer.Option(help="Labelled store; without it a fifth of those labelled by hand.")
-    ] = None,
+    labelled: Annotated[Path | None, typer.Option(help="Labelled store; without it, label by hand.")] = None,
+    val: Annotated[Path | None, typer.Option(help="Labelled store, else a fifth of the labelled.")] = None,
     config: opt.ConfigPath = "pseudo_labels.yaml",
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
     resume: opt.Resume = False,
@@ -221,10 +187,9 @@ def pseudo_labels(
     from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
     from spinelift.learn.pseudo_labels.rounds import REVIEW, LoopData, run_loop
     from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
-    from spinelift.progress import progress
 
     chosen = PseudoLabelConfig.load(config)
-    segmenter = chosen.segmenter.override(max_minutes=max_minutes, threads=threads)
+    segmenter = chosen.segmenter.override(max_minutes, threads)
     chosen = chosen.model_copy(update={"segmenter": segmenter, "rounds": rounds or chosen.rounds})
     if not all(map(is_store, scans)):
         with progress("reading scans", None) as advance:

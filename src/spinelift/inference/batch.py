@@ -1,6 +1,5 @@
 """Many scans: the model is loaded once, a failure is a row in a table, and the rest go on."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,23 +11,17 @@ from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, SpineliftEr
 from spinelift.files import make_folder, remove_files, write_csv
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model
-from spinelift.inference.outputs import PictureWriter, result_folder, write_result
+from spinelift.inference.outputs import PictureWriter, write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
+from spinelift.io.dxa.scan import DxaScan
+from spinelift.progress import Clock
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
 FAILED_HEADER = ("input", "error", "exit_code", "message")
 SUMMARY_HEADER = (
-    "scan_id",
-    "input_sha256",
-    "height_mm",
-    "mm_per_px",
-    "coronal_range_mm",
-    "sagittal_range_mm",
-    "sagittal_half_interval90_mm",
-    "shift_score",
-    "confidence",
-    "warnings",
+    *("scan_id", "input_sha256", "height_mm", "mm_per_px", "coronal_range_mm", "sagittal_range_mm"),
+    *("sagittal_half_interval90_mm", "shift_score", "confidence", "warnings"),
 )
 
 
@@ -65,6 +58,15 @@ class BatchReport:
             return 0
         return codes.pop() if not self.good and len(codes) == 1 else PARTIAL_FAILURE_EXIT_CODE
 
+    def write(self, out: Path) -> None:
+        """Write ``summary.csv`` and, after failures, ``failed.csv``."""
+        write_csv(out / SUMMARY_CSV, SUMMARY_HEADER, [success.row for success in self.good])
+        if self.failed:
+            rows = [(f.name, type(f.error).__name__, f.error.exit_code, str(f.error)) for f in self.failed]
+            write_csv(out / FAILED_CSV, FAILED_HEADER, rows)
+        else:
+            remove_files([out / FAILED_CSV])
+
 
 def run_batch(
     model: Model,
@@ -77,83 +79,56 @@ def run_batch(
     lost: Sequence[Failure] = (),
     on_done: Callable[[Path], None] = lambda _: None,
 ) -> BatchReport:
-    """Predict every scan into ``OUT/<scan_id>/``; write ``summary.csv`` and, after failures, ``failed.csv``.
+    """Predict every scan into ``OUT/<scan_id>/``; write the tables, also of a run that is interrupted.
 
     ``lost`` are failures from before the run, such as paths that do not exist. Running again overwrites
     what an earlier run wrote, and nothing else.
     """
     make_folder(out)
     report = BatchReport(failed=list(lost))
-    seen: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     try:
         for path in scans:
+            clock = Clock("read")
             try:
-                prediction = _one(model, path, out, seen, spacing, pictures, picture_names)
+                scan = read_dxa(path, spacing=spacing)
+                if not _is_repeated(scan, hashes):
+                    clock.start("predict")
+                    prediction = model.predict(scan)
+                    clock.start("pictures")
+                    images = pictures(prediction, scan) if pictures else None
+                    seconds = clock.stop()
+                    timed = ("read", "pictures") if pictures else ("read",)
+                    times = {stage: round(seconds[stage] * 1e3, 2) for stage in timed}
+                    write_result(
+                        prediction, out, pictures=images, stale=picture_names, threads=model.threads,
+                        timings_ms=times,
+                    )  # fmt: skip
+                    hashes[scan.scan_id] = scan.sha256
+                    row = summary_row(prediction)
+                    report.good.append(Success(path.name, scan.scan_id, prediction.warnings, row))
             except SpineliftError as error:
                 report.failed.append(Failure(path.name, error))
-            else:
-                if prediction is not None:
-                    row = summary_row(prediction)
-                    report.good.append(Success(path.name, prediction.scan_id, prediction.warnings, row))
             on_done(path)
     finally:
-        _write_tables(report, out)
+        report.write(out)
     return report
 
 
-def _write_tables(report: BatchReport, out: Path) -> None:
-    """Write the tables, also of a run that was interrupted."""
-    write_csv(out / SUMMARY_CSV, SUMMARY_HEADER, [success.row for success in report.good])
-    if report.failed:
-        rows = [(f.name, type(f.error).__name__, f.error.exit_code, str(f.error)) for f in report.failed]
-        write_csv(out / FAILED_CSV, FAILED_HEADER, rows)
-    else:
-        remove_files([out / FAILED_CSV])
-
-
-def _one(
-    model: Model,
-    path: Path,
-    out: Path,
-    seen: dict[str, str],
-    spacing: Spacing | None,
-    pictures: PictureWriter | None,
-    picture_names: tuple[str, ...],
-) -> Prediction | None:
-    """Predict and write one scan; None when the very same file came before."""
-    start = time.perf_counter()
-    scan = read_dxa(path, spacing=spacing)
-    read_ms = (time.perf_counter() - start) * 1e3
-    if scan.scan_id in seen:
-        if seen[scan.scan_id] == scan.sha256:
-            return None
+def _is_repeated(scan: DxaScan, hashes: dict[str, str]) -> bool:
+    """Whether the very same file came before; another file of the same id is a :class:`ConfigError`."""
+    if hashes.get(scan.scan_id, scan.sha256) != scan.sha256:
         raise ConfigError(
             found=f"two different files with the scan id {scan.scan_id}",
             expected="one file an id",
             do="Predict them into separate output folders.",
         )
-    prediction = model.predict(scan)
-    start = time.perf_counter()
-    images = pictures(prediction, scan) if pictures else None
-    timings = {"read": round(read_ms, 2)}
-    if images is not None:
-        timings["pictures"] = round((time.perf_counter() - start) * 1e3, 2)
-    write_result(
-        prediction,
-        result_folder(out, scan.scan_id),
-        pictures=images,
-        stale=picture_names,
-        threads=model.threads,
-        timings_ms=timings,
-    )
-    seen[scan.scan_id] = scan.sha256
-    return prediction
+    return scan.scan_id in hashes
 
 
 def summary_row(p: Prediction) -> tuple[str, ...]:
     """One result in ``SUMMARY_HEADER``'s columns: ranges in mm, scores, warnings."""
     mm, z = p.curves.mm, p.curves.z_mm
-    half = None if p.half_width_mm is None else p.half_width_mm[Curve.SAGITTAL].mean()
     return (
         p.scan_id,
         p.input_sha256,
@@ -161,7 +136,7 @@ def summary_row(p: Prediction) -> tuple[str, ...]:
         f"{p.curves.frame.mm_per_px:.4f}",
         f"{np.ptp(mm[Curve.CENTRE]):.1f}",
         f"{np.ptp(mm[Curve.SAGITTAL]):.1f}",
-        "" if half is None else f"{half:.2f}",
+        "" if p.half_width_mm is None else f"{p.half_width_mm[Curve.SAGITTAL].mean():.2f}",
         "" if p.shift_score is None else f"{p.shift_score:.3f}",
         f"{p.location.confidence:.3f}",
         "; ".join(p.warnings),

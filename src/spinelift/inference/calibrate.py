@@ -1,4 +1,4 @@
-"""What the card's calibration makes of the regressor's numbers: intervals, plausible spines, distance.
+"""Intervals, plausible spines and distance from the regressor's numbers and the card's calibration.
 
 The interval is a conformal one with a normalised score (Papadopoulos et al. 2002; Angelopoulos and Bates
 2023, section 2.3.2): half width = factor × predicted scale, the factor being the 90 % quantile of
@@ -8,15 +8,13 @@ The interval is a conformal one with a normalised score (Papadopoulos et al. 200
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spinelift.bundle.card import Calibration, as_array
+from spinelift.bundle.card import Calibration, Matrix
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
-
-LEANS_ON_PRIOR = 0.9
+FOLLOWS_PRIOR = 0.9
 """From this share of the prior's own interval on, a result says little more than the mean spine."""
 UNLIKE_TRAINING = 1.0
 """Shift score from which on a scan is unlike the calibration people."""
@@ -48,16 +46,12 @@ class Calibrator:
     """The calibration of one card as arrays; every part may be absent (None)."""
 
     def __init__(self, calibration: Calibration) -> None:
-        self.factors = None if calibration.interval90 is None else as_array(calibration.interval90)
-        self.prior_mm = (
-            None if calibration.prior_interval90_mm is None else as_array(calibration.prior_interval90_mm)
-        )
-        modes = calibration.residual_modes
-        self.modes = None if modes is None else as_array(modes).reshape(-1, len(Curve), SPINE_ROWS)
+        self.factors, self.prior_mm = _array(calibration.interval90), _array(calibration.prior_interval90_mm)
+        modes = _array(calibration.residual_modes)
+        self.modes = None if modes is None else modes.reshape(-1, len(Curve), SPINE_ROWS)
         self.shift = calibration.shift
         if self.shift is not None:
-            self._mean = as_array(self.shift.mean)
-            self._whitening = as_array(self.shift.whitening)
+            self._mean, self._whitening = np.array(self.shift.mean), np.array(self.shift.whitening)
 
     def half_width_mm(self, scale_px: Float, mm_per_px: float) -> Float | None:
         """Half width of the 90 % interval of every curve point, mm [6, 209]."""
@@ -67,7 +61,7 @@ class Calibrator:
         """How far features [D] lie from the calibration people.
 
         Their Mahalanobis distance over the distance that 99 % of the calibration people keep within:
-        around 0.6 for a usual scan, 1.0 as far as the farthest hundredth, above 1 unlike all of them.
+        around 0.6 for a usual scan, 1.0 at the border of the farthest hundredth.
         """
         if self.shift is None:
             return None
@@ -75,25 +69,25 @@ class Calibrator:
         return distance / self.shift.quantiles["0.99"]
 
     def prior_share(self, half_width_mm: Float | None) -> float | None:
-        """Mean interval of the sagittal centre over the prior's own: 1.0 = the image told nothing."""
+        """Mean interval of the sagittal centre over the prior's own: 1.0 without any information."""
         if half_width_mm is None or self.prior_mm is None:
             return None
         return float(half_width_mm[Curve.SAGITTAL].mean() / self.prior_mm[Curve.SAGITTAL].mean())
 
     def spread(self, curves: SpineCurves, scale_px: Float) -> Spread | None:
-        """The plausible spines around a prediction."""
+        """The plausible spines around a prediction, or None without calibration."""
         return None if self.modes is None else Spread(curves, scale_px, self.modes)
 
     def missing(self) -> list[str]:
         """A warning when the bundle was not calibrated, or only in part."""
-        parts = {
-            "90 % intervals": self.factors,
-            "shift score": self.shift,
-            "plausible spines": self.modes,
-            "comparison with the prior": self.prior_mm,
-        }
-        absent = [name for name, part in parts.items() if part is None]
+        names = ("90 % intervals", "shift score", "plausible spines", "comparison with the prior")
+        parts = (self.factors, self.shift, self.modes, self.prior_mm)
+        absent = [name for name, part in zip(names, parts, strict=True) if part is None]
         return [f"the model bundle is not calibrated: no {', '.join(absent)}"] if absent else []
+
+
+def _array(table: Matrix | None) -> Float | None:
+    return None if table is None else np.array(table)
 
 
 def calibration_warnings(shift_score: float | None, prior_share: float | None) -> list[str]:
@@ -104,9 +98,9 @@ def calibration_warnings(shift_score: float | None, prior_share: float | None) -
             f"the scan is unlike those of the calibration (shift score {shift_score:.2f}, usual below 1): "
             "errors may exceed the intervals"
         )
-    if prior_share is not None and prior_share >= LEANS_ON_PRIOR:
+    if prior_share is not None and prior_share >= FOLLOWS_PRIOR:
         warnings.append(
-            "the sagittal curve leans on the prior: the image tells little about it "
+            "the sagittal curve follows the prior: the image holds little information on it "
             f"(interval {100 * prior_share:.0f} % of that without any image)"
         )
     return warnings

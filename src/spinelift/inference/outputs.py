@@ -3,6 +3,7 @@
 import platform
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,38 +27,34 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def result_folder(out: Path, scan_id: str) -> Path:
     """``OUT/<scan_id>``, refused when the pseudonym is no plain name."""
     if not _SAFE_ID.fullmatch(scan_id):
-        raise ConfigError(
-            found=f"a scan id {scan_id!r}",
-            expected="letters, digits, dots, dashes and underscores",
-            do="Rename the scan.",
-        )
+        expected = "letters, digits, dots, dashes and underscores"
+        raise ConfigError(found=f"a scan id {scan_id!r}", expected=expected, do="Rename the scan.")
     return out / scan_id
 
 
 def write_result(
     prediction: Prediction,
-    folder: Path,
+    out: Path,
     *,
     pictures: dict[str, bytes] | None = None,
     stale: tuple[str, ...] = (),
     threads: int | None = None,
     timings_ms: dict[str, float] | None = None,
-) -> None:
-    """Write one result into a folder; ``run.json`` comes last, so its presence means that all is there.
+) -> Path:
+    """Write ``OUT/<scan_id>`` and return it; ``run.json`` comes last, so its presence means all is there.
 
     ``stale`` names the pictures of an earlier run that are removed when they are not written again.
     """
+    folder = result_folder(out, prediction.scan_id)
     make_folder(folder)
-    files: dict[str, bytes | str] = {
-        CURVES_JSON: prediction.curves_json(),
-        CURVES_CSV: prediction.curves_csv(),
-        **(pictures or {}),
-    }
+    files: dict[str, bytes | str] = {**(pictures or {})}
+    files |= {CURVES_JSON: prediction.curves_json(), CURVES_CSV: prediction.curves_csv()}
     remove_files(folder / name for name in (RUN_JSON, *stale) if name not in files)
     for name, data in files.items():
         write_whole(folder / name, data)
     record = run_record(prediction, threads=threads, timings_ms=timings_ms)
     write_json(folder / RUN_JSON, {**record, "files": sorted(files)})
+    return folder
 
 
 def run_record(
@@ -69,7 +66,7 @@ def run_record(
         "scan_id": prediction.scan_id,
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "input_sha256": prediction.input_sha256,
-        "bundle": prediction.bundle.to_json(),
+        "bundle": asdict(prediction.bundle),
         "versions": {
             "spinelift": __version__,
             "python": platform.python_version(),

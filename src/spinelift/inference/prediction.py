@@ -1,17 +1,15 @@
 """What a prediction is, and its fixed form on disk: ``curves.json`` and ``curves.csv``."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spinelift.bundle.bundle import BundleRef
 from spinelift.curves import Curve, SpineCurves
+from spinelift.geometry.arrays import Float
 from spinelift.inference.calibrate import Spread
 from spinelift.segment.postprocess import SpineLocation
-
-Float = NDArray[np.float64]
 
 _CORONAL = {"left": Curve.LEFT, "centre": Curve.CENTRE, "right": Curve.RIGHT}
 _SAGITTAL = {"anterior": Curve.ANTERIOR, "centre": Curve.SAGITTAL, "posterior": Curve.POSTERIOR}
@@ -23,10 +21,8 @@ class Prediction:
 
     Parameters
     ----------
-    scan_id
-        Pseudonym of the scan.
-    input_sha256
-        Hash of the file that was read.
+    scan_id, input_sha256
+        Pseudonym of the scan, and hash of the file that was read.
     curves
         The six curves and their place in the scan.
     half_width_mm
@@ -35,10 +31,10 @@ class Prediction:
         Distance from the calibration people, 1.0 = as far as their farthest hundredth; or None.
     prior_share
         Interval of the sagittal centre over that without any image; or None.
-    location
-        Where the spine was found.
-    bundle
-        The model that made it.
+    spread
+        How a spine may differ from the predicted one; None without calibration.
+    location, bundle
+        Where the spine was found, and the model that made it.
     warnings
         What a reader of the result ought to know.
     timings_ms
@@ -82,7 +78,7 @@ class Prediction:
         if self.shift_score is not None:
             document["shift_score"] = round(self.shift_score, 4)
         document["warnings"] = list(self.warnings)
-        document["bundle"] = self.bundle.to_json()
+        document["bundle"] = asdict(self.bundle)
         return document
 
     def curves_json(self) -> str:
@@ -101,7 +97,5 @@ class Prediction:
                 header += [name.removesuffix("_mm") + end for end in ("_low_mm", "_high_mm")]
                 columns += [bounds[:, 0], bounds[:, 1]]
         table = np.round(np.stack(columns, 1), 3) + 0.0
-        rows = [
-            ",".join([str(k), *(f"{value:.3f}" for value in row)]) for k, row in enumerate(table, start=1)
-        ]
-        return "\n".join([",".join(header), *rows]) + "\n"
+        rows = ([str(k), *(f"{value:.3f}" for value in row)] for k, row in enumerate(table, start=1))
+        return "".join(",".join(row) + "\n" for row in (header, *rows))

@@ -13,16 +13,7 @@ from spinelift.measures.levels import LEVEL_HEIGHTS, lower_endplate, upper_endpl
 from spinelift.measures.sagittal import kyphosis_deg, lordosis_deg
 
 __all__ = [
-    "COBB_PER_FERGUSON",
-    "LEVEL_HEIGHTS",
-    "SCOLIOSIS_DEG",
-    "SCOLIOSIS_LOWER_DEG",
-    "Convexity",
-    "CoronalAngles",
-    "CoronalCurve",
-    "coronal_angles",
-    "kyphosis_deg",
-    "lordosis_deg",
-    "lower_endplate",
+    "COBB_PER_FERGUSON", "LEVEL_HEIGHTS", "SCOLIOSIS_DEG", "SCOLIOSIS_LOWER_DEG", "Convexity",
+    "CoronalAngles", "CoronalCurve", "coronal_angles", "kyphosis_deg", "lordosis_deg", "lower_endplate",
     "upper_endplate",
-]
+]  # fmt: skip

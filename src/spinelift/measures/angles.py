@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.measures.levels import SpineLine
 from spinelift.measures.sections import Profile, Section
 from spinelift.measures.smoothing import SmoothLine
-
-Float = NDArray[np.float64]
 
 SCOLIOSIS_DEG = 10.0
 """Modified Ferguson angle, degrees, from which a spine counts as scoliotic (DXA scoliosis method)."""
@@ -170,18 +169,14 @@ def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: float = SMOOT
 def _described(curve: Section, curves: list[Section], profile: Profile, line: SpineLine) -> CoronalCurve:
     """Levels, heights and angles of a curve on the grid."""
     upper, lower = profile.cobb_levels(curve, curves)
-    places = (curve.apex, curve.upper, curve.lower, upper, lower)
-    levels = [line.vertebra_at(float(GRID[k])) for k in places]
-    apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places[:3])
+    turn_deg = float(profile.tilt[upper] - profile.tilt[lower])
+    places = (curve.apex, curve.upper, curve.lower)
+    apex, upper_end, lower_end = (line.vertebra_at(GRID[k]) for k in places)
+    apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places)
     return CoronalCurve(
-        apex=levels[0],
-        upper_end=levels[1],
-        lower_end=levels[2],
-        apex_mm=apex_mm,
-        upper_end_mm=upper_mm,
-        lower_end_mm=lower_mm,
-        direction=Convexity.LEFT if profile.tilt[upper] > profile.tilt[lower] else Convexity.RIGHT,
+        apex, upper_end, lower_end, apex_mm, upper_mm, lower_mm,
+        direction=Convexity.LEFT if turn_deg > 0 else Convexity.RIGHT,
         ferguson_deg=curve.ferguson_deg,
-        cobb_equivalent_deg=float(abs(profile.tilt[upper] - profile.tilt[lower])),
-        cobb_levels=(levels[3], levels[4]),
-    )
+        cobb_equivalent_deg=abs(turn_deg),
+        cobb_levels=(line.vertebra_at(GRID[upper]), line.vertebra_at(GRID[lower])),
+    )  # fmt: skip

@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import make_interp_spline
 
 from spinelift.errors import InvalidCurveError
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 
-Float = NDArray[np.float64]
-
-LEVEL_HEIGHTS: Float = np.array(
-    [
-        *(0.0206, 0.0619, 0.1046, 0.1487, 0.1937, 0.2433, 0.2947, 0.3466, 0.3990, 0.4547, 0.5142, 0.5780),
-        *(0.6482, 0.7235, 0.8008, 0.8811, 0.9604),
-    ]
-)
+LEVEL_HEIGHTS: Float = np.array([
+    0.0206, 0.0619, 0.1046, 0.1487, 0.1937, 0.2433, 0.2947, 0.3466, 0.3990, 0.4547, 0.5142, 0.5780,
+    0.6482, 0.7235, 0.8008, 0.8811, 0.9604,
+])  # fmt: skip
 """Relative height of each vertebral centre [17], T1 to L5: 0 is T1's upper endplate, 1 is L5's lower one.
 
 Median of 64 complete spines on CT (ImFusion VID dataset, CC BY-SA 4.0: Bürgin, Prevost, Stollenga, "Robust
@@ -25,12 +22,12 @@ a vertebral distance beyond T1 and L5.
 """
 
 
-def _endplates(bodies: Float, first: float, last: float) -> Float:
-    """Borders of the vertebrae [18]: half way between neighbouring centres; the ends as given."""
-    return np.concatenate([[first], (bodies[1:] + bodies[:-1]) / 2, [last]])
+def _endplates(bodies: Float) -> Float:
+    """Borders of the vertebrae [18]: half way between neighbouring centres, and 0 and 1 at the ends."""
+    return np.concatenate([[0.0], (bodies[1:] + bodies[:-1]) / 2, [1.0]])
 
 
-_LINE_ENDPLATES = _endplates(LEVEL_HEIGHTS, 0.0, 1.0)
+_LINE_ENDPLATES = _endplates(LEVEL_HEIGHTS)
 
 
 def upper_endplate(level: Vertebra) -> float:
@@ -47,16 +44,9 @@ def lower_endplate(level: Vertebra) -> float:
 class SpineLine:
     """A checked centre line of T1 to L5 in one view.
 
-    Parameters
-    ----------
-    z_mm
-        Heights [n], mm, from head to feet.
-    lateral_mm
-        Lateral positions [n], mm.
-    bodies
-        Relative heights of the 17 vertebral centres: 0 at ``z_mm[0]``, 1 at ``z_mm[-1]``.
-    endplates
-        Relative heights of the borders of the vertebrae [18].
+    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm; relative heights of
+    the vertebral centres ``bodies`` [17] and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at
+    ``z_mm[-1]``.
     """
 
     z_mm: Float
@@ -86,7 +76,7 @@ class SpineLine:
         if len(z) > len(Vertebra):
             return cls(z, lateral, LEVEL_HEIGHTS, _LINE_ENDPLATES)
         bodies = (z - z[0]) / (z[-1] - z[0])
-        return cls(z, lateral, bodies, _endplates(bodies, 0.0, 1.0))
+        return cls(z, lateral, bodies, _endplates(bodies))
 
     @property
     def height_mm(self) -> float:
@@ -97,8 +87,7 @@ class SpineLine:
         """Lateral position [k], mm, at relative heights [k], by cubic interpolation."""
         if len(self.z_mm) == len(heights) == len(Vertebra):
             return self.lateral_mm
-        line = make_interp_spline(self.z_mm, self.lateral_mm, k=3)
-        return np.asarray(line(self.z_mm[0] + heights * self.height_mm), np.float64)
+        return make_interp_spline(self.z_mm, self.lateral_mm, k=3)(self.z_mm[0] + heights * self.height_mm)
 
     def vertebra_at(self, height: float) -> Vertebra:
         """The vertebra whose borders enclose a relative height."""

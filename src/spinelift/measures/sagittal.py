@@ -1,17 +1,16 @@
 """Thoracic kyphosis and lumbar lordosis of a sagittal centre line."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.measures.levels import SpineLine
 from spinelift.measures.smoothing import SmoothLine
 
-Float = NDArray[np.float64]
-
 SMOOTHING = 0.15
-"""Wavelength of the smoothing as a share of the spine's height. Shorter than in the coronal view: noise
-cannot choose the levels, which are fixed, and the tilt of L5 is to be kept."""
+"""Wavelength of the smoothing as a share of the spine's height. Shorter than in the coronal view: the levels
+are fixed, whatever the noise, and the tilt of L5 is to be kept."""
 SAMPLES: Float = np.linspace(0, 1, 105)
 """Relative heights at which a line is read."""
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float
 
 NUMERICAL_ZERO_DEG = 1e-6
 """Smaller angles are rounding errors of a straight line."""
@@ -36,13 +35,12 @@ class Profile:
         main = self._largest((a, b) for k, a in enumerate(ends) for b in ends[k + 1 :: 2])
         if main is None:
             return []
-        above, below = [main], [main]
-        while more := self._largest((a, above[-1].upper) for a in _every_other_before(ends, above[-1].upper)):
-            above.append(more)
-        back = ends[::-1]
-        while more := self._largest((below[-1].lower, b) for b in _every_other_before(back, below[-1].lower)):
-            below.append(more)
-        return [*above[:0:-1], *below]
+        curves, top, bottom = [main], ends.index(main.upper), ends.index(main.lower)
+        while more := self._largest((a, ends[top]) for a in ends[:top][::-2]):
+            curves, top = [more, *curves], ends.index(more.upper)
+        while more := self._largest((ends[bottom], b) for b in ends[bottom + 1 :: 2]):
+            curves, bottom = [*curves, more], ends.index(more.lower)
+        return curves
 
     def cobb_levels(self, curve: Section, curves: list[Section]) -> tuple[int, int]:
         """Levels of most opposite tilt above and below the apex, not beyond the apex of a larger curve."""
@@ -72,17 +70,8 @@ class Profile:
             return Section(a, a, b, 0.0)
         up = np.arctan2(x[apex] - x[0], z[apex] - z[0])
         down = np.arctan2(x[-1] - x[apex], z[-1] - z[apex])
-        falls = self._falls_after(a)  # the upper end is a maximum of the tilt, the lower one a minimum
-        excess = np.ptp(tilt) - (tilt[0] - tilt[-1]) * (1 if falls else -1)
-        return Section(a, a + apex, b, float(np.degrees(abs(up - down)) - excess))
-
-    def _falls_after(self, a: int) -> bool:
-        """Whether the tilt falls below an extreme at ``a``."""
         step = np.diff(self.tilt[a:])
         moves = step[np.abs(step) > NUMERICAL_ZERO_DEG / (len(self.tilt) - 1)]
-        return bool(moves.size and moves[0] < 0)
-
-
-def _every_other_before(ends: list[int], end: int) -> list[int]:
-    """Extremes of the tilt that are opposite to the one at ``end`` and stand before it in the list."""
-    return ends[: ends.index(end)][::-2]
+        falls = moves.size and moves[0] < 0  # the upper end is a maximum of the tilt, the lower one a minimum
+        excess = np.ptp(tilt) - (tilt[0] - tilt[-1]) * (1 if falls else -1)
+        return Section(a, a + apex, b, float(np.degrees(abs(up - down)) - excess))

@@ -16,10 +16,10 @@ of the ends loose; the second penalty draws their curvature to the mean curvatur
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-Float = NDArray[np.float64]
+from spinelift.geometry.arrays import Float
+
 DEGREE = 5
 """The minimiser of a penalised third derivative is a spline of this degree with knots at the data."""
 MOST_INTERVALS = 32
@@ -29,16 +29,8 @@ MOST_INTERVALS = 32
 class SmoothLine:
     """A smooth lateral position over the relative height: value and tilt.
 
-    Parameters
-    ----------
-    heights
-        Relative heights [n] of the data, increasing, within [0, 1].
-    lateral_mm
-        Lateral positions [n], mm.
-    height_mm
-        Height of the whole line, mm.
-    wavelength
-        Strength of the smoothing, as a share of the height of the line.
+    The data are ``lateral_mm`` [n], mm, at increasing relative ``heights`` [n] within [0, 1] of a line that
+    is ``height_mm`` high; ``wavelength``, a share of that height, is the strength of the smoothing.
     """
 
     def __init__(self, heights: Float, lateral_mm: Float, height_mm: float, *, wavelength: float) -> None:
@@ -49,11 +41,11 @@ class SmoothLine:
 
     def lateral_mm(self, height: Float) -> Float:
         """Lateral position [...], mm, at relative heights [...]."""
-        return np.asarray(self._spline(height), np.float64)
+        return self._spline(height)
 
     def tilt_deg(self, height: Float) -> Float:
         """Angle of the tangent to the z axis [...], degrees; positive if the line grows to the feet."""
-        return np.degrees(np.arctan(np.asarray(self._slope(height), np.float64) / self._height_mm))
+        return np.degrees(np.arctan(self._slope(height) / self._height_mm))
 
 
 @lru_cache(maxsize=16)

@@ -1,10 +1,8 @@
 """The spine as STL and GLB.
 
-STL is in mm, in right-handed DICOM patient axes LPS: x to the patient's left, y to posterior, z to the
-head. It keeps the scan's origin (centre of its first pixel), so z is negative downwards.
-
-GLB is in metres, as glTF 2.0 demands (section 3.4: right-handed, y up, front of the model to +z): x to
-the patient's left, y to the head, z to anterior.
+STL is in mm and DICOM's patient axes LPS: x to the patient's left, y to posterior, z to the head. Its origin
+is the scan's, the centre of the first pixel, so that z is negative. GLB is in metres, as glTF 2.0 demands
+(section 3.4: y up, front of the model to +z): x to the patient's left, y to the head, z to anterior.
 """
 
 import numpy as np
@@ -12,19 +10,12 @@ import trimesh
 
 from spinelift.curves import SpineCurves, tube_mesh
 from spinelift.geometry.arrays import Float
-from spinelift.report.scene import SpineScene
+from spinelift.report.scene import SpineScene, patient_to_y_up
 
 
 def patient_to_lps(xyz_mm: Float) -> Float:
     """(left, posterior, feet) → (left, posterior, head), mm [..., 3]: a mirror, so faces must be turned."""
-    xyz = np.asarray(xyz_mm, np.float64)
-    return np.stack([xyz[..., 0], xyz[..., 1], -xyz[..., 2]], -1)
-
-
-def patient_to_gltf(xyz_mm: Float) -> Float:
-    """(left, posterior, feet) in mm → (left, head, anterior) in metres [..., 3]: a mirror too."""
-    xyz = np.asarray(xyz_mm, np.float64) / 1000.0
-    return np.stack([xyz[..., 0], -xyz[..., 2], -xyz[..., 1]], -1)
+    return xyz_mm * (1.0, 1.0, -1.0)
 
 
 def stl_bytes(curves: SpineCurves) -> bytes:
@@ -41,12 +32,12 @@ def glb_bytes(scene: SpineScene) -> bytes:
     colours = np.repeat(scene.colours, (len(vertices) - 2) // rows, axis=0)
     colours = np.concatenate([colours, scene.colours[[0, -1]]])
     rgba = np.concatenate([colours, np.full((len(colours), 1), 255.0)], 1).round().astype(np.uint8)
-    mesh = trimesh.Trimesh(patient_to_gltf(vertices), faces[:, ::-1], vertex_colors=rgba, process=False)
+    metres = patient_to_y_up(vertices) / 1000.0
+    mesh = trimesh.Trimesh(metres, faces[:, ::-1], vertex_colors=rgba, process=False)
     return _export(mesh, "glb")
 
 
 def _export(mesh: trimesh.Trimesh, kind: str) -> bytes:
     data = mesh.export(file_type=kind)
-    if not isinstance(data, bytes):
-        raise TypeError(f"trimesh wrote {kind} as {type(data).__name__}, not bytes")
+    assert isinstance(data, bytes)
     return data

@@ -4,11 +4,10 @@ import io
 import textwrap
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from spinelift.curves import Curve
-from spinelift.report.names import RESEARCH_USE
+from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import SpineScene
 
 INK, SOFT, PAPER = "#1d2733", "#5f6b7a", "#ffffff"
@@ -22,25 +21,22 @@ MIN_HALF_DEPTH_MM, DEPTH_MARGIN_MM = 85.0, 18.0
 """Least half width of the side view, and its margin around the spine."""
 
 
-def overlay_png(scene: SpineScene, *, dpi: int = 130) -> bytes:
+def overlay_png(scene: SpineScene) -> bytes:
     """PNG with two panels on the same scale and height axis, mm as in ``curves.json``."""
     image, (right, left, head, feet) = scene.region(side_mm=105.0, margin_mm=30.0)
     y_low, y_high = _sagittal_limits(scene)
-    height, width, depth = (feet - head), (left - right), (y_high - y_low)
-    w, d, h = width * INCHES_PER_MM, depth * INCHES_PER_MM, height * INCHES_PER_MM
+    w, d, h = ((b - a) * INCHES_PER_MM for a, b in ((right, left), (y_low, y_high), (head, feet)))
     notes = _notes(scene)
     pad_left, pad_mid, pad_right, pad_top = 0.75, 0.5, 0.3, 1.0
     pad_bottom = 1.08 + 0.17 * len(notes)
     total_w, total_h = pad_left + w + pad_mid + d + pad_right, pad_top + h + pad_bottom
-    figure = Figure((total_w, total_h), dpi=dpi, facecolor=PAPER)
-    FigureCanvasAgg(figure)
-    front = figure.add_axes((pad_left / total_w, pad_bottom / total_h, w / total_w, h / total_h))
-    side = figure.add_axes(
-        ((pad_left + w + pad_mid) / total_w, pad_bottom / total_h, d / total_w, h / total_h)
+    figure = Figure((total_w, total_h), dpi=130, facecolor=PAPER)
+    front, side = (
+        figure.add_axes((x / total_w, pad_bottom / total_h, across / total_w, h / total_h))
+        for x, across in ((pad_left, w), (pad_left + w + pad_mid, d))
     )
-    front.imshow(
-        image, cmap="gray", vmin=0, vmax=255, extent=(right, left, feet, head), interpolation="bilinear"
-    )
+    edges = (right, left, feet, head)
+    front.imshow(image, cmap="gray", vmin=0, vmax=255, extent=edges, interpolation="bilinear")
     _front(front, scene)
     _side(side, scene)
     for axes, (low, high) in ((front, (right, left)), (side, (y_low, y_high))):
@@ -72,18 +68,7 @@ def _front(axes: Axes, scene: SpineScene) -> None:
     axes.set_title("Front view on the scan", color=INK, size=9.5, pad=6)
     axes.set_xlabel("x, mm (to the patient's left)", color=SOFT, size=8)
     axes.set_ylabel("z, mm (to the feet)", color=SOFT, size=8)
-    for x, side, align in ((0.03, "R", "left"), (0.97, "L", "right")):
-        axes.text(
-            x,
-            0.985,
-            side,
-            transform=axes.transAxes,
-            color="white",
-            size=12,
-            weight="bold",
-            ha=align,
-            va="top",
-        )
+    _sides(axes, "R", "L", colour="white", inset=0.03)
 
 
 def _side(axes: Axes, scene: SpineScene) -> None:
@@ -102,33 +87,23 @@ def _side(axes: Axes, scene: SpineScene) -> None:
         label = "plausible spines" if k == 0 else None
         axes.plot(other.mm[Curve.SAGITTAL], z, color="#7a4a2b", lw=0.4, alpha=0.35, label=label)
     axes.plot(mm[Curve.SAGITTAL], z, color=LINE, lw=1.8, label="centre line")
+    style = {"color": INK, "size": 8, "weight": "bold", "ha": "center"}
     for row, name, align, step in ((0, "T1", "bottom", -4.0), (-1, "L5", "top", 4.0)):
-        axes.text(
-            mm[Curve.SAGITTAL, row],
-            z[row] + step,
-            name,
-            color=INK,
-            size=8,
-            weight="bold",
-            ha="center",
-            va=align,
-        )
+        axes.text(mm[Curve.SAGITTAL, row], z[row] + step, name, style, va=align)
     axes.set_title("Side view, lifted", color=INK, size=9.5, pad=6)
     axes.set_xlabel("y, mm (to posterior)", color=SOFT, size=8)
-    for x, name, align in ((0.04, "A", "left"), (0.96, "P", "right")):
-        axes.text(
-            x, 0.985, name, transform=axes.transAxes, color=SOFT, size=12, weight="bold", ha=align, va="top"
-        )
+    _sides(axes, "A", "P", colour=SOFT, inset=0.04)
     axes.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.085),
-        ncols=2,
-        fontsize=7,
-        frameon=False,
-        labelcolor=SOFT,
-        handlelength=1.4,
-        columnspacing=1.0,
-    )
+        loc="upper center", bbox_to_anchor=(0.5, -0.085), ncols=2, fontsize=7, frameon=False,
+        labelcolor=SOFT, handlelength=1.4, columnspacing=1.0,
+    )  # fmt: skip
+
+
+def _sides(axes: Axes, left: str, right: str, *, colour: str, inset: float) -> None:
+    """Sides of the patient, in the upper corners of a view."""
+    style = {"transform": axes.transAxes, "color": colour, "size": 12, "weight": "bold", "va": "top"}
+    axes.text(inset, 0.985, left, style, ha="left")
+    axes.text(1 - inset, 0.985, right, style, ha="right")
 
 
 def _sagittal_limits(scene: SpineScene) -> tuple[float, float]:

@@ -1,13 +1,11 @@
 """All pictures of one result."""
 
+from spinelift.report import GLB, OVERLAY, STL, TURNTABLE, VIEWER
 from spinelift.report.meshes import glb_bytes, stl_bytes
-from spinelift.report.names import GLB, OVERLAY, STL, TURNTABLE, VIEWER
 from spinelift.report.overlay import overlay_png
 from spinelift.report.scene import SpineScene
 from spinelift.report.turntable import turntable_gif
 from spinelift.report.viewer import viewer_html
-
-__all__ = ["SpineScene", "make_pictures"]
 
 
 def make_pictures(scene: SpineScene) -> dict[str, bytes]:

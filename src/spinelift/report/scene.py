@@ -23,22 +23,10 @@ PLAIN_COLOUR = (226, 218, 198)
 
 @dataclass(frozen=True)
 class SpineScene:
-    """Input of all pictures.
+    """The bone image [H, W], 0 to 255, and the spine with its position in the image.
 
-    Parameters
-    ----------
-    scan_id
-        Pseudonym, shown in titles.
-    image
-        The bone image [H, W], 0 to 255.
-    curves
-        The spine and its position in the image.
-    half_width_mm
-        Half width of the 90 % interval, mm [6, 209], or None.
-    plausible
-        Other spines that fit the image about as well.
-    warnings, made_by
-        Shown beneath the pictures.
+    ``half_width_mm`` is that of the 90 % interval [6, 209], or None; ``plausible`` spines fit the image about
+    as well; ``scan_id`` is shown in titles, ``warnings`` and ``made_by`` beneath the pictures.
     """
 
     scan_id: str
@@ -53,7 +41,7 @@ class SpineScene:
     def colours(self) -> Float:
         """Colour of each of the 209 heights, RGB 0–255 [209, 3], by the interval of the depth."""
         if self.half_width_mm is None:
-            return np.broadcast_to(np.array(PLAIN_COLOUR, np.float64), (len(self.curves.z_mm), 3))
+            return np.tile(np.array(PLAIN_COLOUR, np.float64), (len(self.curves.z_mm), 1))
         return uncertainty_colour(self.half_width_mm[Curve.SAGITTAL])
 
     @property
@@ -64,10 +52,9 @@ class SpineScene:
     def region(
         self, *, side_mm: float = 150.0, margin_mm: float = 45.0
     ) -> tuple[Float32, tuple[float, float, float, float]]:
-        """The image around the spine, resampled to 1.2 mm squares, and its outer edges in mm.
+        """The image around the spine in 1.2 mm squares, 0 beyond the scan, and its outer edges in mm.
 
-        The edges are (right of the patient, left, head, feet): outer borders of the border pixels, in the
-        axes of ``curves.mm``. Beyond the scan the image is 0.
+        The edges (right of the patient, left, head, feet) are in the axes of ``curves.mm``.
         """
         mm, z = self.curves.mm, self.curves.z_mm
         centre = (mm[Curve.RIGHT].min() + mm[Curve.LEFT].max()) / 2, (z[0] + z[-1]) / 2
@@ -76,6 +63,11 @@ class SpineScene:
         region = PixelGrid.square(centre, PLANE_PIXEL_MM, shape)
         scan = PixelGrid.of_scan(self.curves.frame.spacing, self.image.shape)
         return resample(self.image, scan, region), region.extent_mm
+
+
+def patient_to_y_up(xyz_mm: Float) -> Float:
+    """(left, posterior, feet) → (left, head, anterior), mm [..., 3]: a mirror, so faces must be turned."""
+    return xyz_mm[..., [0, 2, 1]] * (1.0, -1.0, -1.0)
 
 
 def uncertainty_colour(half_width_mm: Float) -> Float:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from spinelift.curves import ellipses_mm, resample_rows
 from spinelift.geometry.arrays import Float, Float32, UInt8
-from spinelift.report.names import RESEARCH_USE
+from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import UNCERTAIN_MM, SpineScene, uncertainty_colour
 
 FRAMES = 40
@@ -24,7 +24,7 @@ SIZE = (400, 620)
 """Columns and rows of the GIF."""
 _TOP, _BOTTOM = 46, 84
 _BACKGROUND = (14, 19, 29)
-_SCAN_TINT = (0.38, 0.44, 0.54)
+_SCAN_TINT = np.array([0.38, 0.44, 0.54], np.float32)
 _LIGHT = np.array([-0.45, 0.75, 0.48])
 """Direction to the light: picture right, towards the viewer, up."""
 _AMBIENT, _DIFFUSE, _SPECULAR, _SHININESS = 0.28, 0.78, 70.0, 18
@@ -61,16 +61,13 @@ def turntable_gif(scene: SpineScene, *, frames: int = FRAMES) -> bytes:
     palette = Image.fromarray(strip[::2, ::2]).quantize(255, method=Image.Quantize.MEDIANCUT)
     indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
     data = io.BytesIO()
-    indexed[0].save(
-        data, "GIF", save_all=True, append_images=indexed[1:], duration=FRAME_MS, loop=0, optimize=False
-    )
+    options = {"append_images": indexed[1:], "duration": FRAME_MS, "loop": 0, "optimize": False}
+    indexed[0].save(data, "GIF", save_all=True, **options)
     return data.getvalue()
 
 
 def _stage(scene: SpineScene) -> _Stage:
-    rows = SIZE[1]
-    curves = scene.curves
-    z, mm = curves.z_mm, curves.mm
+    rows, z, mm = SIZE[1], scene.curves.z_mm, scene.curves.mm
     scan, (right, left, head, feet) = scene.region(side_mm=100.0, margin_mm=12.0)
     mm_per_px = (feet - head) / (rows - _TOP - _BOTTOM)
     z_rows: Float = head + (np.arange(rows, dtype=np.float64) - _TOP + 0.5) * mm_per_px
@@ -84,28 +81,20 @@ def _stage(scene: SpineScene) -> _Stage:
     scan_rows = resample_rows(scan_z, scan.T.astype(np.float64), z_rows).T.astype(np.float32)
     scan_rows[(z_rows < head) | (z_rows > feet)] = 0
     step = (left - right) / scan.shape[1]
+    slope, growth = (np.gradient(v, mm_per_px, axis=0) for v in (centres, axes))
     return _Stage(
-        mm_per_px=mm_per_px,
-        z0=float(z_rows[0]),
-        rows=part,
-        centre=centres - middle,
-        axes=axes,
-        slope=np.gradient(centres, mm_per_px, axis=0),
-        growth=np.gradient(axes, mm_per_px, axis=0),
-        colour=colour,
-        scan=scan_rows,
-        scan_x0=right + step / 2 - middle[0],
-        scan_step=step,
+        mm_per_px=mm_per_px, z0=float(z_rows[0]), rows=part, colour=colour,
+        centre=centres - middle, axes=axes, slope=slope, growth=growth,
+        scan=scan_rows, scan_x0=right + step / 2 - middle[0], scan_step=step,
         plane_y=scene.plane_y_mm - middle[1],
-    )
+    )  # fmt: skip
 
 
 def render(stage: _Stage, angle: float) -> UInt8:
     """Picture [rows, cols, 3] from the front (0) turned by ``angle``; at 90° the patient's right side."""
     cols, rows = SIZE
     u: Float = (np.arange(cols, dtype=np.float64) - (cols - 1) / 2) * stage.mm_per_px
-    picture = np.empty((rows, cols, 3), np.float32)
-    picture[:] = _BACKGROUND
+    picture = np.tile(np.array(_BACKGROUND, np.float32), (rows, cols, 1))
     behind = np.cos(angle) >= 0
     if behind:
         _add_scan(picture, stage, angle, u, 1.0)
@@ -128,8 +117,7 @@ def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength:
     part = (index[window] - left).astype(np.float32)
     grey = stage.scan[:, left] * (1 - part) + stage.scan[:, left + 1] * part
     grey *= strength * min(1.0, abs(cos) * _FADE)
-    for channel in range(3):
-        picture[:, window, channel] += grey * _SCAN_TINT[channel]
+    picture[:, window] += grey[..., None] * _SCAN_TINT
 
 
 def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None:
@@ -183,8 +171,7 @@ def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> 
         grey = int(150 + 90 * depth) if depth > -0.3 else 70
         position = (cols / 2 + across * 52, rows - 62 + 9 * depth)
         draw.text(position, name, (grey, grey, grey + 15), normal, anchor="mm")
-    ring = (cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56)
-    draw.ellipse(ring, outline=(70, 82, 100))
+    draw.ellipse((cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56), outline=(70, 82, 100))
     if scene.half_width_mm is not None:
         _legend(picture, draw, small)
     draw.text((cols / 2, rows - 9), RESEARCH_USE, (110, 122, 138), _font(10), anchor="ms")
@@ -195,8 +182,8 @@ def _legend(picture: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.Fre
     cols, rows = SIZE
     width, y = 120, rows - 36
     scale = uncertainty_colour(np.linspace(0, UNCERTAIN_MM, width))
-    bar = np.broadcast_to(scale.round().astype(np.uint8), (6, width, 3))
-    picture.paste(Image.fromarray(np.ascontiguousarray(bar)), ((cols - width) // 2, y))
+    bar = np.tile(scale.round().astype(np.uint8), (6, 1, 1))
+    picture.paste(Image.fromarray(bar), ((cols - width) // 2, y))
     ink = (160, 171, 186)
     draw.text(((cols - width) / 2 - 6, y + 3), "depth ± 0", ink, font, anchor="rm")
     draw.text(((cols + width) / 2 + 6, y + 3), f"{UNCERTAIN_MM:.0f} mm (90 %)", ink, font, anchor="lm")

@@ -126,7 +126,7 @@ class TrainingConfig(Config):
     init_from: str | None = Field(default=None, description="initial weights, safetensors; None: random")
 
     def override(
-        self, *, max_minutes: float | None = None, threads: int | None = None, init_from: Path | None = None
+        self, max_minutes: float | None = None, threads: int | None = None, init_from: Path | None = None
     ) -> Self:
         """A copy with another time budget, number of threads or initial weights, where given."""
         loop: dict[str, object] = {} if threads is None else {"threads": threads}

@@ -1,6 +1,0 @@
-"""Names of the picture files of a result."""
-
-OVERLAY, TURNTABLE, VIEWER, STL, GLB = "overlay.png", "spine.gif", "spine.html", "spine.stl", "spine.glb"
-PICTURE_NAMES = (OVERLAY, TURNTABLE, VIEWER, STL, GLB)
-
-RESEARCH_USE = "Research use only. Not a medical device."
