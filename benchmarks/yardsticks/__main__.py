@@ -13,7 +13,7 @@ def real(
     out: Annotated[Path, typer.Option(help="Folder for report.json, report.md, pictures and cached cases.")],
     bundle: Annotated[Path | None, typer.Option(help="Model bundle; without it the default one.")] = None,
     centroids: Annotated[
-        Path | None, typer.Option(help="CSV of real vertebral-body centres (yardstick 2).")
+        Path | None, typer.Option(help="CSV of real vertebral-body centres (yardsticks 2 and 5).")
     ] = None,
     scan: Annotated[
         Path | None, typer.Option(help="PNG of the real scan that was marked (yardstick 4).")
@@ -21,9 +21,16 @@ def real(
     spacing: Annotated[
         str, typer.Option(help="Pixel size of the real scan in mm, row,column.")
     ] = "2.427,2.419",
+    anatomy: Annotated[
+        Path | None, typer.Option(help="Folder of donors: meshes of real vertebrae (yardstick 5).")
+    ] = None,
     cases: Annotated[
-        str, typer.Option(help="Yardsticks: 1 real CT, 2 half-real people, 3 other simulator, 4 real scan.")
-    ] = "1,2,3,4",
+        str,
+        typer.Option(
+            help="Yardsticks: 1 real CT, 2 half-real people, 3 other simulator, 4 real scan, "
+            "5 vertebrae of real people."
+        ),
+    ] = "1,2,3,4,5",
     copies: Annotated[int, typer.Option(help="Half-real people on every real spine.", min=1)] = 4,
     drawn: Annotated[int, typer.Option(help="People of the other simulator.", min=1)] = 300,
     into_card: Annotated[
@@ -37,26 +44,26 @@ def real(
             found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
         )
     from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
-    from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
+    from benchmarks.yardsticks.run import Plan, run_yardsticks
     from spinelift.bundle import PredictionCard, load_bundle
 
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
-        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel, copies=copies,
-        drawn=drawn,
+        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel, anatomy=anatomy,
+        copies=copies, drawn=drawn,
     )  # fmt: skip
     report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), log=typer.echo)
     typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
     if into_card and bundle is not None:
-        add_to_card(bundle, {TITLES[k]: figures for k, figures in report.figures.items()})
+        add_to_card(bundle, report.figures)
 
 
 def parse_cases(text: str) -> tuple[int, ...]:
     """``1,3`` → (1, 3)."""
     parts = [p.strip() for p in text.split(",")]
-    if not all(p in {"1", "2", "3", "4"} for p in parts):
+    if not all(p in {"1", "2", "3", "4", "5"} for p in parts):
         raise ConfigError(
-            found=f"--cases {text}", expected="numbers from 1 to 4, as 1,2,3,4", do="Correct it."
+            found=f"--cases {text}", expected="numbers from 1 to 5, as 1,2,3,4,5", do="Correct it."
         )
     return tuple(sorted({int(p) for p in parts}))
 

@@ -53,12 +53,18 @@ def pose_parts(parts: Parts, centres: Float, rng: np.random.Generator) -> tuple[
     down = pitch / own
     across = gaussian_filter1d(down, 3.0, mode="nearest") * rng.normal(1, 0.03)
     scale = np.stack([across * rng.normal(1, 0.02), across * rng.normal(1, 0.02), down], 1)
+    axial = axial_turn_deg(centres, rng)
+    frames = frames_along(centres, axial, rng.normal(0, 0.015, (N_LEVELS, 3)))
+    return PosedSpine(centres, frames, parts.size * scale), scale
+
+
+def axial_turn_deg(centres: Float, rng: np.random.Generator) -> Float:
+    """Axial turn [17] of vertebrae on centres [17, 3], degrees: into the convexity and at random."""
     tilt = np.degrees(np.arctan2(*np.gradient(centres, axis=0)[:, [0, 2]].T))
     bend = gaussian_filter1d(-np.gradient(tilt), 1.0)
     axial = bend * np.linspace(1.7, 1.0, N_LEVELS) * rng.normal(1, 0.4)
     axial += gaussian_filter1d(rng.normal(0, 2.5, N_LEVELS), 1.5) + rng.normal(0, 2)
-    frames = frames_along(centres, np.clip(axial, -30, 30), rng.normal(0, 0.015, (N_LEVELS, 3)))
-    return PosedSpine(centres, frames, parts.size * scale), scale
+    return np.asarray(np.clip(axial, -30, 30))
 
 
 def project_parts(parts: Parts, spine: PosedSpine, scale: Float, view: PixelGrid) -> Float:

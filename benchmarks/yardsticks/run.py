@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.yardsticks.case import YardstickCase, load_cases, save_cases
 from benchmarks.yardsticks.ct import ct_cases
 from benchmarks.yardsticks.degrade import Step, degrade, plot_steps
+from benchmarks.yardsticks.donors import BODIES, donor_cases
 from benchmarks.yardsticks.drawn import drawn_cases
 from benchmarks.yardsticks.half_real import half_real_cases
 from benchmarks.yardsticks.real_scan import sagittal_distance, scan_case, scan_statistics
@@ -30,6 +31,7 @@ TITLES = {
     2: "real vertebrae on real spines",
     3: "another simulator",
     4: "the real scan",
+    5: "vertebrae of real people on real spines",
 }
 ON_SHEET = 6
 """Cases of each yardstick on the sheet."""
@@ -40,10 +42,11 @@ class Plan:
     """Which yardsticks, from what data, of how many people; cases are cached under ``out / "cases"``."""
 
     out: Path
-    yardsticks: tuple[int, ...] = (1, 2, 3, 4)
+    yardsticks: tuple[int, ...] = (1, 2, 3, 4, 5)
     centroids: Path | None = None
     scan: Path | None = None
     spacing: Spacing | None = None
+    anatomy: Path | None = None
     copies: int = 4
     drawn: int = 300
     settings: int = 12
@@ -52,9 +55,9 @@ class Plan:
 
 @dataclass
 class Report:
-    """Metrics by yardstick, those skipped with the reason, degradation, and details of the real scan."""
+    """Metrics by title, yardsticks skipped with the reason, degradation, and details of the real scan."""
 
-    figures: dict[int, list[Row]] = field(default_factory=dict)
+    figures: dict[str, list[Row]] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     scan: dict[str, object] = field(default_factory=dict)
@@ -62,7 +65,7 @@ class Report:
     def to_json(self) -> dict[str, object]:
         """Plain lists and numbers."""
         return {
-            "yardsticks": {TITLES[k]: [f.to_json() for f in v] for k, v in self.figures.items()},
+            "yardsticks": {title: [f.to_json() for f in v] for title, v in self.figures.items()},
             "skipped": {TITLES[k]: v for k, v in self.skipped.items()},
             "degraded": [asdict(s) for s in self.steps],
             "real_scan": self.scan,
@@ -70,7 +73,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """Tables."""
-        text = [f"## {TITLES[k]}\n\n{to_markdown(v)}\n" for k, v in self.figures.items()]
+        text = [f"## {title}\n\n{to_markdown(v)}\n" for title, v in self.figures.items()]
         if self.scan:
             text.append(
                 f"Real scan, sagittal distance from the prior: {self.scan['sagittal_distance']:.2f}\n"
@@ -95,6 +98,10 @@ def build_cases(plan: Plan, yardstick: int) -> list[YardstickCase]:
         ),
         3: (f"drawn-{plan.drawn}", lambda: drawn_cases(plan.drawn)),
         4: ("scan", lambda: [scan_case(_given(plan.scan, "--scan"), _given(plan.spacing, "--spacing"))]),
+        5: (
+            "donors",
+            lambda: donor_cases(_given(plan.anatomy, "--anatomy"), _given(plan.centroids, "--centroids")),
+        ),
     }
     name, make = makers[yardstick]
     cache = plan.out / "cases" / f"{name}.npz"
@@ -129,7 +136,9 @@ def run_yardsticks(
             log(f"{TITLES[k]}: skipped. {problem}")
             continue
         curves, half = predict_cases(cases, predictor)
-        report.figures[k] = score_cases(cases, curves, half, mean_curves)
+        for title, section in _sections(k, cases).items():
+            chosen = [cases[i] for i in section]
+            report.figures[title] = score_cases(chosen, curves[section], half[section], mean_curves)
         pick = np.linspace(0, len(cases) - 1, min(ON_SHEET, len(cases))).astype(int)
         shown.append(([cases[i] for i in pick], curves[pick]))
         if k == 2 and mean_curves is not None and plan.degrade_people:
@@ -141,6 +150,17 @@ def run_yardsticks(
         log(f"{TITLES[k]}: {len(cases)} cases")
     _write(plan.out, report, shown)
     return report
+
+
+def _sections(yardstick: int, cases: Sequence[YardstickCase]) -> dict[str, list[int]]:
+    """Indices of the cases by the title of their table; yardstick 5 has one for each body."""
+    if yardstick != 5:
+        return {TITLES[yardstick]: list(range(len(cases)))}
+    return {
+        f"{TITLES[5]}, the body about {about}": some
+        for body, about in BODIES.items()
+        if (some := [i for i, c in enumerate(cases) if c.name.startswith(f"{body}:")])
+    }
 
 
 def _scan_report(plan: Plan, case: YardstickCase, curves: Float) -> dict[str, object]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.yardsticks.case import YardstickCase
+from benchmarks.yardsticks.sagittal import MEAN_CURVE, sagittal_rows
 from spinelift.evaluate.metrics import curve_metrics
 from spinelift.evaluate.table import Row, columns, table_rows
 
@@ -18,7 +19,6 @@ SHOWN = (
     "coronal_interval90_mm", "sagittal_interval90_mm",
 )  # fmt: skip
 """Metrics of the tables."""
-MEAN_CURVE = "mean curve"
 
 
 def case_errors(
@@ -42,10 +42,14 @@ def case_errors(
 def score_cases(
     cases: Sequence[YardstickCase], curves: Float, half_width: Float | None, mean_curves: Float | None
 ) -> list[Row]:
-    """Metrics of predictions [n, 6, 209] (crop px); the bootstrap draws people, not their variants."""
+    """Metrics of predictions [n, 6, 209] (crop px), then the parts of the sagittal centre curve.
+
+    The bootstrap draws people, not their variants.
+    """
     own = _by_person(cases, case_errors(cases, curves, half_width))
     other = {} if mean_curves is None else _by_person(cases, case_errors(cases, mean_curves[None]))
-    return table_rows(own, {MEAN_CURVE: other} if other else {})
+    rows = table_rows(own, {MEAN_CURVE: other} if other else {})
+    return rows + sagittal_rows(cases, curves, mean_curves)
 
 
 def _by_person(cases: Sequence[YardstickCase], figures: dict[str, Float]) -> dict[str, Float]:

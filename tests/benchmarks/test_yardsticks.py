@@ -7,7 +7,7 @@ from benchmarks.yardsticks.drawn import drawn_case
 from benchmarks.yardsticks.drawn_body import sweep
 from benchmarks.yardsticks.drawn_spine import draw_curve
 from benchmarks.yardsticks.real_scan import Marks, read_scan, sagittal_distance
-from benchmarks.yardsticks.run import Plan, run_yardsticks
+from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
 from benchmarks.yardsticks.score import case_errors, score_cases
 from benchmarks.yardsticks.statistics import picture_statistics, radial_spectrum, spacing_frame
 from benchmarks.yardsticks.tube import back_levels, splat, tube_of, warp_project
@@ -204,15 +204,16 @@ def test_a_yardstick_without_data_is_skipped_with_the_reason(tmp_path):
         flat = np.zeros((len(images), 6, SPINE_ROWS))
         return flat, flat + 1
 
-    plan = Plan(out=tmp_path, yardsticks=(2, 3, 4), drawn=3, degrade_people=0)
+    plan = Plan(out=tmp_path, yardsticks=(2, 3, 4, 5), drawn=3, degrade_people=0)
     report = run_yardsticks(plan, predictor, None)
     assert "--centroids" in report.skipped[2]
     assert "--scan" in report.skipped[4]
-    assert report.figures[3][0].people == 3
+    assert "--anatomy" in report.skipped[5]
+    assert report.figures[TITLES[3]][0].people == 3
     assert {p.name for p in tmp_path.iterdir()} == {"cases", "report.json", "report.md", "sheet.png"}
 
 
-@pytest.mark.parametrize("text", ["", "5", "1;2"])
+@pytest.mark.parametrize("text", ["", "6", "1;2"])
 def test_wrong_case_numbers(text):
     with pytest.raises(ConfigError):
         parse_cases(text)

@@ -1,0 +1,234 @@
+"""Yardstick 5: vertebrae of real people, posed along real spines in simulated bodies.
+
+The spines are the complete ones that the shape prior was not fitted to. Each carries the vertebrae of
+``DONORS``, with bone of the simulator: a shell of cortex around trabecular bone. All else of the body is
+the simulator's, built about one of three spines (``BODIES``). The difference between the bodies shows how
+much of the sagittal curve is read from the vertebrae.
+
+A donor vertebra is scaled to the size that the simulator draws for the level: its body to width, depth and
+height, its arch by one factor for all levels of the donor's person, because arches do not follow the size
+of the body of their level. Its frame, that of its endplates, stands forward of the tangent of the centre
+line by ``FORWARD_DEG``, with a scatter between people and levels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from benchmarks.yardsticks.case import YardstickCase
+from benchmarks.yardsticks.donor_bones import DonorVertebra, load_donors
+from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
+from spinelift.curves import Curve
+from spinelift.errors import ConfigError
+from spinelift.geometry import SPINE_ROWS, Vertebra
+from spinelift.simulate.body.body import Body, build_body
+from spinelift.simulate.body.bones import make_mesh
+from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
+from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
+from spinelift.simulate.body.solids import Solid, Tissue, shell
+from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, with_sagittal_curve
+from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
+from spinelift.simulate.dxa.scan import take_scan
+
+Float = NDArray[np.float64]
+Donor = Mapping[Vertebra, str]
+"""Whose vertebra stands at which level; a level without one takes the nearest level's."""
+
+
+def _levels(**people: str) -> dict[Vertebra, str]:
+    """``person="T1-T11"`` for each person → person by level."""
+    out: dict[Vertebra, str] = {}
+    for person, text in people.items():
+        for part in text.split():
+            first, _, last = part.partition("-")
+            span = range(Vertebra[first], Vertebra[last or first] + 1)
+            out |= {Vertebra(level): person for level in span}
+    return out
+
+
+DONORS: dict[str, Donor] = {
+    "cardio-verse": _levels(slicer_ctacardio="T1-T11", verse004="T12 L2-L5", verse016="L1"),
+    "verse-visible": _levels(slicer_ctacardio="T1-T8", verse004="T9-T12", visible_human_male="L1-L5"),
+    "cardio-totalseg": _levels(slicer_ctacardio="T1-L1", totalseg_example="L2-L5"),
+}
+"""No scan shows all levels of a person: each donor is put together from two or three people."""
+BODIES = {
+    "own": "the person's own spine",
+    "mean": "the mean sagittal curve",
+    "other": "the sagittal curve of another real spine",
+}
+"""What ribs, shoulders, neck, pelvis and soft parts are built about."""
+FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
+"""By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
+of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""
+FORWARD_PERSON_DEG, FORWARD_LEVEL_DEG = 1.5, 1.2
+"""Standard deviations of that angle between people, common to all levels, and between levels."""
+SIDEWAYS_LEVEL_DEG = 1.0
+"""Standard deviation of the same angle in the coronal plane between levels."""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """Differences from the simulator's bone: factors on trabecular mineral and on the cortex of arches."""
+
+    trabecular: float = 1.0
+    arch_cortex: float = 1.0
+
+
+def donor_cases(
+    anatomy: Path,
+    table: Path,
+    *,
+    donors: Mapping[str, Donor] = DONORS,
+    bone: Bone | None = None,
+    seed: int = 23,
+) -> list[YardstickCase]:
+    """Every donor on every complete spine of a table in each of ``BODIES``.
+
+    Cases are named ``body:spine/donor``, so that intervals resample spines. The three bodies of a donor on
+    a spine have the same vertebrae.
+
+    Raises
+    ------
+    ConfigError
+        The folder of donors or the table cannot be used, or a donor has no vertebra at all.
+    """
+    spines = complete_spines(table)
+    curves = list(spines.values())
+    cases = []
+    for i, (name, centres) in enumerate(spines.items()):
+        for k, (label, donor) in enumerate(donors.items()):
+            bones = donor_bones(anatomy, tuple(donor.items()))
+            other = curves[(i + 1 + k) % len(curves)]
+            cases += [
+                donor_case(
+                    f"{body}:{name}/{label}", bones, centres, other, body, (seed, i, k), bone or Bone()
+                )
+                for body in BODIES
+            ]
+    return cases
+
+
+@lru_cache(maxsize=8)
+def donor_bones(anatomy: Path, donor: tuple[tuple[Vertebra, str], ...]) -> tuple[DonorVertebra, ...]:
+    """The vertebra for each of the 17 levels; where the donor has none, that of the nearest level."""
+    found = {v.level: v for v in load_donors(anatomy, [(person, level) for level, person in donor])}
+    if not found:
+        raise ConfigError(
+            found=f"no vertebra of {', '.join(sorted({p for _, p in donor}))} in {anatomy.name}",
+            expected="a folder of donors, see benchmarks/yardsticks/donor_bones.py",
+            do="Check --anatomy.",
+        )
+    return tuple(found[min(found, key=lambda v: (abs(v - k), v))] for k in range(N_LEVELS))
+
+
+def donor_case(
+    name: str,
+    bones: Sequence[DonorVertebra],
+    centres: Float,
+    other: Float,
+    around: str,
+    seed: tuple[int, ...],
+    bone: Bone,
+) -> YardstickCase:
+    """One person on centres [17, 3], the body built ``around`` one of ``BODIES``; half of them mirrored."""
+    rng = np.random.default_rng(seed)
+    if rng.random() < 0.5:
+        centres, other = centres * [-1, 1, 1], other * [-1, 1, 1]
+    length = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
+    height = float(np.clip(length / T1_L5_PER_STATURE, 1450, 2000))
+    physique = replace(sample_physique(rng), height_mm=height)
+    spine = pose_donor(centres, physique, rng)
+    vertebrae = place_donor(spine, bones, physique, rng, bone)
+    about = spine
+    if around != "own":
+        prior = ShapePrior.load()
+        curve = prior.centres(prior.mean) if around == "mean" else other
+        rng = np.random.default_rng((*seed, 1))
+        about = with_sagittal_curve(spine, replace(spine, centres=curve), rng)
+    rng = np.random.default_rng((*seed, 2))  # the same person whatever the body is built about
+    body = _exchange(build_body(spine, physique, rng, whole=False, around=about), vertebrae, bone)
+    scan = take_scan(body, np.random.default_rng((*seed, 3)), whole=False)
+    curves = scan.curves
+    return YardstickCase(
+        name,
+        np.clip(np.round(curves.frame.crop(scan.bone)), 0, 255).astype(np.uint8),
+        curves.px.astype(np.float32),
+        curves.frame.mm_per_px,
+        np.ones(SPINE_ROWS, bool),
+        np.ones(len(Curve), bool),
+    )
+
+
+def pose_donor(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedSpine:
+    """Real vertebrae along given centres: sizes as in the simulator, endplates forward as in real people."""
+    size = pose(centres, physique, rng).size
+    axial = axial_turn_deg(centres, rng)
+    forward = FORWARD_DEG + rng.normal(0, FORWARD_PERSON_DEG) + rng.normal(0, FORWARD_LEVEL_DEG, N_LEVELS)
+    sideways = rng.normal(0, SIDEWAYS_LEVEL_DEG, N_LEVELS)
+    # an axis that points down and is turned forward above points to the back below
+    tilt = np.tan(np.radians(np.stack([sideways, forward, np.zeros(N_LEVELS)], 1)))
+    return PosedSpine(centres, frames_along(centres, axial, tilt), size)
+
+
+def place_donor(
+    spine: PosedSpine,
+    bones: Sequence[DonorVertebra],
+    physique: Physique,
+    rng: np.random.Generator,
+    bone: Bone,
+) -> list[Solid]:
+    """Donor vertebrae in place, as shells of cortex around trabecular bone; half of the people mirrored."""
+    mirror = np.array([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+    ratio = {
+        p: np.median([_ratio(s, v) for s, v in _pairs(spine, bones, p)]) for p in {v.person for v in bones}
+    }
+    solids: list[Solid] = []
+    for k, (v, style) in enumerate(zip(bones, sample_styles(physique, rng), strict=True)):
+        local = fit_vertebra(v, spine.size[k], float(ratio[v.person])) * mirror
+        faces = v.mesh.faces if mirror[0] > 0 else v.mesh.faces[:, ::-1]
+        style = replace(style, cortex_arch_mm=style.cortex_arch_mm * bone.arch_cortex)
+        solids += shell(
+            f"vertebra_{k}",
+            make_mesh(spine.centres[k] + local @ spine.frames[k].T, faces),
+            cortex_mm(local, spine.size[k], style),
+            cortex=Tissue.SPINE_CORTEX,
+            core=Tissue.SPINE_TRABECULAR,
+            displaces=Tissue.MUSCLE,
+            density=style.density,
+        )
+    return solids
+
+
+def _pairs(
+    spine: PosedSpine, bones: Sequence[DonorVertebra], person: str
+) -> list[tuple[Float, DonorVertebra]]:
+    return [(s, v) for s, v in zip(spine.size, bones, strict=True) if v.person == person]
+
+
+def _ratio(size: Float, vertebra: DonorVertebra) -> float:
+    """Geometric mean of the ratios of width, depth and height to the donor's."""
+    return float(np.exp(np.log(size / vertebra.size).mean()))
+
+
+def fit_vertebra(vertebra: DonorVertebra, size: Float, scale: float) -> Float:
+    """Points [n, 3] of a donor in its own frame, its body made ``size`` [3] mm, its arch times ``scale``."""
+    points, (_, depth, _) = vertebra.mesh.vertices, vertebra.size
+    behind = points[:, 1] - depth / 2
+    back = expit((behind - 1.5) / 1.5)[:, None]
+    arch = points * scale
+    arch[:, 1] = size[1] / 2 + behind * scale
+    return np.asarray(points * size / vertebra.size * (1 - back) + arch * back)
+
+
+def _exchange(body: Body, vertebrae: Sequence[Solid], bone: Bone) -> Body:
+    """A body with other vertebrae in place of the simulator's."""
+    rest = [s for s in body.solids if not s.name.startswith(("vertebra_", "arch_"))]
+    composition = body.composition.copy()
+    composition[Tissue.SPINE_TRABECULAR, 0] *= bone.trabecular
+    return replace(body, solids=(*rest, *vertebrae), composition=composition)
