@@ -197,9 +197,8 @@ def place_donor(
             f"vertebra_{k}",
             make_mesh(spine.centres[k] + local @ spine.frames[k].T, faces),
             cortex_mm(local, spine.size[k], style),
+            Tissue.SPINE_TRABECULAR,
             cortex=Tissue.SPINE_CORTEX,
-            core=Tissue.SPINE_TRABECULAR,
-            displaces=Tissue.MUSCLE,
             density=style.density,
         )
     return solids
