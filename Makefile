@@ -6,11 +6,12 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 RUNS   ?= runs
 MINUTES ?= 110
 TEST_ARGS ?=
+YARDSTICKS ?=
 resume  = $$(test -f $(RUNS)/default/$(1)/checkpoint.pt && echo --resume)
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help demo test lint bench docs train-default bench-accuracy cohort-demo clean
+.PHONY: help demo test lint bench docs yardsticks train-default bench-accuracy cohort-demo clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,10 @@ bench-accuracy: $(VENV)/.dev ## Measure the default bundle on 500 simulated peop
 	@$(BIN)/spinelift simulate training --people 2000 --seed 900002 --workers 2 --out $(RUNS)/accuracy/baselines.zarr
 	@$(BIN)/spinelift evaluate model --test $(RUNS)/accuracy/test.zarr --train $(RUNS)/accuracy/baselines.zarr \
 	  --out $(RUNS)/accuracy/table.md
+
+# Data that cannot be shipped are named by options, e.g. YARDSTICKS="--centroids FILE --anatomy FOLDER".
+yardsticks: $(VENV)/.dev ## Measure the default bundle on real and half-real anatomy
+	@$(BIN)/python -m benchmarks.yardsticks --out $(RUNS)/yardsticks $(YARDSTICKS)
 
 docs: $(VENV)/.dev ## Build the documentation into site/
 	@$(BIN)/mkdocs build --strict --quiet
