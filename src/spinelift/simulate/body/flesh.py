@@ -131,7 +131,7 @@ def _head(joints: Joints, s: float) -> Solid:
 
 
 def _chest(spine: PosedSpine, s: float, rng: np.random.Generator) -> list[Solid]:
-    """Lungs, heart, great vessels and windpipe."""
+    """Lungs, heart, great vessels and trachea."""
     out: list[Solid] = []
     apex = spine.centres[Vertebra.T2, 2]
     base = spine.centres[Vertebra.T10, 2] + rng.normal(0, 14)

@@ -70,7 +70,7 @@ def sample_styles(
         return spread * (both(common, level) + rng.normal(0, slow, 3) @ waves)
 
     waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
-    chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the chest, 0 in the loin
+    chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the thoracic, 0 in the lumbar spine
     levels = {
         "posterior_length": np.clip(1 + along(0.12, 0.06, 0.03), 0.65, 1.4),
         "posterior_width": np.clip(1 + along(0.05, 0.03, 0.03), 0.7, 1.3),
@@ -147,7 +147,7 @@ def morph(
     longer = morphometry.SPINOUS_LENGTH[level] * scale * style.spinous_length / length0
     reach = behind * (pitch * style.posterior_length * (1 - spinous) + longer * spinous)
     arm = _step(beyond - 2.0, 2.0)
-    if (flat := back * arm).sum() > 1:  # the template's transverse processes are too stout
+    if (flat := back * arm).sum() > 1:  # the template's transverse processes are too thick
         middle = float((flat * reach).sum() / flat.sum())
         reach = reach + arm * (style.transverse_thickness - 1) * (reach - middle)
     au = au + spinous * style.spinous_lean * behind

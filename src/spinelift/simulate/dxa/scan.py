@@ -18,7 +18,7 @@ LVA_MM = 0.2476
 LVA_SHAPE = (1768, 808)
 """Rows and columns of the lateral vertebral view."""
 LVA_COARSE = 4
-"""The lateral view is computed on pixels of so many times its own size."""
+"""The lateral view is computed on pixels this many times as large."""
 
 
 @dataclass(frozen=True)

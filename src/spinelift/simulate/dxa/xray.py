@@ -125,7 +125,7 @@ def acquire(
     maps = ndimage.gaussian_filter(maps, (0, scanner.blur_px, scanner.blur_px), mode="constant")
     inside = ndimage.binary_fill_holes(maps.sum(0) > 0.6)
     thick = max(float(np.percentile(maps[1] + maps[2], 99.8)), 5.0)
-    slower = np.exp(0.16 * (thick - 16.0))  # the scanner moves slowly over the stout
+    slower = np.exp(0.16 * (thick - 16.0))  # the scanner moves slowly over thick trunks
     log_low = _measure(np.tensordot(ATTENUATION_LOW, maps, 1), scanner.photons_low * slower, rng)
     log_high = _measure(np.tensordot(ATTENUATION_HIGH, maps, 1), scanner.photons_high * slower, rng)
     ratio = ATTENUATION_LOW[1] / ATTENUATION_HIGH[1]

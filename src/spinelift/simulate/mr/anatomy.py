@@ -126,7 +126,7 @@ def _extent(solid: Solid) -> tuple[Float, Float]:
 
 
 def _around(solid: Solid, by_mm: float, tissue: MrTissue) -> Part:
-    """A solid blown up from its middle by so many mm."""
+    """A solid enlarged from its centre by a distance in mm."""
     middle, half = _extent(solid)
     return Part(middle + (solid.points - middle) * (1 + by_mm / half), solid.faces, tissue)
 
