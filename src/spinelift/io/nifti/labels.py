@@ -3,19 +3,31 @@
 Other tools number vertebrae with their arches, number nothing, or leave out discs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from spinelift.errors import NoSpineError
+from spinelift.errors import AmbiguousScanError
 from spinelift.geometry import Vertebra, largest_component
 from spinelift.geometry.arrays import Bool
 from spinelift.io.dixon.volume import DixonVolume
-from spinelift.io.nifti.column import between_ends, bodies_of, count_from_sacrum, join_bodies
+from spinelift.io.nifti.column import (
+    EXTRA,
+    LEAST_BODY_ML,
+    between_ends,
+    bodies_of,
+    check_height,
+    check_levels,
+    check_present,
+    count_from_sacrum,
+    join_bodies,
+    no_spine,
+)
 from spinelift.io.nifti.volume import read_nifti_on
 
 
@@ -26,19 +38,24 @@ def _run(first: int, step: int = 1) -> dict[int, Vertebra]:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """What the numbers of a tool mean; other labels are ignored.
+    """What the numbers of a tool mean.
 
-    ``source`` is where the numbers were read. ``vertebrae`` maps labels to levels. ``bodies`` are labels of
+    ``source`` is where the numbers were read, ``word`` what the tool's or task's files have in their names,
+    ``labels`` all numbers of the tool: a map with others is refused. ``vertebrae`` maps labels to levels. ``bodies`` are labels of
     vertebral bodies (or whole vertebrae) without a level, ``discs`` those of discs, whatever their level, and
-    ``sacrum`` those from which levels are counted where there are none. ``bodies_only`` means that vertebrae
+    ``sacrum`` those from which levels are counted where there are none; ``extra`` are those of a T13 and an L6,
+    with the number of ``EXTRA``. ``bodies_only`` means that vertebrae
     and bodies come without arches.
     """
 
     source: str
+    word: str
+    labels: Collection[int]
     vertebrae: Mapping[int, Vertebra] = field(default_factory=dict)
     discs: tuple[int, ...] = ()
     bodies: tuple[int, ...] = ()
     sacrum: tuple[int, ...] = ()
+    extra: Mapping[int, int] = field(default_factory=dict)
     bodies_only: bool = False
 
 
@@ -60,24 +77,35 @@ _TOTALSEGMENTATOR = "TotalSegmentator, totalsegmentator/map_to_binary.py, class_
 _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/vert_constants.py, v_idx2name"
 
 TABLES: Mapping[LabelScheme, LabelTable] = {
-    LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5"),
+    LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5", "spinelift", range(2)),
     LabelScheme.TOTALSEGMENTATOR_TOTAL: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total'] (version 2, CT)", vertebrae=_run(43, -1), sacrum=(25,)
+        f"{_TOTALSEGMENTATOR}['total'] (version 2, CT)",
+        "total",
+        range(118),
+        vertebrae=_run(43, -1),
+        sacrum=(25,),
     ),
     LabelScheme.TOTALSEGMENTATOR_V1: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", vertebrae=_run(34, -1), sacrum=(92,)
+        f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", "total-v1", range(105), vertebrae=_run(34, -1), sacrum=(92,)
     ),
     LabelScheme.TOTALSEGMENTATOR_VERTEBRAE_MR: LabelTable(
-        f"{_TOTALSEGMENTATOR}['vertebrae_mr']", vertebrae=_run(18, -1), sacrum=(1,)
+        f"{_TOTALSEGMENTATOR}['vertebrae_mr']", "vertebrae-mr", range(26), vertebrae=_run(18, -1), sacrum=(1,)
     ),
     LabelScheme.TOTALSEGMENTATOR_TOTAL_MR: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total_mr']", discs=(20,), bodies=(19,), sacrum=(18,)
+        f"{_TOTALSEGMENTATOR}['total_mr']", "total-mr", range(57), discs=(20,), bodies=(19,), sacrum=(18,)
     ),
     LabelScheme.TOTALSEGMENTATOR_VERTEBRAE_BODY: LabelTable(
-        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT)", discs=(2,), bodies=(1,), bodies_only=True
+        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT)",
+        "vertebrae-body",
+        range(3),
+        discs=(2,),
+        bodies=(1,),
+        bodies_only=True,
     ),
     LabelScheme.VIBESEGMENTATOR: LabelTable(
         "VIBESegmentator, README.md, Label Model 100",
+        "vibesegmentator",
+        range(101),
         discs=(68,),
         bodies=(69,),
         sacrum=(23,),
@@ -85,12 +113,17 @@ TABLES: Mapping[LabelScheme, LabelTable] = {
     ),
     LabelScheme.SPINEPS_VERT: LabelTable(
         f"{_SPINEPS}: disc below vertebra X 100 + X, endplate 200 + X",
+        "seg-vert",
+        {*range(65), *range(101, 134), *range(201, 234)},
         vertebrae=_run(8),
-        discs=(*range(108, 124), *range(208, 225)),
+        discs=(*range(108, 124), 128, *range(208, 225), 228),
         sacrum=(26,),
+        extra={28: 18, 25: 19},
     ),
     LabelScheme.SPINEPS_SPINE: LabelTable(
         f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100",
+        "seg-spine",
+        {*range(70), 100},
         discs=(62, 100),
         bodies=(49, 50),
         sacrum=(26,),
@@ -122,50 +155,82 @@ def read_spine_labels(
     """Spine mask of ``volume`` from a label map in NIfTI, stored in any orientation.
 
     ``bodies`` is a second map, of bodies and discs without arches (SPINEPS ``seg-spine``, VIBESegmentator,
-    TotalSegmentator ``vertebrae_body``), where ``path`` has levels with arches. Raises NoSpineError if a
-    level from T1 to L5 is missing, and AmbiguousScanError if the map has no levels and they cannot be
-    counted from the sacrum.
+    TotalSegmentator ``vertebrae_body``), where ``path`` has levels with arches. Raises the errors of
+    ``read_nifti_on``, NoSpineError if a level from T1 to L5 is missing or implausible, and AmbiguousScanError
+    if the map has no levels and they cannot be counted from the sacrum.
     """
-    labels = read_nifti_on(path, volume, labels=True)
-    if scheme is LabelScheme.SPINELIFT:
-        if not (labels == 1).any():
-            raise _no_spine("a label map without a spine", "the column T1–L5 with label 1")
-        return SpineLabels(largest_component(labels == 1), {})
-    remarks: list[str] = []
-    voxel_mm = volume.voxel_mm
     table = parts_table = TABLES[scheme]
+    labels = read_nifti_on(path, volume, labels=table.labels)
+    voxel_mm = volume.voxel_mm
+    if not labels.any():
+        raise no_spine("no label inside the MRI", "a label map of this MRI, in its coordinates")
+    if scheme is LabelScheme.SPINELIFT:
+        column = largest_component(labels)
+        if (np.count_nonzero(labels) - column.sum()) * voxel_mm**3 >= 1000 * LEAST_BODY_ML:
+            raise no_spine("a column in pieces", "one connected column T1–L5 with label 1")
+        check_height(column, voxel_mm)
+        return SpineLabels(column, {})
+    remarks: list[str] = []
     parts = labels
     if bodies is not None:
-        parts, parts_table = read_nifti_on(bodies[0], volume, labels=True), TABLES[bodies[1]]
+        parts, parts_table = (
+            read_nifti_on(bodies[0], volume, labels=TABLES[bodies[1]].labels),
+            TABLES[bodies[1]],
+        )
     found = ndimage.find_objects(((labels > 0) | (parts > 0)).view(np.int8))
     box = found[0] if found else (slice(None),) * 3
     labels, parts = labels[box], parts[box]
     levels = np.zeros(labels.shape, np.int8)
-    for label, level in table.vertebrae.items():
-        levels[labels == label] = level + 1
+    for label, number in {**{k: v + 1 for k, v in table.vertebrae.items()}, **table.extra}.items():
+        levels[labels == label] = number
     if not table.vertebrae:
         sacrum, unnumbered = np.isin(labels, table.sacrum), np.isin(labels, table.bodies)
         levels = count_from_sacrum(unnumbered, sacrum, voxel_mm, whole=not table.bodies_only)
         remarks.append("Levels were counted from the sacrum upwards: five lumbar vertebrae were taken.")
-    missing = [level.name for level in Vertebra if not (levels == level + 1).any()]
-    if missing:
-        raise _no_spine(f"a label map without {', '.join(missing)}", "every vertebra from T1 to L5")
     if table.vertebrae:
         levels[~bodies_of(levels, voxel_mm)] = 0
+    check_present(levels, voxel_mm)
+    extra = [name for number, name in EXTRA.items() if (levels == number).any()]
+    remarks += [
+        f"The map has a vertebra {name}: it is part of the column, without a level." for name in extra
+    ]
     if parts_table.bodies_only:
         keep = between_ends(np.isin(parts, parts_table.bodies), levels, voxel_mm)
     else:
         keep = levels > 0
         remarks.append("Arches were cut off by opening: the map holds whole vertebrae.")
-    discs = np.isin(parts, parts_table.discs)
+    below_l5 = (124, 225) if parts_table.extra and "L6" in extra else ()
+    discs = np.isin(parts, (*parts_table.discs, *below_l5))
     if not parts_table.vertebrae:  # else the numbers themselves say which discs are between T1 and L5
         discs = between_ends(discs, levels, voxel_mm)
     if not discs.any():
         remarks.append("Discs were filled in between the bodies: the map holds none.")
     mask = np.zeros(volume.water.shape, bool)
     mask[box] = join_bodies(keep, discs, voxel_mm)
+    check_levels(np.where(keep, levels, np.int8(0)), mask[box], voxel_mm, counted=not table.vertebrae)
     centres = {level: _centre(keep & (levels == level + 1), box, volume) for level in Vertebra}
     return SpineLabels(mask, centres, tuple(remarks))
+
+
+def choose_labels(paths: Collection[Path], scheme: LabelScheme) -> Path:
+    """The only label map of a visit, or the only one whose name has the scheme's word and no longer one.
+
+    Raises AmbiguousScanError if there is no such file.
+    """
+    words = [table.word for table in TABLES.values()]
+    of_name = {
+        p: max((w for w in words if w in p.name.lower().replace("_", "-")), key=len, default="")
+        for p in paths
+    }
+    word = TABLES[scheme].word
+    chosen = [p for p in paths if of_name[p] == word] if len(paths) > 1 else [*paths]
+    if len(chosen) != 1:
+        raise AmbiguousScanError(
+            found=f"{len(paths)} label maps of one visit, {len(chosen)} named {word}",
+            expected=f"one label map, or one with {word} in its name",
+            do="Leave one in the folder, or name it after the tool's task.",
+        )
+    return chosen[0]
 
 
 def _centre(mask: Bool, box: tuple[slice, ...], volume: DixonVolume) -> tuple[float, float, float]:
@@ -175,8 +240,3 @@ def _centre(mask: Bool, box: tuple[slice, ...], volume: DixonVolume) -> tuple[fl
     ox, oy, oz = volume.origin_mm
     mm = volume.voxel_mm
     return ox + mm * x, oy + mm * y, oz + mm * z
-
-
-def _no_spine(found: str, expected: str) -> NoSpineError:
-    do = "Check the tool's name, or leave this person out."
-    return NoSpineError(found=found, expected=expected, do=do)
