@@ -98,5 +98,8 @@ def _masks(
     if truth:
         return pair_masks(read_truth(truth))
     if dxa_mask and mri_mask:
-        return PairMasks(read_dxa_mask(dxa_mask, scan), read_mri_mask(mri_mask, volume, labels))
+        mri, remarks = read_mri_mask(mri_mask, volume, labels)
+        for remark in remarks:
+            typer.echo(f"warning: {remark}", err=True)
+        return PairMasks(read_dxa_mask(dxa_mask, scan), mri)
     return None

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError, NoSpineError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.geometry.arrays import Bool
+from spinelift.geometry.arrays import Bool, Float
 
 ARCH_MM = 5.5
 """Radius of the ball that fits into every body but not into pedicles, laminae and processes."""
@@ -25,14 +25,16 @@ LEAST_BODY_ML = 1.0
 COLUMN_MM = (250.0, 700.0)
 """Least and greatest height of T1–L5, as of the MRI segmenter: adults have 380 to 540 mm, upright."""
 STEP_RATIO = (0.3, 1.5)
-"""Distance of neighbouring bodies over the median of three on either side: 0.7 beside a body crushed to a
+"""Distance of neighbouring bodies over the median of four on either side: 0.7 beside a body crushed to a
 third, 0.4 between two such bodies, 2 where a body is missing."""
 LEAST_COUNTED_STEP = 0.7
 """The same, least, where levels are counted: a body in two pieces has 0.5."""
 MERGED = 1.6
-"""Height over that of bodies below, from which a piece is several bodies: two have 2.2, with their disc."""
+"""Volume over the median of neighbours, from which a piece is several bodies: two have 2."""
+MOST_MERGED = 4
+"""Bodies in one piece that are cut apart; of more, or with L5 among them, the number is in doubt."""
 L5_MM = 30.0
-"""Height of L5 with its tilt, the first to compare with."""
+"""Height of L5, the first to compare with, as volume over the area seen from above; up to 48 mm is L5 alone."""
 SACRUM_GAP_MM = 25.0
 """Widest gap between L5 and the sacrum; discs have up to 15 mm, a missing L5 leaves 40 mm."""
 EXTRA = {len(Vertebra) + 1: "T13", len(Vertebra) + 2: "L6"}
@@ -66,8 +68,8 @@ def between_ends(parts: Bool, levels: Levels, voxel_mm: float) -> Bool:
     """Parts (bodies or discs without level) from T1's body to L5's or L6's; ``levels`` without arches.
 
     A connected part is kept if much of it is levelled, or its centre lies between those of both:
-    that leaves out the discs C7/T1 and L5/S1. A part that is longer than any body is a column by itself
-    and is cut at the first and the last row.
+    that leaves out the discs C7/T1 and L5/S1. A part that is longer than any body, or than its levels by
+    ``MERGED``, is cut at the first and the last row.
     """
     present = [number for number in ORDER if (levels == number).any()]
     first, last = (np.flatnonzero((levels == n).any(axis=(1, 2))) for n in (present[0], present[-1]))
@@ -76,7 +78,8 @@ def between_ends(parts: Bool, levels: Levels, voxel_mm: float) -> Bool:
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         inside = labels[box] == number
         rows = np.arange(box[0].start, box[0].stop)
-        if len(rows) * voxel_mm > LONGEST_BODY_MM:
+        levelled = np.count_nonzero(((levels[box] > 0) & inside).any(axis=(1, 2)))
+        if len(rows) * voxel_mm > LONGEST_BODY_MM or 0 < levelled * MERGED < len(rows):
             out[box] |= inside & ((rows >= first[0]) & (rows <= last[-1]))[:, None, None]
             continue
         z = float(ndimage.center_of_mass(inside)[0]) + rows[0]
@@ -85,11 +88,12 @@ def between_ends(parts: Bool, levels: Levels, voxel_mm: float) -> Bool:
     return out
 
 
-def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: bool) -> Levels:
+def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: bool) -> tuple[Levels, bool]:
     """Levels of bodies that have none: the first above the sacrum is L5, the 17th is T1.
 
-    A piece much higher than the bodies below it is several that touch, and cut into equal heights. Raises
-    AmbiguousScanError if there is no sacrum, no body right above it, or fewer than 17.
+    A piece much larger than the bodies below it is several that touch: it is cut into equal heights, which
+    the second result states. Raises AmbiguousScanError if there is no sacrum, no body right above it, or
+    fewer than 17.
     """
     box = ndimage.find_objects(bodies.astype(np.int8))
     levels = np.zeros(bodies.shape, np.int8)
@@ -102,32 +106,36 @@ def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: boo
         opened |= inside & ~np.isin(pieces, np.unique(pieces[opened]))
     labels, count = ndimage.label(opened[1:-1, 1:-1, 1:-1])
     ml = np.bincount(labels.ravel(), minlength=count + 1) * voxel_mm**3 / 1000
-    top = box[0][0].start
-    floor = np.flatnonzero(largest_component(sacrum).any(axis=(1, 2)))
-    rows = [
-        (side[0].start + top, side[0].stop + top, k + 1)
-        for k, side in enumerate(ndimage.find_objects(labels))
-    ]
-    above = sorted(
-        (r for r in rows if ml[r[2]] >= LEAST_BODY_ML and sum(r[:2]) / 2 < floor.mean()), key=_middle
-    )
-    parts: list[tuple[int, int, int]] = []
-    below_px = [L5_MM / voxel_mm]
-    for low, high, piece in reversed(above):
-        typical = float(np.median(below_px[-3:]))
-        ratio = (high - low) / typical
-        n = round((ratio + 0.2) / 1.2) if ratio > MERGED else 1
-        edges = np.linspace(high, low, n + 1).round().astype(int).tolist()
-        parts += [(b, a, piece) for a, b in pairwise(edges)]
-        below_px += [(high - low) / n if n == 1 else typical] * n
-    if len(parts) < len(Vertebra):
-        raise _uncounted(f"{len(parts)} separate bodies above the sacrum")
-    if (floor[0] - parts[0][1]) * voxel_mm > SACRUM_GAP_MM:
-        raise _uncounted("no body right above the sacrum")
-    for level, (low, high, piece) in zip(reversed(Vertebra), parts, strict=False):
-        part = np.s_[low - top : high - top]
-        levels[box[0]][part][labels[part] == piece] = level + 1
-    return levels
+    floor = np.flatnonzero(largest_component(sacrum).any(axis=(1, 2))) - box[0][0].start
+    ends = [(side[0].start, side[0].stop) for side in ndimage.find_objects(labels)]
+    from_below = sorted(range(count), key=lambda k: -sum(ends[k]))
+    found: list[Bool] = []
+    sizes: list[float] = []
+    cut = False
+    for k in from_below:
+        low, high = ends[k]
+        if ml[k + 1] < LEAST_BODY_ML or low + high >= 2 * floor.mean() or len(found) > len(Vertebra):
+            continue
+        if not found and (floor[0] - high) * voxel_mm > SACRUM_GAP_MM:
+            raise _uncounted("no body right above the sacrum")
+        first = np.count_nonzero((labels == k + 1).any(axis=0)) * L5_MM * voxel_mm**2 / 1000
+        ratio = ml[k + 1] / float(np.median(sizes[-3:] or first))
+        bodies_in_it = (ratio + 0.1) / 1.1 if ratio > MERGED else 1.0  # with up to 0.2 of a body for a disc
+        n = round(bodies_in_it)
+        if abs(bodies_in_it - n) > 0.3 or n > (MOST_MERGED if found else 1):
+            raise _uncounted(f"a piece of {ratio:.1f} times the volume of the bodies below")
+        cut |= n > 1
+        z = (high - 1 - np.arange(len(labels))) * n // (high - low)
+        found += [(labels == k + 1) & (z == part)[:, None, None] for part in range(n)]
+        sizes += [ml[k + 1] / n] * n
+    if len(found) < len(Vertebra):
+        raise _uncounted(f"{len(found)} separate bodies above the sacrum")
+    z = [float(np.flatnonzero(body.any(axis=(1, 2))).mean()) for body in found[15:18]]
+    if len(z) == 3 and z[1] - z[2] < LEAST_COUNTED_STEP * (z[0] - z[1]):
+        raise _uncounted("T1 in pieces")
+    for level, body in zip(reversed(Vertebra), found, strict=False):
+        levels[box[0]][body] = level + 1
+    return levels, cut
 
 
 def check_present(bodies: Levels, voxel_mm: float) -> None:
@@ -138,34 +146,32 @@ def check_present(bodies: Levels, voxel_mm: float) -> None:
 
 
 def check_levels(bodies: Levels, column: Bool, voxel_mm: float, *, counted: bool = False) -> None:
-    """Raise NoSpineError unless the column holds every level, in order, at plausible heights and distances.
+    """Raise NoSpineError unless the column holds every level, in order, with plausible volumes and distances.
 
     ``bodies`` are those that the column was made of.
     """
     check_present(bodies, voxel_mm)
     order = [number for number in ORDER if (bodies == number).any()]
     names = [EXTRA.get(n) or Vertebra(n - 1).name for n in order]
-    kept = ndimage.mean(column, bodies, order)
-    if lost := [name for name, share in zip(names, kept, strict=True) if share < 0.5]:
+    if lost := [name for name, n in zip(names, order, strict=True) if column[bodies == n].mean() < 0.5]:
         raise no_spine(f"a column that breaks: {', '.join(lost)} left over", "one column from T1 to L5")
-    boxes = ndimage.find_objects(bodies)
-    heights = np.array([boxes[n - 1][0].stop - boxes[n - 1][0].start for n in order])
     centres = np.array(ndimage.center_of_mass(bodies > 0, bodies, order))
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1) * np.sign(np.diff(centres[:, 0]))
     least = LEAST_COUNTED_STEP if counted else STEP_RATIO[0]
-    for what, values, low, high in (
-        ("distance", steps, least, STEP_RATIO[1]),
-        ("height", heights, 0.0, MERGED),
-    ):
-        for k, value in enumerate(values):
-            typical = float(np.median(np.delete(values[max(k - 3, 0) : k + 4], min(k, 3))))
-            if not low * typical <= value <= high * typical:
-                where = f"{names[k]} to {names[k + 1]}" if what == "distance" else names[k]
-                raise no_spine(
-                    f"a {what} of {value * voxel_mm:.0f} mm at {where}, of neighbours {typical * voxel_mm:.0f} mm",
-                    "vertebrae in order, none missing, merged or in pieces",
-                )
+    pairs = [" to ".join(pair) for pair in pairwise(names)]
+    _check_even("distance (mm)", steps * voxel_mm, pairs, least, STEP_RATIO[1])
+    ml = np.bincount(bodies.ravel())[order] * voxel_mm**3 / 1000
+    _check_even("volume (ml)", ml, names, 0.0, MERGED)
     check_height(column, voxel_mm)
+
+
+def _check_even(what: str, values: Float, names: list[str], least: float, most: float) -> None:
+    """Raise NoSpineError where a value over the median of four on either side is not in the range."""
+    for k, value in enumerate(values):
+        typical = float(np.median(np.delete(values[max(k - 4, 0) : k + 5], min(k, 4))))
+        if not least * typical <= value <= most * typical:
+            found = f"a {what} of {value:.0f} at {names[k]}, {typical:.0f} among its neighbours"
+            raise no_spine(found, "vertebrae in order, none missing, merged or in pieces")
 
 
 def check_height(column: Bool, voxel_mm: float) -> None:
@@ -205,10 +211,6 @@ def _open(mask: Bool, radius_px: float) -> Bool:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
     core = ndimage.distance_transform_edt(mask) > radius_px
     return mask & (ndimage.distance_transform_edt(~core) <= radius_px) if core.any() else core
-
-
-def _middle(rows: tuple[int, int, int]) -> int:
-    return rows[0] + rows[1]
 
 
 def no_spine(found: str, expected: str) -> NoSpineError:

@@ -41,11 +41,11 @@ class LabelTable:
     """What the numbers of a tool mean.
 
     ``source`` is where the numbers were read, ``word`` what the tool's or task's files have in their names,
-    ``labels`` all numbers of the tool: a map with others is refused. ``vertebrae`` maps labels to levels. ``bodies`` are labels of
-    vertebral bodies (or whole vertebrae) without a level, ``discs`` those of discs, whatever their level, and
-    ``sacrum`` those from which levels are counted where there are none; ``extra`` are those of a T13 and an L6,
-    with the number of ``EXTRA``. ``bodies_only`` means that vertebrae
-    and bodies come without arches.
+    ``labels`` all numbers of the tool: a map with others is refused. ``vertebrae`` maps labels to levels,
+    ``extra`` those of a T13 and an L6 to numbers of ``EXTRA``. ``bodies`` are labels of vertebral bodies (or
+    whole vertebrae) without a level, ``discs`` those of discs, whatever their level, ``below_l5`` more of
+    them where there is an L6, and ``sacrum`` those from which levels are counted where there are none.
+    ``bodies_only`` means that vertebrae and bodies come without arches.
     """
 
     source: str
@@ -56,6 +56,7 @@ class LabelTable:
     bodies: tuple[int, ...] = ()
     sacrum: tuple[int, ...] = ()
     extra: Mapping[int, int] = field(default_factory=dict)
+    below_l5: tuple[int, ...] = ()
     bodies_only: bool = False
 
 
@@ -119,6 +120,7 @@ TABLES: Mapping[LabelScheme, LabelTable] = {
         discs=(*range(108, 124), 128, *range(208, 225), 228),
         sacrum=(26,),
         extra={28: 18, 25: 19},
+        below_l5=(124, 225),
     ),
     LabelScheme.SPINEPS_SPINE: LabelTable(
         f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100",
@@ -173,22 +175,20 @@ def read_spine_labels(
     remarks: list[str] = []
     parts = labels
     if bodies is not None:
-        parts, parts_table = (
-            read_nifti_on(bodies[0], volume, labels=TABLES[bodies[1]].labels),
-            TABLES[bodies[1]],
-        )
-    found = ndimage.find_objects(((labels > 0) | (parts > 0)).view(np.int8))
-    box = found[0] if found else (slice(None),) * 3
+        parts_table = TABLES[bodies[1]]
+        parts = read_nifti_on(bodies[0], volume, labels=parts_table.labels)
+    box = ndimage.find_objects(((labels > 0) | (parts > 0)).view(np.int8))[0]
     labels, parts = labels[box], parts[box]
     levels = np.zeros(labels.shape, np.int8)
-    for label, number in {**{k: v + 1 for k, v in table.vertebrae.items()}, **table.extra}.items():
+    for label, number in ({k: v + 1 for k, v in table.vertebrae.items()} | dict(table.extra)).items():
         levels[labels == label] = number
-    if not table.vertebrae:
-        sacrum, unnumbered = np.isin(labels, table.sacrum), np.isin(labels, table.bodies)
-        levels = count_from_sacrum(unnumbered, sacrum, voxel_mm, whole=not table.bodies_only)
-        remarks.append("Levels were counted from the sacrum upwards: five lumbar vertebrae were taken.")
     if table.vertebrae:
         levels[~bodies_of(levels, voxel_mm)] = 0
+    else:
+        sacrum, unnumbered = np.isin(labels, table.sacrum), np.isin(labels, table.bodies)
+        levels, cut = count_from_sacrum(unnumbered, sacrum, voxel_mm, whole=not table.bodies_only)
+        remarks.append("Levels were counted from the sacrum upwards: five lumbar vertebrae were taken.")
+        remarks += ["Bodies that touch were cut apart at equal heights."] * cut
     check_present(levels, voxel_mm)
     extra = [name for number, name in EXTRA.items() if (levels == number).any()]
     remarks += [
@@ -199,8 +199,8 @@ def read_spine_labels(
     else:
         keep = levels > 0
         remarks.append("Arches were cut off by opening: the map holds whole vertebrae.")
-    below_l5 = (124, 225) if parts_table.extra and "L6" in extra else ()
-    discs = np.isin(parts, (*parts_table.discs, *below_l5))
+    below_l5 = parts_table.below_l5 if "L6" in extra else ()
+    discs = np.isin(parts, parts_table.discs + below_l5)
     if not parts_table.vertebrae:  # else the numbers themselves say which discs are between T1 and L5
         discs = between_ends(discs, levels, voxel_mm)
     if not discs.any():
@@ -217,13 +217,11 @@ def choose_labels(paths: Collection[Path], scheme: LabelScheme) -> Path:
 
     Raises AmbiguousScanError if there is no such file.
     """
-    words = [table.word for table in TABLES.values()]
-    of_name = {
-        p: max((w for w in words if w in p.name.lower().replace("_", "-")), key=len, default="")
-        for p in paths
-    }
     word = TABLES[scheme].word
-    chosen = [p for p in paths if of_name[p] == word] if len(paths) > 1 else [*paths]
+    longest_first = sorted((table.word for table in TABLES.values()), key=len, reverse=True)
+    names = {p: p.name.lower().replace("_", "-") for p in paths}
+    named = [p for p in paths if next((w for w in longest_first if w in names[p]), "") == word]
+    chosen = named if len(paths) > 1 else [*paths]
     if len(chosen) != 1:
         raise AmbiguousScanError(
             found=f"{len(paths)} label maps of one visit, {len(chosen)} named {word}",

@@ -118,17 +118,16 @@ def _rounded(data: Float32, labels: Collection[int], slope: float) -> Float32:
 
 
 def _load(path: Path) -> tuple[Float32, Float, float]:
-    """Data [x, y, z], axes to the left, to posterior and to the feet, affine to project mm, scaling below 1."""
+    """Data [x, y, z], axes to left, posterior and feet, the affine to project mm, and the scaling below 1."""
     nib = _nibabel()
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a NIfTI file", do="Check the path.")
-    with path.open("rb") as file:
-        minc = file.read(4) in (b"\x89HDF", b"CDF\x01", b"CDF\x02")
-    if kind := _ELSEWHERE.get(".mnc" if minc else path.suffix.lower()):
-        raise UnsupportedImageError(
-            found=f"a file in {kind[0]} format", expected="NIfTI", do=f"Convert it with {kind[1]}."
-        )
     try:
+        with path.open("rb") as file:
+            minc = file.read(4) in (b"\x89HDF", b"CDF\x01", b"CDF\x02")
+        if kind := _ELSEWHERE.get(".mnc" if minc else path.suffix.lower()):
+            do = f"Convert it with {kind[1]}."
+            raise UnsupportedImageError(found=f"a file in {kind[0]} format", expected="NIfTI", do=do)
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             raise _unsupported("an image that is no NIfTI")
