@@ -18,7 +18,7 @@ from spinelift.io.nifti.volume import read_nifti_on
 SHAPE = (330, 60, 40)
 BLANK = np.broadcast_to(np.float32(0), SHAPE)
 VOLUME = DixonVolume("x", BLANK, BLANK, (-40.0, -60.0, -300.0), (0, SHAPE[0]))
-CASES = Path(__file__).parents[3] / "shared" / "cases"
+CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 VERT, VIBE = LabelScheme.SPINEPS_VERT, LabelScheme.VIBESEGMENTATOR
 NORMAL = (-1, *Vertebra)
 few = settings(max_examples=12, deadline=None)
@@ -80,10 +80,23 @@ def test_a_crushed_body_stays(folder, name, height):
 
 
 @few
-@given(name=inner, height=st.integers(4, 6))
-def test_a_crushed_body_is_counted(folder, name, height):
-    labels, at = spine(vibe, rows={name: height}, sacrum=23, arches=False)
-    assert_column(read(folder, labels, VIBE), at)
+@given(name=inner, height=st.integers(4, 6), arches=st.booleans())
+def test_a_crushed_body_is_counted(folder, name, height, arches):
+    scheme, body, sacrum = (LabelScheme.TOTALSEGMENTATOR_TOTAL_MR, 19, 18) if arches else (VIBE, 69, 23)
+    labels, at = spine(lambda _: body, rows={name: height}, sacrum=sacrum, arches=arches)
+    assert_column(read(folder, labels, scheme), at)
+
+
+@few
+@given(name=inner, height=st.integers(1, 3), arches=st.booleans())
+def test_a_flat_body_is_counted_or_refused(folder, name, height, arches):
+    scheme, body, sacrum = (LabelScheme.TOTALSEGMENTATOR_TOTAL_MR, 19, 18) if arches else (VIBE, 69, 23)
+    labels, at = spine(lambda _: body, rows={name: height}, sacrum=sacrum, arches=arches)
+    try:
+        found = read(folder, labels, scheme)
+    except errors.SpineliftError:
+        return
+    assert_column(found, at)
 
 
 @few

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError, NoSpineError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.geometry.arrays import Bool, Float
+from spinelift.geometry.arrays import AnyArray, Bool, Float
 
 ARCH_MM = 5.5
 """Radius of the ball that fits into every body but not into pedicles, laminae and processes."""
@@ -25,16 +25,18 @@ LEAST_BODY_ML = 1.0
 COLUMN_MM = (250.0, 700.0)
 """Least and greatest height of T1–L5, as of the MRI segmenter: adults have 380 to 540 mm, upright."""
 STEP_RATIO = (0.3, 1.5)
-"""Distance of neighbouring bodies over the median of four on either side: 0.7 beside a body crushed to a
-third, 0.4 between two such bodies, 2 where a body is missing."""
+"""Distance of neighbouring bodies over that of four on either side: 0.7 beside a body crushed to a third, 0.4
+between two such bodies, 2 where a body is missing."""
 LEAST_COUNTED_STEP = 0.7
 """The same, least, where levels are counted: a body in two pieces has 0.5."""
+TYPICAL = (0.75, 0.5)
+"""Quantile of neighbours to compare with: levels given, of which half may be crushed, and levels counted."""
 MERGED = 1.6
-"""Volume over the median of neighbours, from which a piece is several bodies: two have 2."""
+"""Volume over that of neighbours from which a piece is several bodies: two have 2."""
 MOST_MERGED = 4
 """Bodies in one piece that are cut apart; of more, or with L5 among them, the number is in doubt."""
 L5_MM = 30.0
-"""Height of L5, the first to compare with, as volume over the area seen from above; up to 48 mm is L5 alone."""
+"""Typical height of L5, as volume over the area seen from above, to compare the first piece with."""
 SACRUM_GAP_MM = 25.0
 """Widest gap between L5 and the sacrum; discs have up to 15 mm, a missing L5 leaves 40 mm."""
 EXTRA = {len(Vertebra) + 1: "T13", len(Vertebra) + 2: "L6"}
@@ -57,7 +59,7 @@ def bodies_of(levels: Levels, voxel_mm: float) -> Bool:
         if box is not None:
             inside = np.pad(levels[box] == number, 1)
             body = largest_component(_open(inside, radius_px))
-            flat = largest_component(np.stack([_open(row, radius_px) for row in inside]))
+            flat = largest_component(_open_rows(inside, radius_px))
             body = flat if 2 * body.sum() < flat.sum() else body
             if body.sum() * voxel_mm**3 >= 1000 * LEAST_BODY_ML:
                 out[box] |= body[1:-1, 1:-1, 1:-1]
@@ -100,10 +102,15 @@ def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: boo
     if not box or not sacrum.any():
         raise _uncounted("no sacrum" if box else "no vertebral bodies")
     inside = np.pad(bodies[box[0]], 1)
-    opened = _open(inside, ARCH_MM / voxel_mm if whole else 1.0)
-    if not whole:  # thin bodies, which opening would lose
-        pieces, _ = ndimage.label(inside)
-        opened |= inside & ~np.isin(pieces, np.unique(pieces[opened]))
+    radius_px = ARCH_MM / voxel_mm if whole else 1.0
+    opened, thin = _open(inside, radius_px), inside
+    if whole:  # in front of the arches
+        near = ndimage.maximum_filter1d(
+            opened.view(np.uint8), 2 * int(LONGEST_BODY_MM / voxel_mm) + 1, axis=0
+        )
+        thin = _open_rows(inside, radius_px) & (near > 0)
+    pieces, _ = ndimage.label(thin)  # thin bodies, which opening loses
+    opened |= thin & ~np.isin(pieces, np.unique(pieces[opened]))
     labels, count = ndimage.label(opened[1:-1, 1:-1, 1:-1])
     ml = np.bincount(labels.ravel(), minlength=count + 1) * voxel_mm**3 / 1000
     floor = np.flatnonzero(largest_component(sacrum).any(axis=(1, 2))) - box[0][0].start
@@ -130,8 +137,8 @@ def count_from_sacrum(bodies: Bool, sacrum: Bool, voxel_mm: float, *, whole: boo
         sizes += [ml[k + 1] / n] * n
     if len(found) < len(Vertebra):
         raise _uncounted(f"{len(found)} separate bodies above the sacrum")
-    z = [float(np.flatnonzero(body.any(axis=(1, 2))).mean()) for body in found[15:18]]
-    if len(z) == 3 and z[1] - z[2] < LEAST_COUNTED_STEP * (z[0] - z[1]):
+    middles = [float(np.flatnonzero(body.any(axis=(1, 2))).mean()) for body in found[15:18]]
+    if len(middles) == 3 and middles[1] - middles[2] < LEAST_COUNTED_STEP * (middles[0] - middles[1]):
         raise _uncounted("T1 in pieces")
     for level, body in zip(reversed(Vertebra), found, strict=False):
         levels[box[0]][body] = level + 1
@@ -159,23 +166,33 @@ def check_levels(bodies: Levels, column: Bool, voxel_mm: float, *, counted: bool
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1) * np.sign(np.diff(centres[:, 0]))
     least = LEAST_COUNTED_STEP if counted else STEP_RATIO[0]
     pairs = [" to ".join(pair) for pair in pairwise(names)]
-    _check_even("distance (mm)", steps * voxel_mm, pairs, least, STEP_RATIO[1])
+    _check_even("distance (mm)", steps * voxel_mm, pairs, (least, STEP_RATIO[1]), TYPICAL[counted])
     ml = np.bincount(bodies.ravel())[order] * voxel_mm**3 / 1000
-    _check_even("volume (ml)", ml, names, 0.0, MERGED)
-    check_height(column, voxel_mm)
+    _check_even("volume (ml)", ml, names, (0.0, MERGED), TYPICAL[counted])
+    _check_height(column, voxel_mm)
 
 
-def _check_even(what: str, values: Float, names: list[str], least: float, most: float) -> None:
-    """Raise NoSpineError where a value over the median of four on either side is not in the range."""
+def _check_even(
+    what: str, values: Float, names: list[str], ratios: tuple[float, float], quantile: float
+) -> None:
+    """Raise NoSpineError where a value over a quantile of four on either side is outside of ``ratios``."""
     for k, value in enumerate(values):
-        typical = float(np.median(np.delete(values[max(k - 4, 0) : k + 5], min(k, 4))))
-        if not least * typical <= value <= most * typical:
+        typical = float(np.quantile(np.delete(values[max(k - 4, 0) : k + 5], min(k, 4)), quantile))
+        if not ratios[0] * typical <= value <= ratios[1] * typical:
             found = f"a {what} of {value:.0f} at {names[k]}, {typical:.0f} among its neighbours"
             raise no_spine(found, "vertebrae in order, none missing, merged or in pieces")
 
 
-def check_height(column: Bool, voxel_mm: float) -> None:
-    """Raise NoSpineError unless the column's height is within ``COLUMN_MM``."""
+def one_column(mask: AnyArray, voxel_mm: float) -> Bool:
+    """The column of a mask, pieces below ``LEAST_BODY_ML`` left out; NoSpineError if there are more."""
+    column = largest_component(mask)
+    if (np.count_nonzero(mask) - column.sum()) * voxel_mm**3 >= 1000 * LEAST_BODY_ML:
+        raise no_spine("a column in pieces", "one connected column T1–L5 with label 1")
+    _check_height(column, voxel_mm)
+    return column
+
+
+def _check_height(column: Bool, voxel_mm: float) -> None:
     mm = float(np.ptp(np.flatnonzero(column.any(axis=(1, 2)))) + 1) * voxel_mm
     if not COLUMN_MM[0] <= mm <= COLUMN_MM[1]:
         expected = f"T1 to L5 in {COLUMN_MM[0]:.0f} to {COLUMN_MM[1]:.0f} mm"
@@ -211,6 +228,10 @@ def _open(mask: Bool, radius_px: float) -> Bool:
     """Opening by a ball: erosion and dilation by distance; the mask must have a margin of 1 voxel."""
     core = ndimage.distance_transform_edt(mask) > radius_px
     return mask & (ndimage.distance_transform_edt(~core) <= radius_px) if core.any() else core
+
+
+def _open_rows(mask: Bool, radius_px: float) -> Bool:
+    return np.stack([_open(row, radius_px) for row in mask])
 
 
 def no_spine(found: str, expected: str) -> NoSpineError:

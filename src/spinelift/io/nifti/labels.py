@@ -13,20 +13,19 @@ import numpy as np
 from scipy import ndimage
 
 from spinelift.errors import AmbiguousScanError
-from spinelift.geometry import Vertebra, largest_component
+from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Bool
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.nifti.column import (
     EXTRA,
-    LEAST_BODY_ML,
     between_ends,
     bodies_of,
-    check_height,
     check_levels,
     check_present,
     count_from_sacrum,
     join_bodies,
     no_spine,
+    one_column,
 )
 from spinelift.io.nifti.volume import read_nifti_on
 
@@ -80,11 +79,7 @@ _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/ver
 TABLES: Mapping[LabelScheme, LabelTable] = {
     LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5", "spinelift", range(2)),
     LabelScheme.TOTALSEGMENTATOR_TOTAL: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total'] (version 2, CT)",
-        "total",
-        range(118),
-        vertebrae=_run(43, -1),
-        sacrum=(25,),
+        f"{_TOTALSEGMENTATOR}['total'] (v2, CT)", "total", range(118), vertebrae=_run(43, -1), sacrum=(25,)
     ),
     LabelScheme.TOTALSEGMENTATOR_V1: LabelTable(
         f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", "total-v1", range(105), vertebrae=_run(34, -1), sacrum=(92,)
@@ -96,42 +91,23 @@ TABLES: Mapping[LabelScheme, LabelTable] = {
         f"{_TOTALSEGMENTATOR}['total_mr']", "total-mr", range(57), discs=(20,), bodies=(19,), sacrum=(18,)
     ),
     LabelScheme.TOTALSEGMENTATOR_VERTEBRAE_BODY: LabelTable(
-        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT)",
-        "vertebrae-body",
-        range(3),
-        discs=(2,),
-        bodies=(1,),
-        bodies_only=True,
+        f"{_TOTALSEGMENTATOR}['vertebrae_body'] (CT)", "vertebrae-body", range(3),
+        discs=(2,), bodies=(1,), bodies_only=True,
     ),
     LabelScheme.VIBESEGMENTATOR: LabelTable(
-        "VIBESegmentator, README.md, Label Model 100",
-        "vibesegmentator",
-        range(101),
-        discs=(68,),
-        bodies=(69,),
-        sacrum=(23,),
-        bodies_only=True,
+        "VIBESegmentator, README.md, Label Model 100", "vibesegmentator", range(101),
+        discs=(68,), bodies=(69,), sacrum=(23,), bodies_only=True,
     ),
     LabelScheme.SPINEPS_VERT: LabelTable(
         f"{_SPINEPS}: disc below vertebra X 100 + X, endplate 200 + X",
-        "seg-vert",
-        {*range(65), *range(101, 134), *range(201, 234)},
-        vertebrae=_run(8),
-        discs=(*range(108, 124), 128, *range(208, 225), 228),
-        sacrum=(26,),
-        extra={28: 18, 25: 19},
-        below_l5=(124, 225),
+        "seg-vert", {*range(65), *range(101, 134), *range(201, 234)}, sacrum=(26,), vertebrae=_run(8),
+        discs=(*range(108, 124), 128, *range(208, 225), 228), extra={28: 18, 25: 19}, below_l5=(124, 225),
     ),
     LabelScheme.SPINEPS_SPINE: LabelTable(
-        f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100",
-        "seg-spine",
-        {*range(70), 100},
-        discs=(62, 100),
-        bodies=(49, 50),
-        sacrum=(26,),
-        bodies_only=True,
+        f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100", "seg-spine", {*range(70), 100},
+        discs=(62, 100), bodies=(49, 50), sacrum=(26,), bodies_only=True,
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -167,11 +143,7 @@ def read_spine_labels(
     if not labels.any():
         raise no_spine("no label inside the MRI", "a label map of this MRI, in its coordinates")
     if scheme is LabelScheme.SPINELIFT:
-        column = largest_component(labels)
-        if (np.count_nonzero(labels) - column.sum()) * voxel_mm**3 >= 1000 * LEAST_BODY_ML:
-            raise no_spine("a column in pieces", "one connected column T1–L5 with label 1")
-        check_height(column, voxel_mm)
-        return SpineLabels(column, {})
+        return SpineLabels(one_column(labels, voxel_mm), {})
     remarks: list[str] = []
     parts = labels
     if bodies is not None:
