@@ -139,14 +139,14 @@ def test_a_label_map_is_projected_where_it_lies(tmp_path):
     pytest.importorskip("nibabel")
     empty = np.broadcast_to(np.float32(0), STITCH_GRID.shape)
     volume = DixonVolume("1234567_2", empty, empty, (-223.0, -223.0, -600.0), (0, 700))
-    labels = np.zeros((100, 12, 20), np.uint8)
-    labels[10:90, 4:8, 6:14] = 1
+    labels = np.zeros((220, 12, 20), np.uint8)
+    labels[10:210, 4:8, 6:14] = 1
     part = DixonVolume("x", empty, empty, (-20.0, -10.0, -500.0), (0, 700))
     path = nifti.write_nifti(tmp_path / "spine.nii.gz", labels, part.affine)
-    mask = read_mri_mask(path, volume, "spinelift")
+    mask, _ = read_mri_mask(path, volume, "spinelift")
     rows, cols = np.nonzero(mask.values > 0.5)
     places = mask.grid.to_mm(np.stack([rows, cols], -1))
-    np.testing.assert_allclose(places.mean(0), [-20 + 2 * 9.5, -500 + 2 * 49.5], atol=1.01)
+    np.testing.assert_allclose(places.mean(0), [-20 + 2 * 9.5, -500 + 2 * 109.5], atol=1.01)
     with pytest.raises(ConfigError, match="vibesegmentator"):
         read_mri_mask(path, volume, "someone's")
     assert volume.water.shape == STITCH_GRID.shape

@@ -43,6 +43,7 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
     for name in ("7_20201_3_0", "12_20201_2_0", "99_20201_2_0", "7_20158_9_0"):
         touch(tmp_path / "mri" / f"{name}.zip")
     touch(tmp_path / "labels" / "12_2.nii.gz")
+    touch(tmp_path / "labels" / "12_2_fat.nii.gz")
     touch(tmp_path / "labels" / "7_20201_3_0_spine.nii.gz")
     found = find_visits(tmp_path / "dxa", tmp_path / "mri", tmp_path / "labels")
     pairs = {v.key: (v.dxa and v.dxa.name, v.mri and v.mri.name) for v in found.visits}
@@ -54,8 +55,8 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
     }
     assert [v.key for v in found.visits] == ["7_2", "7_3", "12_2", "99_2"]
     assert sorted(found.unknown) == ["7_20158_2_0_copy.zip", "7_20158_9_0.zip", "notes.zip"]
-    labels = {v.key: v.labels and v.labels.name for v in found.visits}
-    assert labels == {"7_2": None, "7_3": "7_20201_3_0_spine.nii.gz", "12_2": "12_2.nii.gz", "99_2": None}
+    labels = {v.key: [p.name for p in v.labels] for v in found.visits}
+    assert labels == {"7_2": [], "7_3": ["7_20201_3_0_spine.nii.gz"], "12_2": ["12_2.nii.gz"], "99_2": []}
 
 
 def test_folders_without_archives_are_refused(tmp_path):

@@ -44,8 +44,8 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
     return PlaneMask(values, PixelGrid.of_scan(scan.spacing, pixels.shape))
 
 
-def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> PlaneMask:
-    """Column T1–L5 of a label map, projected.
+def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> tuple[PlaneMask, tuple[str, ...]]:
+    """Column T1–L5 of a label map, projected, and the remarks of its reader.
 
     Raises the errors of ``read_spine_labels``, and ConfigError if ``labels`` is no known scheme.
     """
@@ -54,7 +54,8 @@ def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> PlaneMask:
         raise ConfigError(
             found=f"labels of {labels!r}", expected=f"one of {', '.join(known)}", do="Check --mri-labels."
         )
-    return project_mask(read_spine_labels(path, volume, LabelScheme(labels)).mask, volume)
+    spine = read_spine_labels(path, volume, LabelScheme(labels))
+    return project_mask(spine.mask, volume), spine.remarks
 
 
 def pair_masks(truth: SimulatedTruth) -> PairMasks:

@@ -54,7 +54,10 @@ def align(
     scan, volume = read_dxa(dxa), read_dixon(mri)
     masks = pair_masks(read_truth(truth)) if truth else None
     if dxa_mask and mri_mask:
-        masks = PairMasks(read_dxa_mask(dxa_mask, scan), read_mri_mask(mri_mask, volume, mri_labels))
+        column, remarks = read_mri_mask(mri_mask, volume, mri_labels)
+        for remark in remarks:
+            typer.echo(f"warning: {remark}", err=True)
+        masks = PairMasks(read_dxa_mask(dxa_mask, scan), column)
     images = dxa_plane(scan.bone, scan.spacing), project_volume(volume)
     alignment = align_pair(*images, masks, features=features, min_iou=min_iou)
     document = {

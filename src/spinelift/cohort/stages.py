@@ -24,7 +24,7 @@ from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
-from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
+from spinelift.io.nifti.labels import LabelScheme, choose_labels, read_spine_labels
 from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
 from spinelift.progress import Clock
@@ -137,13 +137,14 @@ def alignment_values(alignment: Alignment) -> dict[str, float]:
 def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter: MriSegmenter) -> MriSpine:
     if not settings.label_scheme:
         return segmenter.segment(volume)
-    if visit.labels is None:
+    if not visit.labels:
         raise ConfigError(
             found="no segmentation of this visit among --mri-labels",
             expected=f"a NIfTI file whose name begins with {visit.key}",
             do="Add it, or leave --mri-labels out.",
         )
-    labels = read_spine_labels(visit.labels, volume, LabelScheme(settings.label_scheme))
+    scheme = LabelScheme(settings.label_scheme)
+    labels = read_spine_labels(choose_labels(visit.labels, scheme), volume, scheme)
     return MriSpine.from_mask(labels.mask, volume, labels.remarks)
 
 

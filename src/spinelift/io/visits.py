@@ -22,7 +22,7 @@ class Visit:
     instance: int
     dxa: Path | None
     mri: Path | None
-    labels: Path | None = None
+    labels: tuple[Path, ...] = ()
 
     @property
     def key(self) -> str:
@@ -32,7 +32,7 @@ class Visit:
     @property
     def fingerprint(self) -> str:
         """Changes when a file is replaced: names, sizes and times of modification."""
-        files = [p for p in (self.dxa, self.mri, self.labels) if p is not None]
+        files = [p for p in (self.dxa, self.mri, *self.labels) if p is not None]
         return "|".join(f"{p.name}:{(s := p.stat()).st_size}:{s.st_mtime_ns}" for p in files)
 
 
@@ -87,7 +87,7 @@ def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
         )
     maps = _labels(labels) if labels else {}
     visits = [
-        Visit(*visit, of_dxa.get(visit), of_mri.get(visit), maps.get(visit_key(*visit)))
+        Visit(*visit, of_dxa.get(visit), of_mri.get(visit), maps.get(visit_key(*visit), ()))
         for visit in sorted(of_dxa.keys() | of_mri.keys())
     ]
     return Found(tuple(visits), tuple(unknown))
@@ -106,11 +106,12 @@ def paired_visits(cohort: Path) -> list[PairedVisit]:
     return paired
 
 
-def _labels(folder: Path) -> dict[str, Path]:
-    """Label maps by visit: named ``<eid>_<instance>…`` or ``<eid>_20201_<instance>_<array>…``."""
-    out: dict[str, Path] = {}
+def _labels(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """NIfTI by visit: named ``<eid>_<instance>…`` or ``<eid>_20201_<instance>_<array>…``; no water or fat."""
+    out: dict[str, tuple[Path, ...]] = {}
     for path in sorted(folder.rglob("*.nii*")):
         match = _LABELS.match(path.name)
-        if match:
-            out.setdefault(visit_key(int(match[1]), int(match[2])), path)
+        if match and not re.search(r"_(water|fat)\.nii(\.gz)?$", path.name):
+            key = visit_key(int(match[1]), int(match[2]))
+            out[key] = (*out.get(key, ()), path)
     return out

@@ -7,6 +7,7 @@ z to the feet.
 import gzip
 import math
 import zlib
+from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,17 @@ from spinelift.io.dixon.volume import DixonVolume
 
 MAX_VOXELS = 1 << 28
 """Largest volume that is opened: 7 times the default grid of a stitched MRI."""
+LABEL_TOLERANCE = 0.05
+"""How far the values of a label map may be from whole numbers, beyond what scaling to bytes rounds off."""
+_ELSEWHERE = {
+    ".mnc": ("MINC", "mnc2nii (minc-tools) or nibabel with h5py"),
+    ".par": ("Philips PAR/REC", "parrec2nii (nibabel) or dcm2niix"),
+    ".rec": ("Philips PAR/REC", "parrec2nii (nibabel) or dcm2niix"),
+    ".nrrd": ("NRRD", "3D Slicer or SimpleITK"),
+    ".mha": ("MetaImage", "3D Slicer or SimpleITK"),
+    ".mgz": ("FreeSurfer MGH", "mri_convert (FreeSurfer) or nibabel"),
+}
+"""Formats by the end of the name, and what converts them to NIfTI."""
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TO_PROJECT = np.diag([1.0, 1.0, -1.0, 1.0])
 
@@ -46,14 +58,17 @@ def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> P
     return path
 
 
-def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: bool = False) -> Float32:
+def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: Collection[int] = ()) -> Float32:
     """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x]; 0 outside the file.
 
-    The file is a three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique. Of
-    ``labels`` the nearest voxel is taken, else a mean of neighbours. Raises NoScansError,
-    UnsupportedImageError or MissingExtraError.
+    The file is a three-dimensional ``.nii`` or ``.nii.gz``, stored in any orientation, also oblique. A
+    label map is read with the numbers that it may hold as ``labels``, not negative: values are rounded and
+    the nearest voxel is taken, else a mean of neighbours. Raises NoScansError, MissingExtraError or
+    UnsupportedImageError, also for other values.
     """
-    data, affine = _load(Path(path))
+    data, affine, slope = _load(Path(path))
+    if labels:
+        data = _rounded(data, labels, slope)
     to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
     to_mm[:3, 3] = volume.origin_mm
     to_voxel = np.linalg.inv(affine) @ to_mm  # grid index (x, y, z) → stored index (x, y, z)
@@ -85,12 +100,34 @@ def _covered(
     return tuple(map(slice, low, high)) if (low < high).all() else None
 
 
-def _load(path: Path) -> tuple[Float32, Float]:
-    """Data [x, y, z], axes to the left, to posterior and to the feet, and the affine to project mm."""
+def _rounded(data: Float32, labels: Collection[int], slope: float) -> Float32:
+    """Whole numbers of a label map; bytes scaled by ``slope`` < 1 are up to half of it away from them."""
+    whole = np.rint(data)
+    off = float(np.abs(data - whole).max())
+    near = off <= max(LABEL_TOLERANCE, slope / 2 + 1e-3)
+    if near and whole.min() >= 0 and whole.max() <= max(labels):
+        found = np.flatnonzero(np.bincount(whole.astype(np.uint16).ravel()))
+        if set(found.tolist()) <= {0, *labels}:
+            return whole
+    raise UnsupportedImageError(
+        found=f"an image that is no label map: values from {data.min():.6g} to {data.max():.6g}, "
+        f"up to {off:.2g} from whole numbers",
+        expected=f"whole numbers that the tool uses, none above {max(labels)}",
+        do="Pass the segmentation, not the image, and check the tool's name.",
+    )
+
+
+def _load(path: Path) -> tuple[Float32, Float, float]:
+    """Data [x, y, z], axes to left, posterior and feet, the affine to project mm, and the scaling below 1."""
     nib = _nibabel()
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a NIfTI file", do="Check the path.")
     try:
+        with path.open("rb") as file:
+            minc = file.read(4) in (b"\x89HDF", b"CDF\x01", b"CDF\x02")
+        if kind := _ELSEWHERE.get(".mnc" if minc else path.suffix.lower()):
+            do = f"Convert it with {kind[1]}."
+            raise UnsupportedImageError(found=f"a file in {kind[0]} format", expected="NIfTI", do=do)
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             raise _unsupported("an image that is no NIfTI")
@@ -109,7 +146,8 @@ def _load(path: Path) -> tuple[Float32, Float]:
         raise _unsupported("a NIfTI that is cut or damaged") from None
     if not np.isfinite(data).all():
         data = np.nan_to_num(data, posinf=0.0, neginf=0.0)
-    return data, _TO_PROJECT @ _LPS_TO_RAS @ turned.affine
+    slope = abs(float(image.dataobj.slope))
+    return data, _TO_PROJECT @ _LPS_TO_RAS @ turned.affine, slope if slope < 1 else 0.0
 
 
 _DAMAGE = (OSError, EOFError, ValueError, TypeError, KeyError, OverflowError, zlib.error, gzip.BadGzipFile)
