@@ -15,6 +15,7 @@ from spinelift.inference.model import Model
 from spinelift.inference.outputs import PictureWriter, result_folder, write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
+from spinelift.io.dxa.visit import Area
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
 FAILED_HEADER = ("input", "error", "exit_code", "message")
@@ -72,6 +73,7 @@ def run_batch(
     out: Path,
     *,
     spacing: Spacing | None = None,
+    area: Area | None = None,
     pictures: PictureWriter | None = None,
     picture_names: tuple[str, ...] = (),
     lost: Sequence[Failure] = (),
@@ -88,7 +90,7 @@ def run_batch(
     try:
         for path in scans:
             try:
-                prediction = _one(model, path, out, seen, spacing, pictures, picture_names)
+                prediction = _one(model, path, out, seen, spacing, area, pictures, picture_names)
             except SpineliftError as error:
                 report.failed.append(Failure(path.name, error))
             else:
@@ -117,12 +119,13 @@ def _one(
     out: Path,
     seen: dict[str, str],
     spacing: Spacing | None,
+    area: Area | None,
     pictures: PictureWriter | None,
     picture_names: tuple[str, ...],
 ) -> Prediction | None:
     """Predict and write one scan; None when the very same file came before."""
     start = time.perf_counter()
-    scan = read_dxa(path, spacing=spacing)
+    scan = read_dxa(path, spacing=spacing, area=area)
     read_ms = (time.perf_counter() - start) * 1e3
     if scan.scan_id in seen:
         if seen[scan.scan_id] == scan.sha256:

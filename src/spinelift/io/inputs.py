@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from spinelift.errors import EmptyFileError, HostileArchiveError, NoScansError, WrongModalityError
+from spinelift.errors import (
+    EmptyFileError,
+    HostileArchiveError,
+    NoScansError,
+    UnsupportedImageError,
+    WrongModalityError,
+)
 from spinelift.files import file_sha256
 from spinelift.io.archive import Limits, iter_members
 from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName
@@ -13,6 +19,18 @@ _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
 _PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
+_GROUP_LENGTH = (b"\x04\x00\x00\x00", b"UL\x04\x00")
+_JPEG_XL = "a JPEG XL"
+_NOT_READ = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"\x00\x00\x00\x0cJXL ": _JPEG_XL,
+    b"\xff\x0a": _JPEG_XL,
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP",
+    b"%PDF": "a PDF",
+}
 
 
 class FileKind(Enum):
@@ -32,9 +50,22 @@ def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
         return FileKind.ZIP
     if data.startswith((b"\x89PNG", b"II*\x00", b"MM\x00*")):
         return FileKind.PICTURE
-    if data[:2] in _GROUP_8_OR_2 and data[2:4] != b"\x00\x00":
-        return FileKind.DICOM  # without the preamble, as some archives keep them
+    if data[:2] in _GROUP_8_OR_2 and (data[2:4] != b"\x00\x00" or data[4:8] in _GROUP_LENGTH):
+        return FileKind.DICOM  # without the preamble, as some archives keep them, and ACR-NEMA
+    if data.startswith(tuple(_NOT_READ)):
+        return FileKind.OTHER
     return next((kind for kind in FileKind if suffix.lower() in kind.value), FileKind.OTHER)
+
+
+def unknown_kind(path: Path, expected: str) -> UnsupportedImageError:
+    """The error for a file of kind ``OTHER``; it names the format where the first bytes show it."""
+    head = read_head(path)
+    known = next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), None)
+    found = f"{path.name}, which is {known} file" if known else f"{path.name}, of a kind that is not known"
+    do = "Export the scan as one of these."
+    if known == _JPEG_XL:
+        do = "Convert it to PNG with djxl, or with Pillow and the package pillow-jxl-plugin."
+    return UnsupportedImageError(found=found, expected=expected, do=do)
 
 
 def read_head(path: Path) -> bytes:
