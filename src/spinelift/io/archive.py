@@ -38,7 +38,7 @@ def iter_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[tuple
     """Yield (name, content) of every file in an open zip, in the archive's order.
 
     The whole table of contents is checked before the first member is read. Backslashes in names are taken
-    for slashes, and of equal copies under one name the first is read. Raises TruncatedZipError if the archive
+    for slashes, and equal copies under one name are read once. Raises TruncatedZipError if the archive
     is cut or damaged, and HostileArchiveError if a name points outside, or if a member is a link, encrypted,
     an archive, or larger than the limits.
     """
@@ -47,7 +47,7 @@ def iter_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[tuple
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
             _check_contents(infos, limits)
-            for name, info in _first_of_each(infos):
+            for name, info in {_name(info): info for info in infos}.items():
                 if not name.endswith("/"):
                     yield name, _read(archive, info)
     except _DAMAGE:
@@ -80,13 +80,6 @@ def _check_contents(infos: list[zipfile.ZipInfo], limits: Limits) -> None:
     total = sum(info.file_size for info in infos)
     if total > limits.max_total_bytes:
         raise _hostile(f"{total >> 20} MB when expanded (limit {limits.max_total_bytes >> 20} MB)")
-
-
-def _first_of_each(infos: list[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
-    names: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        names.setdefault(_name(info), info)
-    return list(names.items())
 
 
 def _name(info: zipfile.ZipInfo) -> str:

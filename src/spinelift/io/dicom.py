@@ -31,7 +31,7 @@ MAX_INFLATED_BYTES = 64 << 20
 """Largest size of a deflated file when expanded."""
 
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
-_OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|hand|lateral", re.IGNORECASE)
+_OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
 _SINGLE = ("SamplesPerPixel", "NumberOfFrames")
 _HEADER_TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "PatientID", "StudyDate"),

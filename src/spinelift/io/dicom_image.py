@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.processing import apply_windowing
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from scipy.special import expit
 
 from spinelift.errors import MissingExtraError, UnsupportedImageError
 from spinelift.geometry import Spacing
@@ -22,10 +22,9 @@ MAX_PIXELS = 1 << 23
 """Largest image that is decoded: 30 times a whole-body scan."""
 MAX_RESCALE = 1e9
 """Largest size of a rescale slope or intercept that an image can have."""
-_NO_RESCALE = (("Slope", 1.0), ("Intercept", 0.0))
+_NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
 _JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
 _HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
-_WINDOWS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
 
@@ -48,7 +47,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
         _check_form(dataset)
         orientation = dataset.get("PatientOrientation") or ()
         letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
-        grey = to_grey(dataset, _stored_cells(dataset))
+        grey = to_grey(dataset, decode_pixels(dataset))
         warnings = []
         if spacing is None:
             spacing = pixel_size(dataset)
@@ -114,27 +113,17 @@ def _check_form(dataset: Dataset) -> None:
 
 
 def decode_pixels(dataset: Dataset) -> Integers:
-    """Stored values [rows, columns], unused bits masked.
+    """Stored cells [rows, columns], with the unused bits of uncompressed ones.
 
     Raises TruncatedDicomError, UnsupportedImageError or MissingExtraError.
     """
-    return _used_bits(dataset, _stored_cells(dataset))
-
-
-def _used_bits(dataset: Dataset, cells: Integers) -> Integers:
-    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    return mask_unused_bits(cells, bits, dataset.get("HighBit"))
-
-
-def _stored_cells(dataset: Dataset) -> Integers:
-    """Decoded values with all allocated bits."""
     little_endian = dataset.original_encoding[1]
     guess = ImplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or guess))
     dataset.file_meta.TransferSyntaxUID = syntax
     needed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     length = len(dataset.PixelData)
-    if not syntax.is_compressed:
+    if syntax.is_transfer_syntax and not syntax.is_compressed:
         if length < needed:
             raise damaged()
     elif length > 2 * needed + 65536:
@@ -148,6 +137,12 @@ def _stored_cells(dataset: Dataset) -> Integers:
     if stored.shape != (dataset.Rows, dataset.Columns):
         raise damaged()
     return stored
+
+
+def used_bits(dataset: Dataset, cells: Integers) -> Integers:
+    """Values of the stored cells, by the header."""
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    return mask_unused_bits(cells, bits, dataset.get("HighBit"))
 
 
 def mask_unused_bits(stored: Integers, bits_stored: int, high_bit: int | None) -> Integers:
@@ -195,10 +190,10 @@ def to_grey(dataset: Dataset, cells: Integers) -> Float32:
     Where there is neither table nor window, plain values of up to 8 bits keep their scale, and others go from
     minimum to maximum.
     """
-    stored = _used_bits(dataset, cells)
+    stored = used_bits(dataset, cells)
     padding = _padding(dataset, cells, stored)
     values: Float = stored.astype(np.float64)
-    slope, intercept = ((*numbers(dataset, f"Rescale{name}"), value)[0] for name, value in _NO_RESCALE)
+    slope, intercept = ((*numbers(dataset, key), value)[0] for key, value in _NO_RESCALE)
     check_rescale(slope, intercept)
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
     plain = bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation")
@@ -207,24 +202,22 @@ def to_grey(dataset: Dataset, cells: Integers) -> Float32:
     else:
         values = values * slope + intercept
     centre, width = ((*numbers(dataset, f"Window{name}"), math.nan)[0] for name in ("Center", "Width"))
-    name = text(dataset, "VOILUTFunction").upper()
-    function = name if name in _WINDOWS else "LINEAR"
+    function = text(dataset, "VOILUTFunction").upper()
+    if function not in ("SIGMOID", "LINEAR_EXACT"):
+        centre, width = centre - 0.5, width - 1
     if dataset.get("VOILUTSequence"):
         values = _look_up(values, dataset.VOILUTSequence[0], to_255=True)
-    elif math.isfinite(centre) and width > (function == "LINEAR"):
-        with np.errstate(over="ignore"):
-            values = apply_windowing(values, _window(centre, width, function))
+    elif math.isfinite(centre) and width > 0:
+        scaled = (values - centre) / width
+        values = 255.0 * (expit(4 * scaled) if function == "SIGMOID" else scaled + 0.5)
     elif plain:
         values = values * (255.0 / (2**bits - 1))
     else:
         values = stretch(values, ~padding).astype(np.float64)
-    if "INVERSE" in text(dataset, "PresentationLUTShape").upper() or _is_monochrome1(dataset):
+    kinds = (text(dataset, "PhotometricInterpretation"), text(dataset, "PresentationLUTShape"))
+    if {kind.upper() for kind in kinds} & {"MONOCHROME1", "INVERSE"}:
         values = 255.0 - values
     return np.where(padding, 0.0, np.clip(values, 0.0, 255.0)).astype(np.float32)
-
-
-def _is_monochrome1(dataset: Dataset) -> bool:
-    return text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1"
 
 
 def _padding(dataset: Dataset, cells: Integers, stored: Integers) -> NDArray[np.bool_]:
@@ -252,14 +245,6 @@ def _look_up(values: Float, item: Dataset, *, to_255: bool = False) -> Float:
     table = stretch(table).astype(np.float64) if to_255 else table
     looked_up: Float = table[np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)]
     return looked_up
-
-
-def _window(centre: float, width: float, function: str) -> Dataset:
-    """What pydicom needs to apply a window with results of 0 to 255."""
-    window = Dataset()
-    window.PhotometricInterpretation, window.BitsStored, window.PixelRepresentation = "MONOCHROME2", 8, 0
-    window.WindowCenter, window.WindowWidth, window.VOILUTFunction = centre, width, function
-    return window
 
 
 def _unsupported(found: str) -> UnsupportedImageError:

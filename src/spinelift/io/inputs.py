@@ -52,20 +52,7 @@ def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
         return FileKind.PICTURE
     if data[:2] in _GROUP_8_OR_2 and (data[2:4] != b"\x00\x00" or data[4:8] in _GROUP_LENGTH):
         return FileKind.DICOM  # without the preamble, as some archives keep them, and ACR-NEMA
-    if data.startswith(tuple(_NOT_READ)):
-        return FileKind.OTHER
     return next((kind for kind in FileKind if suffix.lower() in kind.value), FileKind.OTHER)
-
-
-def unknown_kind(path: Path, expected: str) -> UnsupportedImageError:
-    """The error for a file of kind ``OTHER``; it names the format where the first bytes show it."""
-    head = read_head(path)
-    known = next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), None)
-    found = f"{path.name}, which is {known} file" if known else f"{path.name}, of a kind that is not known"
-    do = "Export the scan as one of these."
-    if known == _JPEG_XL:
-        do = "Convert it to PNG with djxl, or with Pillow and the package pillow-jxl-plugin."
-    return UnsupportedImageError(found=found, expected=expected, do=do)
 
 
 def read_head(path: Path) -> bytes:
@@ -75,13 +62,22 @@ def read_head(path: Path) -> bytes:
 
 
 def kind_of_file(path: Path, expected: str) -> FileKind:
-    """Kind of a file on disk; raises NoScansError if it is missing and EmptyFileError for zero bytes."""
+    """Kind of a file on disk.
+
+    Raises NoScansError if it is missing, EmptyFileError for zero bytes, and UnsupportedImageError for a known
+    format that is not read, such as JPEG, whatever the file is called.
+    """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected=expected, do="Check the path.")
     head = read_head(path)
     if not head:
         found = f"{path.name} with 0 bytes"
         raise EmptyFileError(found=found, expected=expected, do="Copy or download it again.")
+    for magic, name in _NOT_READ.items():
+        if head.startswith(magic):
+            convert = "Convert it with djxl, or with Pillow and the package pillow-jxl-plugin."
+            do = convert if name == _JPEG_XL else "Export the scan as one of these."
+            raise UnsupportedImageError(found=f"{path.name}, which is {name} file", expected=expected, do=do)
     return kind_of_bytes(head, path.suffix)
 
 

@@ -44,19 +44,16 @@ def dicom_files(folder: Path) -> list[Path]:
 
 def _scans_below(folder: Path) -> Iterator[Path]:
     kinds = _files(folder)
-    yield from (file for file, kind in kinds if _may_be_scan(file, kind))
+    yield from (file for file, kind in kinds if kind is FileKind.PICTURE or _may_be_dxa_zip(file, kind))
     yield from _dicom_scans(folder, [file for file, kind in kinds if kind is FileKind.DICOM])
     for below in sorted(folder.iterdir()):
         if below.is_dir() and not below.is_symlink() and not below.name.startswith("."):
             yield from _scans_below(below)
 
 
-def _may_be_scan(file: Path, kind: FileKind) -> bool:
-    """Whether a file is a scan by itself; what has a picture's name is one for its reader to judge."""
-    if kind is FileKind.ZIP:
-        name = UkbName.parse(file)
-        return name is None or name.field == DXA_FIELD
-    return kind is FileKind.PICTURE or file.suffix.lower() in FileKind.PICTURE.value
+def _may_be_dxa_zip(file: Path, kind: FileKind) -> bool:
+    name = UkbName.parse(file)
+    return kind is FileKind.ZIP and (name is None or name.field == DXA_FIELD)
 
 
 def _files(folder: Path) -> list[tuple[Path, FileKind]]:

@@ -5,7 +5,13 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
-from spinelift.errors import AmbiguousScanError, ImageTooSmallError, NoSpacingError, WrongBodyPartError
+from spinelift.errors import (
+    AmbiguousScanError,
+    ImageTooSmallError,
+    NoSpacingError,
+    UnsupportedImageError,
+    WrongBodyPartError,
+)
 from spinelift.geometry import Spacing
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
@@ -13,15 +19,7 @@ from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, is_whole_body, notes
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
-from spinelift.io.inputs import (
-    FileKind,
-    check_field,
-    dicom_members,
-    input_sha256,
-    kind_of_file,
-    pseudonym,
-    unknown_kind,
-)
+from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 from spinelift.io.ukb_names import DXA_FIELD
 
@@ -67,7 +65,8 @@ def read_dxa(
         case FileKind.PICTURE:
             return _from_picture(path, sha256, spacing)
         case FileKind.OTHER:
-            raise unknown_kind(path, expected)
+            found = f"{path.name}, of a kind that is not known"
+            raise UnsupportedImageError(found=found, expected=expected, do="Export the scan as one of these.")
 
 
 def _from_dicom(
