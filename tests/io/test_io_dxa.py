@@ -20,7 +20,12 @@ from io_cases import (
     zip_of,
 )
 from PIL import Image
-from pydicom.uid import EncapsulatedPDFStorage, RLELossless
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    RLELossless,
+)
 
 from spinelift import errors
 from spinelift.errors import (
@@ -164,6 +169,24 @@ def test_odd_members_beside_the_pair_are_passed_over_and_counted(tmp_path):
         assert part in warning
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_deflated_copy_of_one_of_the_pair_is_passed_over(tmp_path, order):
+    contents = {}
+    for name, number, syntax in (
+        ("a.dcm", 1, ExplicitVRLittleEndian),
+        ("b.dcm", 2, ExplicitVRLittleEndian),
+        ("report.dcm", 2, DeflatedExplicitVRLittleEndian),
+    ):
+        data = pydicom.dcmread(io.BytesIO(of(tmp_path, number=number)))
+        data.file_meta.TransferSyntaxUID = syntax
+        buffer = io.BytesIO()
+        data.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        contents[name] = buffer.getvalue()
+    scan = read_dxa(zip_of(tmp_path / "a.zip", dict([*contents.items()][::order])))
+    np.testing.assert_array_equal(scan.bone, phantom())
+    assert scan.warnings == ("Files skipped beside the Total Body image: 1 a copy in another encoding.",)
+
+
 def test_pair_is_found_by_size_where_names_are_in_another_language(tmp_path):
     contents = {
         "a.dcm": of(tmp_path, "Ganzkorper", 1),
@@ -273,9 +296,10 @@ def test_transparent_grey_level_is_air(tmp_path, deep):
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_tiff_that_stores_white_as_zero_is_inverted(tmp_path, deep):
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_tiff_that_stores_white_as_zero_is_inverted(tmp_path, deep, compression):
     stored = 65535 - phantom().astype(np.uint16) * 300 if deep else 255 - phantom()
-    Image.fromarray(stored).save(tmp_path / "a.tiff")
+    Image.fromarray(stored).save(tmp_path / "a.tiff", compression=compression)
     data = bytearray((tmp_path / "a.tiff").read_bytes())
     at = data.index(b"\x06\x01\x03\x00\x01\x00\x00\x00") + 8  # PhotometricInterpretation
     data[at : at + 2] = b"\x00\x00"

@@ -17,7 +17,7 @@ import pydicom
 import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from spinelift.errors import NoSpacingError, TruncatedDicomError, UnsupportedImageError
 from spinelift.geometry import Spacing
@@ -25,11 +25,10 @@ from spinelift.io.spacing import spacing_from_header
 
 ACCEPTED_MODALITIES = ("BMD", "CR", "DX", "OT")
 """Modalities under which makers store DXA."""
-DEFLATED, _PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
-"""Deflated transfer syntax, which pydicom would expand without a limit, and what it is once expanded."""
 MAX_INFLATED_BYTES = 64 << 20
 """Largest size of a deflated file when expanded."""
 
+_DEFLATED, _PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
 _OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
 _SINGLE = ("SamplesPerPixel", "NumberOfFrames")
@@ -108,16 +107,20 @@ def read_header(data: bytes) -> DicomHeader | None:
         return None
 
 
-def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, int]:
+def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, bool]:
     """Parse a file, with or without its preamble; with ``tags``, only those, and up to the pixels.
 
-    Returns the data set and whether anything, such as pixels, follows. A deflated file is expanded first.
+    Returns the data set and whether anything, such as pixels, follows. A deflated file is expanded first:
+    pydicom would do so without a limit.
     """
     meta_end = 144 + int.from_bytes(data[140:144], "little")  # preamble, DICM, (0002,0000) and its value
-    if DEFLATED in data[132:meta_end]:
-        data = data[:meta_end].replace(DEFLATED, _PLAIN) + _inflated(data[meta_end:])
+    deflated = _DEFLATED in data[132:meta_end]
+    if deflated:
+        data = data[:meta_end].replace(_DEFLATED, _PLAIN) + _inflated(data[meta_end:])
     stream = BytesIO(data)
     dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=tags is not None, specific_tags=tags)
+    if deflated:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset, stream.tell() < len(data)
 
 
