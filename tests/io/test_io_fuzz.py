@@ -31,11 +31,12 @@ def originals(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("fuzz")
     explicit, rle = dataset(folder), dataset(folder)
     table = dataset(folder)
-    table.BitsAllocated, table.BitsStored, table.HighBit, table.PixelPaddingValue = 16, 12, 11, 0
+    table.BitsAllocated, table.BitsStored, table.HighBit = 16, 12, 11
+    table.add_new("PixelPaddingValue", "US", 0)
     table.PixelData = (phantom().astype(np.uint16) * 16).tobytes()
     item = Dataset()
-    item.LUTDescriptor, item.LUTData = [4096, 0, 16], np.arange(0, 65536, 16).astype(np.uint16).tobytes()
-    item["LUTData"].VR = "OW"
+    item.add_new("LUTDescriptor", "US", [4096, 0, 16])
+    item.add_new("LUTData", "OW", np.arange(0, 65536, 16).astype(np.uint16).tobytes())
     table.VOILUTSequence = [item]
     rle.compress(RLELossless)
     found = {

@@ -41,7 +41,8 @@ _HEADER_TAGS = [
 ]
 _DAMAGE = (
     *(InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, TypeError, AttributeError),
-    *(NotImplementedError, OverflowError, LookupError, RecursionError, AssertionError, struct.error),
+    *(NotImplementedError, OverflowError, LookupError, RecursionError, AssertionError),
+    *(struct.error, zlib.error),
 )
 
 
