@@ -18,6 +18,8 @@ REFUSED = {
     "d24b_converter_1mm_alone.dcm": "778 × 272 mm",
     "p17_really_jpeg.png": "a JPEG file",
 }
+LOSSY = ("d04_voi_lut.dcm",)
+"""Its steep table leaves one level of 12 bits for grey values below 27 of 255: right in the mean alone."""
 
 pytestmark = pytest.mark.skipif(
     not (CASES / "expect.json").exists(), reason="the folder of cases is not beside the repository"
@@ -55,4 +57,5 @@ def test_case(case, model, demo):
     heights = np.linspace(max(demo.z_mm[0], curves.z_mm[0]), min(demo.z_mm[-1], curves.z_mm[-1]), 209)
     for curve, right in zip(curves.mm, demo.mm, strict=True):
         found, expected = np.interp(heights, curves.z_mm, curve), np.interp(heights, demo.z_mm, right)
-        assert np.abs(found - expected).mean() <= case.get("tolerance_mm", 0.1)
+        error = np.abs(found - expected)
+        assert (error.mean() if path.name in LOSSY else error.max()) <= case.get("tolerance_mm", 0.1)
