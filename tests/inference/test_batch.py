@@ -109,7 +109,7 @@ def test_the_same_file_twice_is_one_result_and_two_files_of_one_id_are_told(mode
 
     hashes = iter(["1" * 64, "2" * 64])
     monkeypatch.setattr(
-        batch, "read_dxa", lambda path, spacing: dataclasses.replace(spine_scan(), sha256=next(hashes))
+        batch, "read_dxa", lambda path, **_: dataclasses.replace(spine_scan(), sha256=next(hashes))
     )
     report = run_batch(model, [scan, copy], tmp_path / "out")
     assert isinstance(report.failed[0].error, ConfigError)

@@ -28,7 +28,8 @@ def test_members_come_in_order_and_folders_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "a/../../evil", "/etc/evil", "C:evil", "C:\\evil", "a\\evil", "a\nb", "a\x1bb"]
+    "name",
+    ["../evil", "a/../../evil", "/etc/evil", "C:evil", "C:\\evil", "..\\evil", "\\evil", "a\nb", "a\x1bb"],
 )
 def test_hostile_names_are_refused_before_anything_is_read(name: str) -> None:
     data = packed(("good", b"1"), (name, b"2"))
@@ -77,7 +78,19 @@ def test_bombs_are_refused() -> None:
         read(packed(*((str(i), b"") for i in range(5))), Limits(max_members=4))
 
 
-def test_same_name_twice_is_refused() -> None:
+@pytest.mark.parametrize("name", ["患者\u3000太郎/a.dcm", "a\u00a0b", "a\u202eb", "12:30.dcm", "é\u0301"])
+def test_names_in_any_script_are_no_attack(name: str) -> None:
+    assert read(packed((name, b"1"))) == [(name, b"1")]
+
+
+def test_backslashes_are_slashes() -> None:
+    assert read(packed(("DXA\\", b""), ("DXA\\a.dcm", b"1"))) == [("DXA/a.dcm", b"1")]
+
+
+def test_same_name_twice_is_read_once_if_the_copies_are_equal() -> None:
+    with pytest.warns(UserWarning, match="Duplicate"):
+        data = packed(("a", b"1"), ("b", b"2"), ("a", b"1"))
+    assert read(data) == [("a", b"1"), ("b", b"2")]
     with pytest.warns(UserWarning, match="Duplicate"):
         data = packed(("a", b"1"), ("a", b"2"))
     with pytest.raises(HostileArchiveError, match="same name"):

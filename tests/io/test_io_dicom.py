@@ -9,6 +9,7 @@ from pydicom.uid import (
     MPEG2MPML,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -87,9 +88,12 @@ def test_lateral_and_senseless_orientations_are_refused(tmp_path, letters):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 
-def test_missing_orientation_is_assumed_and_told(tmp_path):
+@pytest.mark.parametrize("empty", [None, "", ["", ""], ["", " "]])
+def test_missing_orientation_is_assumed_and_told(tmp_path, empty):
     data = dataset(tmp_path)
-    del data.PatientOrientation
+    data.PatientOrientation = empty
+    if empty is None:
+        del data.PatientOrientation
     scan = read_dxa(saved(data, tmp_path / "a.dcm"))
     np.testing.assert_array_equal(scan.bone, phantom())
     assert any("PatientOrientation" in warning for warning in scan.warnings)
@@ -175,6 +179,13 @@ def test_missing_decoder_names_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.is_available", property(lambda self: False))
     with pytest.raises(MissingExtraError, match=r"spinelift\[jpeg\]"):
         read_dxa(path)
+    data.file_meta.TransferSyntaxUID = HTJ2KLossless
+    with pytest.raises(MissingExtraError, match="pip install pylibjpeg pylibjpeg-openjpeg"):
+        read_dxa(saved(data, path))
+    jpeg_xl = path.read_bytes().replace(HTJ2KLossless.encode(), b"1.2.840.10008.1.2.4.110")
+    path.write_bytes(jpeg_xl)
+    with pytest.raises(UnsupportedImageError, match=r"JPEG XL.* imagecodecs"):
+        read_dxa(path)
 
 
 def test_damaged_jpeg_and_foreign_codecs_are_refused(tmp_path):
@@ -189,11 +200,19 @@ def test_damaged_jpeg_and_foreign_codecs_are_refused(tmp_path):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 
-def test_deflated_files_are_refused(tmp_path):
+def test_deflated_files_are_expanded_up_to_a_limit(tmp_path, monkeypatch):
     data = dataset(tmp_path)
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    path = tmp_path / "a.dcm"
+    data.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    np.testing.assert_array_equal(read_dxa(path).bone, phantom())
+    monkeypatch.setattr("spinelift.io.dicom.MAX_INFLATED_BYTES", 10_000)
     with pytest.raises(UnsupportedImageError, match="deflated"):
-        read_dxa(saved(data, tmp_path / "a.dcm"))
+        read_dxa(path)
+    monkeypatch.undo()
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(TruncatedDicomError):
+        read_dxa(path)
 
 
 def test_explicit_vr_is_read(tmp_path):
@@ -256,6 +275,36 @@ def test_other_areas_are_refused_by_name(tmp_path, area):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 
+@pytest.mark.parametrize("area", ["Ganzkörper", "Corps entier", "全身", "WB"])
+def test_names_in_other_languages_are_judged_by_size_and_shape(tmp_path, area):
+    data = dataset(tmp_path)
+    data.SpecificCharacterSet, data.ProtocolName = "ISO_IR 192", area
+    scan = read_dxa(saved(data, tmp_path / "a.dcm"))
+    assert any("size and shape" in warning for warning in scan.warnings)
+    data.ExposedArea = [120, 400]
+    with pytest.raises(WrongBodyPartError, match=f"{area}, 400 × 120 mm.*--area total-body"):
+        read_dxa(saved(data, tmp_path / "a.dcm"))
+
+
+def test_given_area_overrules_the_name(tmp_path):
+    data = dataset(tmp_path)
+    data.ProtocolName = "AP Spine"
+    path = saved(data, tmp_path / "a.dcm")
+    with pytest.raises(WrongBodyPartError, match="--area total-body"):
+        read_dxa(path)
+    scan = read_dxa(path, area="total-body")
+    assert any("command line" in warning for warning in scan.warnings)
+
+
+def test_acr_nema_without_preamble_and_meta_is_read(tmp_path):
+    data = encoded(dataset(tmp_path))
+    start = data.index(b"\x08\x00\x16\x00")
+    body = data[start:]
+    group = b"\x08\x00\x00\x00\x04\x00\x00\x00" + (body.index(b"\x10\x00\x10\x00")).to_bytes(4, "little")
+    (tmp_path / "IM000001").write_bytes(group + body)
+    np.testing.assert_array_equal(read_dxa(tmp_path / "IM000001").bone, phantom())
+
+
 def test_unnamed_area_is_judged_by_its_proportions(tmp_path):
     data = dataset(tmp_path)
     del data.ProtocolName
@@ -276,6 +325,37 @@ def test_spacing_fields_in_their_order(tmp_path):
     assert read_dxa(saved(data, path)).spacing == Spacing(9.0, 8.5)
     data.PixelSpacing = [8.0, 7.5]
     assert read_dxa(saved(data, path)).spacing == Spacing(8.0, 7.5)
+
+
+def test_spacing_at_the_detector_is_divided_by_the_magnification(tmp_path):
+    data, path = dataset(tmp_path), tmp_path / "a.dcm"
+    del data.ExposedArea
+    data.ImagerPixelSpacing, data.EstimatedRadiographicMagnificationFactor = [10.0, 9.0], 1.25
+    assert read_dxa(saved(data, path)).spacing == Spacing(8.0, 7.2)
+    data.PixelSpacing = data.ImagerPixelSpacing
+    assert read_dxa(saved(data, path)).spacing == Spacing(8.0, 7.2)
+    data.PixelSpacing = [8.5, 8.0]
+    assert read_dxa(saved(data, path)).spacing == Spacing(8.5, 8.0)
+
+
+def test_decimal_commas_are_read(tmp_path):
+    data = dataset(tmp_path)
+    del data.ExposedArea
+    data.PixelSpacing, data.RescaleSlope = [8.5, 8.25], "2.00"
+    with_commas = encoded(data).replace(b"8.5\\8.25", b"8,5\\8,25").replace(b"2.00", b"2,00")
+    (tmp_path / "a.dcm").write_bytes(with_commas)
+    scan = read_dxa(tmp_path / "a.dcm")
+    assert scan.spacing == Spacing(8.5, 8.25)
+
+
+def test_size_of_a_total_body_is_checked_unless_the_area_is_given(tmp_path):
+    data, path = dataset(tmp_path), tmp_path / "a.dcm"
+    del data.ExposedArea
+    data.ImagerPixelSpacing = [4.0, 4.0]
+    with pytest.raises(ImageTooSmallError, match=r"800 × 320 mm.*--spacing.*--area total-body"):
+        read_dxa(saved(data, path))
+    assert read_dxa(path, spacing=STANDARD).spacing == STANDARD
+    assert read_dxa(path, area="total-body").spacing == Spacing(4.0, 4.0)
 
 
 def test_spacing_sources_must_agree_within_2_percent(tmp_path):
@@ -330,6 +410,6 @@ def test_unusual_bodies_and_metal_are_told(tmp_path):
     )
     assert any("metal" in warning for warning in metal.warnings)
     short = read_dxa(
-        saved(dataset(tmp_path, image=DxaImage("Total Body", 2, phantom(), 400, 900)), tmp_path / "s")
+        saved(dataset(tmp_path, image=DxaImage("Total Body", 2, phantom(), 500, 1100)), tmp_path / "s")
     )
-    assert any("0.84 m tall" in warning for warning in short.warnings)
+    assert any("1.03 m tall" in warning for warning in short.warnings)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from io_cases import dataset, members, phantom, saved, visit_zip
 from PIL import Image
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from spinelift.errors import AmbiguousScanError, NoScansError
 from spinelift.geometry import Spacing
@@ -56,6 +57,28 @@ def test_single_dicom_and_damaged_ones(tmp_path):
     assert find_scans([folder]) == [path]
     (folder / "b.dcm").write_bytes(b"")
     assert find_scans([folder]) == [folder]
+
+
+def test_dicomdir_and_reports_make_no_scan(tmp_path):
+    folder = tmp_path / "disc"
+    (folder / "images").mkdir(parents=True)
+    report = dataset(tmp_path)
+    del report.PixelData
+    report.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    del report.SOPClassUID
+    saved(report, folder / "DICOMDIR")
+    path = saved(dataset(tmp_path), folder / "images" / "a.dcm")
+    assert find_scans([folder]) == [path]
+    saved(report, path.parent / "DICOMDIR")
+    assert find_scans([folder]) == [path.parent]
+    scan = read_dxa(path.parent)
+    np.testing.assert_array_equal(scan.bone, phantom())
+    assert any("1 without an image" in warning for warning in scan.warnings)
+
+
+def test_picture_that_is_something_else_is_found_and_refused(tmp_path):
+    Image.fromarray(phantom()).save(tmp_path / "a.png", "JPEG")
+    assert find_scans([tmp_path]) == [tmp_path / "a.png"]
 
 
 def test_nothing_found_is_told(tmp_path):

@@ -237,7 +237,7 @@ def test_masked_values_are_those_of_the_stored_bits(bits, signed, raw):
     assert mask_unused_bits(stored, bits, None)[0] == expected
 
 
-@pytest.mark.parametrize(("bits", "high_bit"), [(17, 16), (0, None), (12, 15)])
+@pytest.mark.parametrize(("bits", "high_bit"), [(17, 16), (0, None), (12, 16), (12, 10)])
 def test_bits_that_do_not_fit_are_refused(bits, high_bit):
     with pytest.raises(UnsupportedImageError, match=f"{bits} bits"):
         mask_unused_bits(np.zeros(2, np.uint16), bits, high_bit)

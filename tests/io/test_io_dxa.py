@@ -1,8 +1,10 @@
 import dataclasses
+import io
 import pickle
 import warnings
 
 import numpy as np
+import pydicom
 import pytest
 from io_cases import (
     HEIGHT_MM,
@@ -18,6 +20,12 @@ from io_cases import (
     zip_of,
 )
 from PIL import Image
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    RLELossless,
+)
 
 from spinelift import errors
 from spinelift.errors import (
@@ -139,6 +147,56 @@ def test_three_total_bodies_are_too_many_but_copies_do_not_count(tmp_path):
         read_dxa(zip_of(tmp_path / "a.zip", {**pair, "c.dcm": of(tmp_path, number=5)}))
 
 
+def test_odd_members_beside_the_pair_are_passed_over_and_counted(tmp_path):
+    copy, report = (pydicom.dcmread(io.BytesIO(of(tmp_path, number=2))) for _ in range(2))
+    copy.compress(RLELossless, generate_instance_uid=False)
+    report.SOPClassUID = EncapsulatedPDFStorage
+    del report.PixelData
+    contents = {
+        "a.dcm": of(tmp_path, number=1),
+        "b.dcm": of(tmp_path, number=2),
+        "rgb.dcm": of(tmp_path, number=3, SamplesPerPixel=3, PhotometricInterpretation="RGB"),
+        "frames.dcm": of(tmp_path, number=4, NumberOfFrames=2),
+        "ct.dcm": of(tmp_path, number=5, Modality="CT"),
+        "copy.dcm": encoded(copy),
+        "report.dcm": encoded(report),
+        "other.dcm": of(tmp_path, "AP Spine", PatientID="other"),
+    }
+    scan = read_dxa(zip_of(tmp_path / "a.zip", contents))
+    np.testing.assert_array_equal(scan.bone, phantom())
+    (warning,) = scan.warnings
+    for part in ("2 in colour", "1 of another modality", "1 a copy", "1 without", "1 of another person"):
+        assert part in warning
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_deflated_copy_of_one_of_the_pair_is_passed_over(tmp_path, order):
+    contents = {}
+    for name, number, syntax in (
+        ("a.dcm", 1, ExplicitVRLittleEndian),
+        ("b.dcm", 2, ExplicitVRLittleEndian),
+        ("report.dcm", 2, DeflatedExplicitVRLittleEndian),
+    ):
+        data = pydicom.dcmread(io.BytesIO(of(tmp_path, number=number)))
+        data.file_meta.TransferSyntaxUID = syntax
+        buffer = io.BytesIO()
+        data.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        contents[name] = buffer.getvalue()
+    scan = read_dxa(zip_of(tmp_path / "a.zip", dict([*contents.items()][::order])))
+    np.testing.assert_array_equal(scan.bone, phantom())
+    assert scan.warnings == ("Files skipped beside the Total Body image: 1 a copy in another encoding.",)
+
+
+def test_pair_is_found_by_size_where_names_are_in_another_language(tmp_path):
+    contents = {
+        "a.dcm": of(tmp_path, "Ganzkorper", 1),
+        "b.dcm": of(tmp_path, "Ganzkorper", 2),
+        "c.dcm": of(tmp_path, "LWS", 3, ExposedArea=[120, 180]),
+    }
+    assert read_dxa(zip_of(tmp_path / "a.zip", contents)).tissue is not None
+    assert read_dxa(zip_of(tmp_path / "a.zip", contents), area="total-body").tissue is not None
+
+
 def test_damaged_member_is_fatal_unless_the_pair_is_there(tmp_path):
     pair = {"a.dcm": of(tmp_path, number=1), "b.dcm": of(tmp_path, number=2)}
     cut = {"c.dcm": of(tmp_path, "LVA", 4)[:700]}
@@ -198,6 +256,74 @@ def test_pictures_of_16_bits_are_stretched(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(phantom().astype(np.uint16) * 300).save(path)
     np.testing.assert_allclose(read_dxa(path, spacing=SPACING).bone, phantom() * (255 / 201), atol=1e-3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_pictures_are_turned_as_exif_says(tmp_path, orientation, deep, suffix):
+    picture = Image.fromarray(phantom().astype(np.uint16) * 300 if deep else phantom())
+    if orientation > 1:  # the inverse of what the reader is to do
+        turns = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_90"]
+        turn = [*turns, "TRANSVERSE", "ROTATE_270"][orientation - 2]
+        picture = picture.transpose(Image.Transpose[turn])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / f"a.{suffix}", exif=exif)
+    scan = read_dxa(tmp_path / f"a.{suffix}", spacing=SPACING)
+    np.testing.assert_allclose(scan.bone, phantom() * (255 / 201 if deep else 1), atol=1e-3)
+    assert scan.spacing == SPACING
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pixels_are_air(tmp_path, mode):
+    shown, opacity = phantom(), np.where(phantom() > 0, 255, 0).astype(np.uint8)
+    grey = np.where(opacity > 0, shown, 255).astype(np.uint8)
+    picture = Image.merge("LA", [Image.fromarray(grey), Image.fromarray(opacity)]).convert(mode)
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_dxa(tmp_path / "a.png", spacing=SPACING).bone, phantom())
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_transparent_grey_level_is_air(tmp_path, deep):
+    clear = 60000 if deep else 250
+    values = phantom().astype(np.uint16) * 200 if deep else phantom().copy()
+    values[phantom() == 0] = clear
+    values[0, 0] = 0
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=clear)
+    bone = read_dxa(tmp_path / "a.png", spacing=SPACING).bone
+    np.testing.assert_allclose(bone, phantom() * (255 / 201 if deep else 1), atol=1e-3)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_tiff_that_stores_white_as_zero_is_inverted(tmp_path, deep, compression):
+    stored = 65535 - phantom().astype(np.uint16) * 300 if deep else 255 - phantom()
+    Image.fromarray(stored).save(tmp_path / "a.tiff", compression=compression)
+    data = bytearray((tmp_path / "a.tiff").read_bytes())
+    at = data.index(b"\x06\x01\x03\x00\x01\x00\x00\x00") + 8  # PhotometricInterpretation
+    data[at : at + 2] = b"\x00\x00"
+    (tmp_path / "a.tiff").write_bytes(data)
+    bone = read_dxa(tmp_path / "a.tiff", spacing=SPACING).bone
+    np.testing.assert_allclose(bone, phantom() * (255 / 201 if deep else 1), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\xff\xd8\xff\xe0", "a JPEG file"),
+        (b"\xff\x0a", "JPEG XL.*pillow-jxl-plugin"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL.*pillow-jxl-plugin"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"%PDF-1.7", "a PDF"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["png", "tif", "dcm", "jxl"])
+def test_formats_that_are_not_read_are_named_whatever_the_suffix(tmp_path, head, what, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(head + bytes(200))
+    with pytest.raises(UnsupportedImageError, match=what):
+        read_dxa(path, spacing=SPACING)
 
 
 def test_pictures_need_a_plausible_spacing(tmp_path):

@@ -8,28 +8,43 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from io_cases import dataset, encoded, phantom, visit_zip
 from PIL import Image
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from spinelift.errors import SpineliftError
 from spinelift.geometry import Spacing
 from spinelift.io import DxaScan, read_dxa
 
-KINDS = ("zip", "dcm", "explicit", "rle", "png", "tiff")
+KINDS = ("zip", "dcm", "explicit", "deflated", "table", "rle", "png", "tiff")
 EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=6)), max_size=4)
+
+
+def explicit_vr(data: Dataset, syntax: UID) -> bytes:
+    data.file_meta.TransferSyntaxUID = syntax
+    buffer = io.BytesIO()
+    data.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("fuzz")
     explicit, rle = dataset(folder), dataset(folder)
-    explicit.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    buffer = io.BytesIO()
-    explicit.save_as(buffer, implicit_vr=False, little_endian=True, enforce_file_format=True)
+    table = dataset(folder)
+    table.BitsAllocated, table.BitsStored, table.HighBit = 16, 12, 11
+    table.add_new("PixelPaddingValue", "US", 0)
+    table.PixelData = (phantom().astype(np.uint16) * 16).tobytes()
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 16])
+    item.add_new("LUTData", "OW", np.arange(0, 65536, 16).astype(np.uint16).tobytes())
+    table.VOILUTSequence = [item]
     rle.compress(RLELossless)
     found = {
         "zip": visit_zip(folder).read_bytes(),
         "dcm": encoded(dataset(folder)),
-        "explicit": buffer.getvalue(),
+        "explicit": explicit_vr(explicit, ExplicitVRLittleEndian),
+        "deflated": explicit_vr(explicit, DeflatedExplicitVRLittleEndian),
+        "table": encoded(table),
         "rle": encoded(rle),
     }
     for kind in ("png", "tiff"):

@@ -1,7 +1,7 @@
 """``spinelift predict``: 3D spines from DXA scans, with pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -37,6 +37,12 @@ def predict(
     spacing: Annotated[
         str | None,
         typer.Option(metavar="ROW,COL", help="Height and width of a pixel, mm, for images without them."),
+    ] = None,
+    area: Annotated[
+        Literal["total-body"] | None,
+        typer.Option(
+            help="The DICOM images are of this area, whatever their ProtocolName and size say.",
+        ),
     ] = None,
     bundle: Bundle = None,
     pictures: Annotated[
@@ -86,8 +92,9 @@ def predict(
     model = load_model(bundle, threads=threads)
     with progress("scans", len(found)) as advance:
         report = run_batch(
-            model, found, out, spacing=pixel, pictures=make_result_pictures if pictures else None,
-            picture_names=PICTURE_NAMES, lost=lost, on_done=lambda _: advance(1),
+            model, found, out, spacing=pixel, area=area,
+            pictures=make_result_pictures if pictures else None, picture_names=PICTURE_NAMES,
+            lost=lost, on_done=lambda _: advance(1),
         )  # fmt: skip
     _print_report(report, out)
     if report.exit_code:

@@ -15,6 +15,7 @@ from spinelift.inference.outputs import PictureWriter, write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
 from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
@@ -74,6 +75,7 @@ def run_batch(
     out: Path,
     *,
     spacing: Spacing | None = None,
+    area: Area | None = None,
     pictures: PictureWriter | None = None,
     picture_names: tuple[str, ...] = (),
     lost: Sequence[Failure] = (),
@@ -91,7 +93,7 @@ def run_batch(
         for path in scans:
             clock = Clock("read")
             try:
-                scan = read_dxa(path, spacing=spacing)
+                scan = read_dxa(path, spacing=spacing, area=area)
                 if not _is_repeated(scan, hashes):
                     clock.start("predict")
                     prediction = model.predict(scan)

@@ -3,7 +3,9 @@
 Members come out one at a time, so an archive costs the memory of its largest member.
 """
 
+import re
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -35,18 +37,19 @@ class Limits:
 def iter_members(file: BinaryIO, limits: Limits | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of every file in an open zip, in the archive's order.
 
-    The whole table of contents is checked before the first member is read. Raises TruncatedZipError if the
-    archive is cut or damaged, and HostileArchiveError if a name points outside, or if a member is a link,
-    encrypted, an archive, or larger than the limits.
+    The whole table of contents is checked before the first member is read. Backslashes in names are taken
+    for slashes, and equal copies under one name are read once. Raises TruncatedZipError if the archive
+    is cut or damaged, and HostileArchiveError if a name points outside, or if a member is a link, encrypted,
+    an archive, or larger than the limits.
     """
     limits = limits or Limits()
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
             _check_contents(infos, limits)
-            for info in infos:
-                if not info.is_dir():
-                    yield info.filename, _read(archive, info)
+            for name, info in {_name(info): info for info in infos}.items():
+                if not name.endswith("/"):
+                    yield name, _read(archive, info)
     except _DAMAGE:
         raise TruncatedZipError(
             found="a zip archive that is cut or damaged",
@@ -69,8 +72,9 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 def _check_contents(infos: list[zipfile.ZipInfo], limits: Limits) -> None:
     if len(infos) > limits.max_members:
         raise _hostile(f"{len(infos)} members (limit {limits.max_members})")
-    if len({info.filename for info in infos}) != len(infos):
-        raise _hostile("two members of the same name")
+    contents = {(_name(info), info.CRC, info.file_size) for info in infos}
+    if len({name for name, _, _ in contents}) != len(contents):
+        raise _hostile("two different members of the same name", "Pack the files of the visit again.")
     for info in infos:
         _check_member(info, limits)
     total = sum(info.file_size for info in infos)
@@ -78,10 +82,15 @@ def _check_contents(infos: list[zipfile.ZipInfo], limits: Limits) -> None:
         raise _hostile(f"{total >> 20} MB when expanded (limit {limits.max_total_bytes >> 20} MB)")
 
 
+def _name(info: zipfile.ZipInfo) -> str:
+    return info.orig_filename.replace("\\", "/")
+
+
 def _check_member(info: zipfile.ZipInfo, limits: Limits) -> None:
-    name = info.orig_filename
+    name = _name(info)
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:") or not name.isprintable():
+    control = any(unicodedata.category(c) in ("Cc", "Cs") for c in name)
+    if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name) or control:
         raise _hostile("a member whose name points outside the archive or holds control characters")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _hostile("a link or a special file")

@@ -7,6 +7,7 @@ import logging
 import re
 import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,31 +17,50 @@ import pydicom
 import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from spinelift.errors import TruncatedDicomError, UnsupportedImageError
+from spinelift.errors import NoSpacingError, TruncatedDicomError, UnsupportedImageError
+from spinelift.geometry import Spacing
+from spinelift.io.spacing import spacing_from_header
 
 ACCEPTED_MODALITIES = ("BMD", "CR", "DX", "OT")
 """Modalities under which makers store DXA."""
-DEFLATED = b"1.2.840.10008.1.2.1.99"
-"""Deflated transfer syntax: pydicom would expand it without a limit, and no densitometer writes it."""
+MAX_INFLATED_BYTES = 64 << 20
+"""Largest size of a deflated file when expanded."""
 
+_DEFLATED, _PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
-_HEADER_TAGS = ["SOPClassUID", "Modality", "ProtocolName", "InstanceNumber", "PatientID", "StudyDate"]
+_OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
+_SINGLE = ("SamplesPerPixel", "NumberOfFrames")
+_HEADER_TAGS = [
+    *("SOPClassUID", "SOPInstanceUID", "PatientID", "StudyDate"),
+    *("Modality", "ProtocolName", "InstanceNumber"),
+    *_SINGLE,
+    *("Rows", "Columns", "ExposedArea"),
+    *("PixelSpacing", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor"),
+]
 _DAMAGE = (
     *(InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, TypeError, AttributeError),
-    *(NotImplementedError, OverflowError, LookupError, RecursionError, AssertionError, struct.error),
+    *(NotImplementedError, OverflowError, LookupError, RecursionError, AssertionError),
+    *(struct.error, zlib.error),
 )
 
 
 @dataclass(frozen=True)
 class DicomHeader:
-    """What is needed to choose an image; texts that are absent are empty. ``visit`` is (patient, day)."""
+    """What is needed to choose an image; texts that are absent are empty. ``visit`` is (patient, day).
+
+    ``size_mm`` is the longer and the shorter side, (0, 0) if the pixel size is not known.
+    """
 
     modality: str
     protocol: str
     instance_number: int | None
     visit: tuple[str, str] = field(repr=False)
+    size_mm: tuple[float, float]
+    one_grey_frame: bool
+    instance: str = field(repr=False)
+    syntax: str
 
     @property
     def is_dxa(self) -> bool:
@@ -52,6 +72,16 @@ class DicomHeader:
         """Whether the protocol names the total (or whole) body."""
         return bool(_TOTAL_BODY.search(self.protocol))
 
+    def is_copy_of(self, other: "DicomHeader") -> bool:
+        """Whether it is the same image in another encoding; under the same one, two files are two images."""
+        same = (self.instance, self.instance_number) == (other.instance, other.instance_number)
+        return bool(self.instance) and same and self.syntax != other.syntax
+
+    @property
+    def is_other_area(self) -> bool:
+        """Whether the protocol names another area; a name in another language is neither."""
+        return not self.is_total_body and bool(_OTHER_AREA.search(self.protocol))
+
 
 def read_header(data: bytes) -> DicomHeader | None:
     """Header of a DICOM file, or None if the file holds no image (a report, a DICOMDIR).
@@ -59,35 +89,79 @@ def read_header(data: bytes) -> DicomHeader | None:
     Raises TruncatedDicomError if the file ends, or is damaged, before its pixels.
     """
     with reading():
-        dataset, end = parse(data, tags=_HEADER_TAGS)
+        dataset, more = parse(data, tags=_HEADER_TAGS)
         header = DicomHeader(
             modality=text(dataset, "Modality").upper(),
             protocol=text(dataset, "ProtocolName"),
             instance_number=next(map(int, numbers(dataset, "InstanceNumber")), None),
             visit=(text(dataset, "PatientID"), text(dataset, "StudyDate")),
+            size_mm=_size_mm(dataset),
+            one_grey_frame=all(numbers(dataset, key) in ((), (1.0,)) for key in _SINGLE),
+            instance=text(dataset, "SOPInstanceUID"),
+            syntax=text(dataset.file_meta, "TransferSyntaxUID"),
         )
-        if end < len(data):
+        if more:
             return header
-        kind = UID(text(dataset, "SOPClassUID"))
+        kind = UID(text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID"))
         if kind.name == kind or "Image Storage" in kind.name:  # an unknown class has its number as name
             raise damaged()
         return None
 
 
-def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, int]:
+def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, bool]:
     """Parse a file, with or without its preamble; with ``tags``, only those, and up to the pixels.
 
-    Returns the data set and the position at which parsing ended: the file's end if no pixels came.
+    Returns the data set and whether anything, such as pixels, follows. A deflated file is expanded first:
+    pydicom would do so without a limit.
     """
-    if DEFLATED in data:
-        raise UnsupportedImageError(
-            found="a deflated DICOM file",
-            expected="one that is uncompressed, or RLE, JPEG or JPEG 2000",
-            do="Convert it, e.g. with dcmconv +te.",
-        )
+    meta_end = 144 + int.from_bytes(data[140:144], "little")  # preamble, DICM, (0002,0000) and its value
+    deflated = _DEFLATED in data[132:meta_end]
+    if deflated:
+        data = data[:meta_end].replace(_DEFLATED, _PLAIN) + _inflated(data[meta_end:])
     stream = BytesIO(data)
     dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=tags is not None, specific_tags=tags)
-    return dataset, stream.tell()
+    if deflated:
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return dataset, stream.tell() < len(data)
+
+
+def _inflated(data: bytes) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail:
+        raise UnsupportedImageError(
+            found=f"a deflated DICOM file of more than {MAX_INFLATED_BYTES >> 20} MB",
+            expected="an image of one frame",
+            do="Do not trust this file; ask where it comes from.",
+        )
+    if not inflater.eof:
+        raise EOFError
+    return inflated
+
+
+def pixel_size(dataset: Dataset) -> Spacing:
+    """Pixel size that the header gives, of the stored rows and columns, in the patient.
+
+    ImagerPixelSpacing is measured at the detector: it is divided by the magnification (PS3.3, 10.7.1.1), also
+    where PixelSpacing only repeats it. Raises NoSpacingError.
+    """
+    written, detector = numbers(dataset, "PixelSpacing"), numbers(dataset, "ImagerPixelSpacing")
+    if detector and written in ((), detector):
+        (factor, *_) = (*numbers(dataset, "EstimatedRadiographicMagnificationFactor"), 1.0)
+        written = tuple(value / factor if factor > 0 else value for value in detector)
+    area = numbers(dataset, "ExposedArea")
+    return spacing_from_header(
+        rows=int(dataset.Rows), columns=int(dataset.Columns), written=written, exposed_area=area
+    )
+
+
+def _size_mm(dataset: Dataset) -> tuple[float, float]:
+    try:
+        spacing = pixel_size(dataset)
+    except (NoSpacingError, ArithmeticError, AttributeError, TypeError, ValueError):
+        return 0.0, 0.0
+    height, width = int(dataset.Rows) * spacing.row_mm, int(dataset.Columns) * spacing.col_mm
+    return max(height, width), min(height, width)
 
 
 @contextmanager
@@ -126,9 +200,9 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """Values of a numeric field; empty if absent."""
+    """Values of a numeric field; empty if absent. Decimal commas are read as points."""
     value = dataset.get(keyword)
     if value is None or value == "":
         return ()
-    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    return tuple(map(float, value)) if several else (float(value),)
+    values = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
+    return tuple(float(v.replace(",", ".") if isinstance(v, str) else v) for v in values)

@@ -5,20 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from scipy.special import expit
 
 from spinelift.errors import MissingExtraError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float, Float32, Integers
-from spinelift.io.dicom import damaged, numbers, parse, reading, text
-from spinelift.io.spacing import check_spacing, spacing_from_header
+from spinelift.io.dicom import damaged, numbers, parse, pixel_size, reading, text
+from spinelift.io.spacing import check_spacing
 
 MAX_PIXELS = 1 << 23
 """Largest image that is decoded: 30 times a whole-body scan."""
 MAX_RESCALE = 1e9
 """Largest size of a rescale slope or intercept that an image can have."""
+_NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+_JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
+_HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
 
@@ -38,20 +44,18 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
     """
     with reading():
         dataset, _ = parse(data)
-        rows, columns = _check_form(dataset)
-        written = numbers(dataset, "PixelSpacing") or numbers(dataset, "ImagerPixelSpacing")
-        exposed_area = numbers(dataset, "ExposedArea")
+        _check_form(dataset)
         orientation = dataset.get("PatientOrientation") or ()
         letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
-        grey = _grey(dataset, decode_pixels(dataset))
-    warnings = []
-    if spacing is None:
-        spacing = spacing_from_header(rows=rows, columns=columns, written=written, exposed_area=exposed_area)
-    else:
-        spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
-        if written or exposed_area:
-            warnings.append("The pixel size given on the command line was used, not the header's.")
-    if not letters:
+        grey = to_grey(dataset, decode_pixels(dataset))
+        warnings = []
+        if spacing is None:
+            spacing = pixel_size(dataset)
+        else:
+            spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
+            if any(keyword in dataset for keyword in ("PixelSpacing", "ImagerPixelSpacing", "ExposedArea")):
+                warnings.append("The pixel size given on the command line was used, not the header's.")
+    if not any(map(str.strip, letters)):
         letters = ["L", "F"]
         warnings.append("PatientOrientation is missing: columns were taken to run to the patient's left.")
     pixels, spacing = to_standard(grey, spacing, letters)
@@ -85,14 +89,15 @@ def to_standard(image: Float32, spacing: Spacing, orientation: Sequence[str]) ->
     return np.ascontiguousarray(image), spacing
 
 
-def stretch(values: Float) -> Float32:
-    """Values scaled linearly so that the least is 0 and the largest 255; constants become 0."""
-    low, high = float(values.min()), float(values.max())
+def stretch(values: Float, where: NDArray[np.bool_] | None = None) -> Float32:
+    """Values scaled linearly: the least of those ``where`` becomes 0, the largest 255; constants become 0."""
+    seen = values if where is None or not where.any() else values[where]
+    low, high = float(seen.min()), float(seen.max())
     return ((values - low) * (255.0 / ((high - low) or 1.0))).astype(np.float32)
 
 
-def _check_form(dataset: Dataset) -> tuple[int, int]:
-    """Rows and columns of a single grey frame of 8 or 16 bits; anything else is refused."""
+def _check_form(dataset: Dataset) -> None:
+    """Refuse anything but a single grey frame of 8 or 16 bits."""
     photometric = text(dataset, "PhotometricInterpretation").upper()
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
@@ -105,11 +110,10 @@ def _check_form(dataset: Dataset) -> tuple[int, int]:
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
         raise _unsupported(f"an image of {rows} × {columns} pixels")
-    return rows, columns
 
 
 def decode_pixels(dataset: Dataset) -> Integers:
-    """Stored values [rows, columns], unused bits masked.
+    """Stored cells [rows, columns], with the unused bits of uncompressed ones.
 
     Raises TruncatedDicomError, UnsupportedImageError or MissingExtraError.
     """
@@ -119,7 +123,7 @@ def decode_pixels(dataset: Dataset) -> Integers:
     dataset.file_meta.TransferSyntaxUID = syntax
     needed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     length = len(dataset.PixelData)
-    if not syntax.is_compressed:
+    if syntax.is_transfer_syntax and not syntax.is_compressed:
         if length < needed:
             raise damaged()
     elif length > 2 * needed + 65536:
@@ -127,25 +131,32 @@ def decode_pixels(dataset: Dataset) -> Integers:
     else:
         _check_decoder(syntax)
     try:
-        stored: Integers = dataset.pixel_array
+        stored: Integers = pixel_array(dataset, correct_unused_bits=syntax.is_compressed)
     except RuntimeError:  # every decoder failed
         raise damaged() from None
     if stored.shape != (dataset.Rows, dataset.Columns):
         raise damaged()
+    return stored
+
+
+def used_bits(dataset: Dataset, cells: Integers) -> Integers:
+    """Values of the stored cells, by the header."""
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    return mask_unused_bits(stored, bits, dataset.get("HighBit"))
+    return mask_unused_bits(cells, bits, dataset.get("HighBit"))
 
 
 def mask_unused_bits(stored: Integers, bits_stored: int, high_bit: int | None) -> Integers:
-    """Values of the lower ``bits_stored`` bits, sign extended where the type is signed.
+    """Values of the ``bits_stored`` bits up to ``high_bit``, sign extended where the type is signed.
 
-    Bits above them may hold anything (PS3.5, 8.1.1), such as overlays of old scanners. Raises
-    UnsupportedImageError if there are more bits than allocated, or if they do not start at bit 0.
+    The other bits may hold anything (PS3.5, 8.1.1), such as overlays of old scanners. Raises
+    UnsupportedImageError if the bits do not fit into those allocated.
     """
-    unused = 8 * stored.dtype.itemsize - bits_stored
-    if unused < 0 or bits_stored < 1 or high_bit not in (None, bits_stored - 1):
+    allocated = 8 * stored.dtype.itemsize
+    high_bit = bits_stored - 1 if high_bit is None else high_bit
+    if not 0 < bits_stored <= high_bit + 1 <= allocated:
         raise _unsupported(f"pixels of {bits_stored} bits up to bit {high_bit}")
-    return np.right_shift(np.left_shift(stored, unused), unused) if unused else stored
+    unused = allocated - bits_stored
+    return np.right_shift(np.left_shift(stored, allocated - 1 - high_bit), unused) if unused else stored
 
 
 def check_rescale(slope: float, intercept: float) -> None:
@@ -158,42 +169,82 @@ def _check_decoder(syntax: UID) -> None:
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
-        raise _unsupported(f"pixels stored as {syntax.name[:40]}") from None
+        jpeg_xl = syntax.startswith(_JPEG_XL)
+        raise UnsupportedImageError(
+            found=f"pixels stored as {'JPEG XL' if jpeg_xl else syntax.name[:40]}",
+            expected="uncompressed pixels, or RLE, JPEG, JPEG-LS or JPEG 2000",
+            do="Decode them with djxl or the package imagecodecs." if jpeg_xl else "Convert the file.",
+        ) from None
     if not available:
+        packages = "'spinelift[jpeg]'" if syntax not in _HTJ2K else "pylibjpeg pylibjpeg-openjpeg"
         raise MissingExtraError(
             found=f"pixels compressed as {syntax.name}, and no decoder for them",
             expected="a decoder for this transfer syntax",
-            do="Run: pip install 'spinelift[jpeg]'",
+            do=f"Run: pip install {packages}",
         )
 
 
-def _grey(dataset: Dataset, stored: Integers) -> Float32:
-    """Stored values → 0…255, dense things bright (PS3.3, C.11.1 rescale and C.11.2.1.2 window).
+def to_grey(dataset: Dataset, cells: Integers) -> Float32:
+    """Stored cells → 0…255, dense things bright, padding 0: modality, then VOI transformation (PS3.3, C.11).
 
-    Plain 8-bit values stay as they are; deeper ones, and rescaled ones, go through the window, or
-    from minimum to maximum where there is none.
+    Where there is neither table nor window, plain values of up to 8 bits keep their scale, and others go from
+    minimum to maximum.
     """
-    defaults = {
-        "RescaleSlope": 1.0,
-        "RescaleIntercept": 0.0,
-        "WindowCenter": math.nan,
-        "WindowWidth": math.nan,
-    }
-    slope, intercept, centre, width = ((*numbers(dataset, key), value)[0] for key, value in defaults.items())
-    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    stored = used_bits(dataset, cells)
+    padding = _padding(dataset, cells, stored)
+    values: Float = stored.astype(np.float64)
+    slope, intercept = ((*numbers(dataset, key), value)[0] for key, value in _NO_RESCALE)
     check_rescale(slope, intercept)
-    if bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation"):
-        grey = stored.astype(np.float32) * np.float32(255.0 / (2**bits - 1))
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    plain = bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation")
+    if dataset.get("ModalityLUTSequence"):
+        values, plain = _look_up(values, dataset.ModalityLUTSequence[0]), False
     else:
-        values = stored.astype(np.float64) * slope + intercept
-        if math.isfinite(centre) and width > 1:
-            grey = ((((values - (centre - 0.5)) / (width - 1)) + 0.5) * 255.0).astype(np.float32)
-        else:
-            grey = stretch(values)
-    np.clip(grey, 0.0, 255.0, out=grey)
-    if text(dataset, "PhotometricInterpretation").upper() == "MONOCHROME1":
-        np.subtract(255.0, grey, out=grey)
-    return grey
+        values = values * slope + intercept
+    centre, width = ((*numbers(dataset, f"Window{name}"), math.nan)[0] for name in ("Center", "Width"))
+    function = text(dataset, "VOILUTFunction").upper()
+    if function not in ("SIGMOID", "LINEAR_EXACT"):
+        centre, width = centre - 0.5, width - 1
+    if dataset.get("VOILUTSequence"):
+        values = _look_up(values, dataset.VOILUTSequence[0], to_255=True)
+    elif math.isfinite(centre) and width > 0:
+        scaled = (values - centre) / width
+        values = 255.0 * (expit(4 * scaled) if function == "SIGMOID" else scaled + 0.5)
+    elif plain:
+        values = values * (255.0 / (2**bits - 1))
+    else:
+        values = stretch(values, ~padding).astype(np.float64)
+    kinds = (text(dataset, "PhotometricInterpretation"), text(dataset, "PresentationLUTShape"))
+    if {kind.upper() for kind in kinds} & {"MONOCHROME1", "INVERSE"}:
+        values = 255.0 - values
+    return np.where(padding, 0.0, np.clip(values, 0.0, 255.0)).astype(np.float32)
+
+
+def _padding(dataset: Dataset, cells: Integers, stored: Integers) -> NDArray[np.bool_]:
+    """Pixels outside the scanned field (PS3.3, C.7.5.1.1.2), whose value may need all allocated bits."""
+    one = numbers(dataset, "PixelPaddingValue")[:1]
+    if not one:
+        return np.zeros(stored.shape, bool)
+    # as the pixels are stored: a writer may give -2000 as 63536
+    ends = np.array((*one, *numbers(dataset, "PixelPaddingRangeLimit")[:1]), np.int64).astype(stored.dtype)
+    first, last = ends.min(), ends.max()
+    inside: NDArray[np.bool_] = (stored >= first) & (stored <= last) | (cells >= first) & (cells <= last)
+    return inside
+
+
+def _look_up(values: Float, item: Dataset, *, to_255: bool = False) -> Float:
+    """Values through a table of 8 or 16 bits (PS3.3, C.11.1.1), which ``to_255`` scales to its own range.
+
+    pydicom's functions wrap values in tables of 8 bits, and refuse depths such as 12.
+    """
+    count, first, _ = (int(value) for value in item.LUTDescriptor)
+    data = item.LUTData
+    if isinstance(data, bytes):
+        data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else np.uint16)
+    table = np.asarray(data, np.float64).ravel()[: count or 65536]
+    table = stretch(table).astype(np.float64) if to_255 else table
+    looked_up: Float = table[np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)]
+    return looked_up
 
 
 def _unsupported(found: str) -> UnsupportedImageError:

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from spinelift.errors import EmptyFileError, HostileArchiveError, NoScansError, WrongModalityError
+from spinelift.errors import (
+    EmptyFileError,
+    HostileArchiveError,
+    NoScansError,
+    UnsupportedImageError,
+    WrongModalityError,
+)
 from spinelift.files import file_sha256
 from spinelift.io.archive import Limits, iter_members
 from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName
@@ -13,6 +19,18 @@ _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
 _PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
+_GROUP_LENGTH = (b"\x04\x00\x00\x00", b"UL\x04\x00")
+_JPEG_XL = "a JPEG XL"
+_NOT_READ = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
+    b"\xff\x4f\xff\x51": "a JPEG 2000",
+    b"\x00\x00\x00\x0cJXL ": _JPEG_XL,
+    b"\xff\x0a": _JPEG_XL,
+    b"GIF8": "a GIF",
+    b"RIFF": "a WebP",
+    b"%PDF": "a PDF",
+}
 
 
 class FileKind(Enum):
@@ -32,8 +50,8 @@ def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
         return FileKind.ZIP
     if data.startswith((b"\x89PNG", b"II*\x00", b"MM\x00*")):
         return FileKind.PICTURE
-    if data[:2] in _GROUP_8_OR_2 and data[2:4] != b"\x00\x00":
-        return FileKind.DICOM  # without the preamble, as some archives keep them
+    if data[:2] in _GROUP_8_OR_2 and (data[2:4] != b"\x00\x00" or data[4:8] in _GROUP_LENGTH):
+        return FileKind.DICOM  # without the preamble, as some archives keep them, and ACR-NEMA
     return next((kind for kind in FileKind if suffix.lower() in kind.value), FileKind.OTHER)
 
 
@@ -44,13 +62,22 @@ def read_head(path: Path) -> bytes:
 
 
 def kind_of_file(path: Path, expected: str) -> FileKind:
-    """Kind of a file on disk; raises NoScansError if it is missing and EmptyFileError for zero bytes."""
+    """Kind of a file on disk.
+
+    Raises NoScansError if it is missing, EmptyFileError for zero bytes, and UnsupportedImageError for a known
+    format that is not read, such as JPEG, whatever the file is called.
+    """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected=expected, do="Check the path.")
     head = read_head(path)
     if not head:
         found = f"{path.name} with 0 bytes"
         raise EmptyFileError(found=found, expected=expected, do="Copy or download it again.")
+    for magic, name in _NOT_READ.items():
+        if head.startswith(magic):
+            convert = "Convert it with djxl, or with Pillow and the package pillow-jxl-plugin."
+            do = convert if name == _JPEG_XL else "Export the scan as one of these."
+            raise UnsupportedImageError(found=f"{path.name}, which is {name} file", expected=expected, do=do)
     return kind_of_bytes(head, path.suffix)
 
 

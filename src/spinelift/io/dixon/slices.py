@@ -17,7 +17,7 @@ from spinelift.errors import (
 )
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dicom import damaged, reading
-from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits
+from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits, used_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 
 MAX_SIDE = 1024
@@ -158,7 +158,7 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", rows: int, columns: 
     signed = fields.get("PixelRepresentation") == "1"
     if isinstance(stored, Dataset):
         with reading():
-            values = decode_pixels(stored)
+            values = used_bits(stored, decode_pixels(stored))
     else:
         kind = np.dtype(("<i" if signed else "<u") + ("1" if fields["BitsAllocated"] == "8" else "2"))
         if len(stored) < rows * columns * kind.itemsize:

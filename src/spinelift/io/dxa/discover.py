@@ -3,7 +3,7 @@
 The rule, in order: a file is a scan. In a folder, and in the folders below it, each PNG, each TIFF and
 each zip is a scan (but zips whose UK Biobank name is of another field are skipped); the DICOM files
 that lie directly in one folder are one scan together, the visit, unless no two of them share patient and
-day: then each is a scan by itself.
+day: then each is a scan by itself. Files without an image, such as a DICOMDIR, make no scan.
 """
 
 from collections.abc import Iterable, Iterator
@@ -45,11 +45,7 @@ def dicom_files(folder: Path) -> list[Path]:
 def _scans_below(folder: Path) -> Iterator[Path]:
     kinds = _files(folder)
     yield from (file for file, kind in kinds if kind is FileKind.PICTURE or _may_be_dxa_zip(file, kind))
-    dicoms = [file for file, kind in kinds if kind is FileKind.DICOM]
-    if len(dicoms) == 1 or (dicoms and _all_of_different_visits(dicoms)):
-        yield from dicoms
-    elif dicoms:
-        yield folder
+    yield from _dicom_scans(folder, [file for file, kind in kinds if kind is FileKind.DICOM])
     for below in sorted(folder.iterdir()):
         if below.is_dir() and not below.is_symlink() and not below.name.startswith("."):
             yield from _scans_below(below)
@@ -65,12 +61,15 @@ def _files(folder: Path) -> list[tuple[Path, FileKind]]:
     return [(file, kind_of_bytes(read_head(file), file.suffix)) for file in files]
 
 
-def _all_of_different_visits(files: list[Path]) -> bool:
-    visits = set()
+def _dicom_scans(folder: Path, files: list[Path]) -> list[Path]:
+    visits: dict[Path, tuple[str, str]] = {}
     for file in files:
         try:
             header = read_header(file.read_bytes())
         except (TruncatedDicomError, UnsupportedImageError):
-            return False
-        visits.add(header.visit if header else ("", ""))
-    return len(visits) == len(files)
+            return [folder] if len(files) > 1 else files
+        if header is not None:
+            visits[file] = header.visit
+    if len(visits) > 1 and len(set(visits.values())) == len(visits):
+        return list(visits)
+    return [folder] if visits and len(files) > 1 else list(visits)

@@ -41,6 +41,11 @@ def check_image(bone: Float32, spacing: Spacing) -> None:
         )
 
 
+def is_whole_body(height_mm: float, width_mm: float) -> bool:
+    """Whether an image has the size and the shape of a whole-body scan: above 1 m tall, and narrow."""
+    return height_mm >= 1000 and 300 <= width_mm <= 1000 and height_mm >= 1.5 * width_mm
+
+
 def notes(bone: Float32, spacing: Spacing) -> list[str]:
     """Remarks on a bone image [H, W] with 0…255: unusual size of the body, possible metal."""
     remarks = []

@@ -5,16 +5,20 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
-from spinelift.errors import AmbiguousScanError, NoSpacingError, UnsupportedImageError, WrongBodyPartError
+from spinelift.errors import (
+    AmbiguousScanError,
+    ImageTooSmallError,
+    NoSpacingError,
+    UnsupportedImageError,
+    WrongBodyPartError,
+)
 from spinelift.geometry import Spacing
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
-from spinelift.io.dxa.quality import check_image, notes
+from spinelift.io.dxa.quality import check_image, is_whole_body, notes
 from spinelift.io.dxa.scan import DxaScan
-from spinelift.io.dxa.visit import WHOLE_VISIT, pick_total_body
+from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
 from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 from spinelift.io.ukb_names import DXA_FIELD
@@ -23,7 +27,9 @@ MAX_FILE_BYTES = 512 << 20
 """Largest file that is opened."""
 
 
-def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> DxaScan:
+def read_dxa(
+    path: str | PathLike[str], *, spacing: Spacing | None = None, area: Area | None = None
+) -> DxaScan:
     """Read the total-body DXA of one visit.
 
     Parameters
@@ -32,8 +38,10 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
         A zip of a visit, one DICOM file, a folder that directly holds a visit's DICOM files, or a grey
         PNG or TIFF.
     spacing
-        Pixel size, mm, as the file stores its rows and columns; required for pictures, and put in
-        place of the header's for DICOM.
+        Pixel size, mm, of the rows and columns that a DICOM file stores, in place of the header's, or of a
+        picture as it is shown; pictures need it.
+    area
+        ``"total-body"`` says that the DICOM images are of the total body, whatever their header and size say.
 
     Raises
     ------
@@ -45,15 +53,15 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
         files = dicom_files(path)
         digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
         sha256 = hashlib.sha256(digests.encode()).hexdigest()
-        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing)
+        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing, area)
     expected = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
     kind, sha256 = kind_of_file(path, expected), input_sha256(path, MAX_FILE_BYTES)
     match kind:
         case FileKind.ZIP:
             check_field(path, DXA_FIELD)
-            return _from_dicom(path, sha256, dicom_members(path), spacing)
+            return _from_dicom(path, sha256, dicom_members(path), spacing, area)
         case FileKind.DICOM:
-            return _from_dicom(path, sha256, [path.read_bytes()], spacing)
+            return _from_dicom(path, sha256, [path.read_bytes()], spacing, area)
         case FileKind.PICTURE:
             return _from_picture(path, sha256, spacing)
         case FileKind.OTHER:
@@ -61,12 +69,14 @@ def read_dxa(path: str | PathLike[str], *, spacing: Spacing | None = None) -> Dx
             raise UnsupportedImageError(found=found, expected=expected, do="Export the scan as one of these.")
 
 
-def _from_dicom(path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None) -> DxaScan:
-    chosen = pick_total_body(files)
+def _from_dicom(
+    path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None, area: Area | None
+) -> DxaScan:
+    chosen = pick_total_body(files, area)
     bone = read_image(chosen.bone, spacing=spacing)
     check_image(bone.pixels, bone.spacing)
-    if not chosen.named:
-        _check_whole_body(bone)
+    if area is None:
+        _check_whole_body(bone, chosen)
     tissue = read_image(chosen.tissue, spacing=spacing) if chosen.tissue else None
     if tissue and (tissue.pixels.shape != bone.pixels.shape or tissue.spacing != bone.spacing):
         raise AmbiguousScanError(
@@ -91,12 +101,15 @@ def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
     return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
 
 
-def _check_whole_body(image: OrientedImage) -> None:
-    """Refuse an image without ProtocolName that is not shaped like a whole-body scan (tall, above 1 m)."""
-    height, width = np.array(image.pixels.shape) * (image.spacing.row_mm, image.spacing.col_mm)
-    if not (height >= 1000 and 300 <= width <= 1000 and height >= 1.5 * width):
-        raise WrongBodyPartError(
-            found=f"a DXA without ProtocolName, {height:.0f} × {width:.0f} mm (height × width)",
-            expected="a Total Body image, at least 1 m tall",
-            do=WHOLE_VISIT,
+def _check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
+    """Refuse an image that has not the size of a whole-body scan: another area, or a wrong pixel size."""
+    rows, columns = image.pixels.shape
+    height, width = rows * image.spacing.row_mm, columns * image.spacing.col_mm
+    if not is_whole_body(height, width):
+        size = f"{height:.0f} × {width:.0f} mm (height × width)"
+        kind = ImageTooSmallError if chosen.named else WrongBodyPartError
+        raise kind(
+            found=f"{chosen.what}, {size}",
+            expected="a Total Body image, at least 1 m tall and 0.3 to 1 m wide",
+            do=f"Check the pixel size (--spacing). {PASS_AREA}",
         )

@@ -4,75 +4,115 @@ UK Biobank names the area in ``ProtocolName``; of the two Total Body images the 
 ``InstanceNumber`` is the tissue image and the higher the bone image.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from spinelift.errors import (
     AmbiguousScanError,
     NoDxaInArchiveError,
+    SpineliftError,
     TruncatedDicomError,
     UnsupportedImageError,
     WrongBodyPartError,
     WrongModalityError,
 )
 from spinelift.io.dicom import DicomHeader, read_header
+from spinelift.io.dxa.quality import is_whole_body
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
-UNNAMED_IMAGE = "ProtocolName is missing: taken to be the total body by its proportions."
+UNNAMED_IMAGE = "ProtocolName does not name the total body: taken to be it by its size and shape."
+GIVEN_AREA = "Taken to be the total body because the command line says so."
 WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
+PASS_AREA = "If it is the total body, pass --area total-body."
 
+Area = Literal["total-body"]
 _Candidate = tuple[DicomHeader, bytes]
 
 
 @dataclass(frozen=True)
 class TotalBody:
-    """Files of the total-body pair; ``named`` is False if only the proportions can confirm the area."""
+    """Files of the total-body pair; ``named`` is whether the header names the area, ``what`` says how."""
 
     bone: bytes
     tissue: bytes | None
     named: bool
+    what: str
     warnings: tuple[str, ...]
 
 
-def pick_total_body(files: Iterable[bytes]) -> TotalBody:
-    """Choose the Total Body pair among DICOM files; other areas and modalities are skipped.
+def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBody:
+    """Choose the Total Body pair among DICOM files; all others are skipped, and the odd ones counted.
 
-    A damaged file is fatal unless both Total Body images are there without it. Raises NoDxaInArchiveError,
-    WrongModalityError, WrongBodyPartError, AmbiguousScanError, UnsupportedImageError or TruncatedDicomError.
+    Where no ProtocolName says Total Body, names in other languages count if the image has the size of a whole
+    body; with ``area``, all names count. A damaged file is fatal unless both Total Body images are there
+    without it. Raises NoDxaInArchiveError, WrongModalityError, WrongBodyPartError, AmbiguousScanError,
+    UnsupportedImageError or TruncatedDicomError.
     """
     headers: list[DicomHeader] = []
-    candidates: list[_Candidate] = []
-    damage: TruncatedDicomError | None = None
+    images: dict[bytes, DicomHeader] = {}  # the same image may be there twice, under two names
+    skipped: Counter[str] = Counter()
+    damage: SpineliftError | None = None
     for data in files:
         try:
             header = read_header(data)
-        except TruncatedDicomError as error:
+        except (TruncatedDicomError, UnsupportedImageError) as error:
             damage = error
+            skipped["damaged"] += 1
             continue
         if header is None:
+            skipped["without an image"] += 1
             continue
         headers.append(header)
-        if header.is_dxa and (header.is_total_body or not header.protocol):
-            candidates.append((header, data))
-    # the same image may be there twice, under two names
-    named = list({data: (header, data) for header, data in candidates if header.is_total_body}.values())
-    if damage is not None and len(named) < 2:
+        if header.is_dxa:
+            images[data] = header
+        else:
+            skipped["of another modality"] += 1
+    chosen: list[_Candidate] = []
+    for header, data in _choose([(header, data) for data, header in images.items()], area):
+        if any(header.is_copy_of(earlier) for earlier, _ in chosen):
+            skipped["a copy in another encoding"] += 1
+        else:
+            chosen.append((header, data))
+    grey = [c for c in chosen if c[0].one_grey_frame]
+    if grey:
+        skipped["in colour or of several frames"] += len(chosen) - len(grey)
+        chosen = grey
+    if damage is not None and len(chosen) < 2:
         raise damage
-    people = {header.visit[0] for header in headers if header.is_dxa and header.visit[0]}
+    people = {header.visit[0] for header, _ in chosen if header.visit[0]}
     if len(people) > 1:
         raise _ambiguous(f"images of {len(people)} people")
-    if len(named) == 2:
-        return _pair(*named, damaged=damage is not None)
-    if len(named) > 2:
-        raise _ambiguous(f"{len(named)} Total Body images")
-    if named:
-        return TotalBody(named[0][1], None, named=True, warnings=(LONE_IMAGE,))
-    if len(headers) == len(candidates) == 1:
-        return TotalBody(candidates[0][1], None, named=False, warnings=(UNNAMED_IMAGE, LONE_IMAGE))
-    raise _nothing(headers)
+    if len(chosen) > 2:
+        raise _ambiguous(f"{len(chosen)} Total Body images")
+    if not chosen:
+        raise _nothing(headers)
+    skipped["of another person"] = sum(bool(h.visit[0]) and h.visit[0] not in people for h in images.values())
+    tissue, bone = _pair(*chosen) if len(chosen) == 2 else (None, chosen[0])
+    named = bone[0].is_total_body
+    warnings = [] if named else [GIVEN_AREA if area else UNNAMED_IMAGE]
+    warnings += [] if tissue else [LONE_IMAGE]
+    if skipped.total():
+        kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
+        warnings.append(f"Files skipped beside the Total Body image: {kinds}.")
+    what = f"a DXA of {_shown(bone[0].protocol)}" if bone[0].protocol else "a DXA without ProtocolName"
+    return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings))
 
 
-def _pair(one: _Candidate, other: _Candidate, *, damaged: bool) -> TotalBody:
+def _choose(images: list[_Candidate], area: Area | None) -> list[_Candidate]:
+    """The images of the total body: by name, else by the user's word, else by size and shape."""
+    if named := [c for c in images if c[0].is_total_body]:
+        return named
+    if area is not None and len({header.protocol for header, _ in images}) == 1:
+        return images
+    possible = [c for c in images if area or not c[0].is_other_area]
+    by_size = [c for c in possible if is_whole_body(*c[0].size_mm)]
+    return by_size or (possible if len(images) == 1 else [])
+
+
+def _pair(one: _Candidate, other: _Candidate) -> tuple[_Candidate, _Candidate]:
+    """Tissue and bone image."""
     numbers = [c[0].instance_number for c in (one, other)]
     if None in numbers or numbers[0] == numbers[1]:
         raise UnsupportedImageError(
@@ -83,8 +123,7 @@ def _pair(one: _Candidate, other: _Candidate, *, damaged: bool) -> TotalBody:
     if one[0].visit != other[0].visit:
         raise _ambiguous("Total Body images of two days")
     tissue, bone = sorted((one, other), key=lambda c: c[0].instance_number or 0)
-    warnings = ("A damaged file beside the Total Body images was skipped.",) if damaged else ()
-    return TotalBody(bone[1], tissue[1], named=True, warnings=warnings)
+    return tissue, bone
 
 
 def _ambiguous(found: str) -> AmbiguousScanError:
@@ -113,7 +152,7 @@ def _nothing(headers: list[DicomHeader]) -> NoDxaInArchiveError | WrongModalityE
     return WrongBodyPartError(
         found=f"DXA of {', '.join(areas)}",
         expected="a Total Body image",
-        do=WHOLE_VISIT,
+        do=f"{WHOLE_VISIT} {PASS_AREA}",
     )
 
 
