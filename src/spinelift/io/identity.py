@@ -56,8 +56,8 @@ def check_same_person(dxa: Identity, mri: Identity) -> None:
         raise IdentityMismatchError(
             found=f"a DXA and an MRI that differ in {', '.join(different)}",
             expected="archives of one person",
-            do="Check which archive is misnamed. If the headers hold unrelated pseudonyms, blank these "
-            "fields in one (only those that both carry count), or pass --ignore-identity to align or cohort build.",
+            do="Check which archive is misnamed. If the headers hold other pseudonyms, blank these fields "
+            "in one (only those that both carry count), or give --ignore-identity (align, cohort build).",
         )
 
 
