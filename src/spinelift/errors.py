@@ -91,6 +91,10 @@ class NoDixonInArchiveError(SpineliftError, exit_code=25):
     """An archive that holds no Dixon MRI, or not both its fat and its water images."""
 
 
+class IdentityMismatchError(SpineliftError, exit_code=26):
+    """A DXA and an MRI whose headers are of two people."""
+
+
 class BundleError(SpineliftError, exit_code=30):
     """A model bundle that is missing, incomplete, altered, or made for another version."""
 

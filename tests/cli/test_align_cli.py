@@ -1,6 +1,7 @@
 """A pair from files to numbers and picture; projections; masks from files."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -18,10 +19,11 @@ from spinelift.align.plane import PairMasks, project_mask, project_volume
 from spinelift.align.preview import _legend, preview_png
 from spinelift.align.spine_level import SpineMatch, overlap
 from spinelift.cli.align import app
-from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
+from spinelift.errors import ConfigError, IdentityMismatchError, NoScansError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.io import read_dxa
 from spinelift.io.dixon.volume import STITCH_GRID, DixonVolume
+from spinelift.io.identity import Identity
 from spinelift.io.truth import read_truth
 
 
@@ -117,6 +119,17 @@ def test_the_command(tmp_path, monkeypatch):
     assert json.loads(out.read_text())["accepted"] is None
     with pytest.raises(ConfigError):
         CliRunner().invoke(app, [str(scan), "mri.zip", "--dxa-mask", "m.png"], catch_exceptions=False)
+
+
+def test_two_people_are_refused_but_on_demand(tmp_path, monkeypatch):
+    stranger = replace(small_volume(), identity=Identity({"PatientID": "7654321"}))
+    monkeypatch.setattr("spinelift.io.dixon.read.read_dixon", lambda path: stranger)
+    command = [str(visit_zip(tmp_path)), "mri.zip", "--encoders", "none"]
+    with pytest.raises(IdentityMismatchError, match=r"in PatientID\..*--ignore-identity"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    done = CliRunner().invoke(app, [*command, "--ignore-identity"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "7654321" not in done.output
 
 
 def test_masks_from_files(tmp_path):

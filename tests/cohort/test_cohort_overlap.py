@@ -15,6 +15,7 @@ from spinelift.cohort import stages
 from spinelift.cohort.record import DONE, REJECTED
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.geometry import Spacing, SpineFrame
+from spinelift.io.identity import NOBODY
 from spinelift.io.visits import Visit
 
 TRUTH = truth_of(1.2, 215.0, 350.0, about=(8.0, 48.0))
@@ -26,15 +27,18 @@ def pair(monkeypatch, tmp_path):
     (dxa, mri), masks = body_pair(TRUTH), PairMasks(*column_pair(TRUTH, bend_mm=20.0))
     frame = SpineFrame(Spacing(2.2, 2.1), 0.0, 60.0, 2.2)
     location = SimpleNamespace(frame=frame, warnings=[], confidence=0.9)
-    scan = SimpleNamespace(bone=dxa.pixels[0], spacing=dxa.grid.spacing, sha256="", warnings=[])
+    scan = SimpleNamespace(
+        bone=dxa.pixels[0], spacing=dxa.grid.spacing, sha256="", warnings=[], identity=NOBODY
+    )
     spine = SimpleNamespace(mask=None, warnings=[])
     networks = (
         SimpleNamespace(locate=lambda _: location, bundle=SimpleNamespace(ref=SimpleNamespace(sha256="a"))),
         SimpleNamespace(segment=lambda _: spine, digest="b"),
         None,
     )
+    volume = SimpleNamespace(findings=[], sha256="", identity=NOBODY)
     stand_ins = {
-        "_networks": networks, "read_dxa": scan, "read_dixon": SimpleNamespace(findings=[], sha256=""),
+        "_networks": networks, "read_dxa": scan, "read_dixon": volume,
         "located_mask": masks.dxa, "project_mask": masks.mri, "project_volume": mri, "ferguson": 3.0,
         "curves_of_pair": SimpleNamespace(px=np.zeros((6, 209))),
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.options import DixonZip, Encoders, MinIou
+from spinelift.cli.options import DixonZip, Encoders, IgnoreIdentity, MinIou
 from spinelift.errors import ConfigError
 from spinelift.files import write_json, write_whole
 
@@ -30,6 +30,7 @@ def align(
     truth: Annotated[Path | None, typer.Option(help="Truth of a simulated pair instead of masks.")] = None,
     encoders: Encoders = None,
     min_iou: MinIou = MIN_OVERLAP,
+    ignore_identity: IgnoreIdentity = False,
 ) -> None:
     """Align an MRI with the DXA of the same person: image level, then spine level where masks are given.
 
@@ -42,6 +43,7 @@ def align(
     from spinelift.align.preview import preview_png
     from spinelift.io import read_dxa
     from spinelift.io.dixon.read import read_dixon
+    from spinelift.io.identity import check_same_person
     from spinelift.io.truth import read_truth
 
     if (dxa_mask is None) != (mri_mask is None) or (truth and dxa_mask):
@@ -52,6 +54,8 @@ def align(
         )
     features = choose_encoders(encoders)
     scan, volume = read_dxa(dxa), read_dixon(mri)
+    if not ignore_identity:
+        check_same_person(scan.identity, volume.identity)
     masks = pair_masks(read_truth(truth)) if truth else None
     if dxa_mask and mri_mask:
         column, remarks = read_mri_mask(mri_mask, volume, mri_labels)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.options import Encoders, MinIou, MriNetworks, command_group, require_extra
+from spinelift.cli.options import Encoders, IgnoreIdentity, MinIou, MriNetworks, command_group, require_extra
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 from spinelift.files import write_json
 from spinelift.progress import progress
@@ -36,12 +36,17 @@ def build(
     mri_label_scheme: Annotated[str, typer.Option(help="Numbering of the labels: vibesegmentator, …")] = "",
     min_iou: MinIou = MIN_OVERLAP,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Retry failed visits.")] = False,
+    withdrawn: Annotated[
+        Path | None, typer.Option(help="UK Biobank's list of people who withdrew: they are removed.")
+    ] = None,
+    ignore_identity: IgnoreIdentity = False,
     memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
     """Pair, segment, align and filter archives, and write a training store with its manifest.
 
-    Resumable: stop it at any time and run the same command again. New archives in the folders are added. A
-    visit that fails is a row of the manifest and does not stop the run.
+    Resumable: stop it at any time and run the same command again. New archives in the folders are added, and
+    visits whose archives are no longer there are removed. A visit that fails is a row of the manifest and
+    does not stop the run.
 
     [bold]Example[/bold]: spinelift cohort build --dxa people/dxa --mri people/mri --out store --workers 2
     """
@@ -59,10 +64,12 @@ def build(
     settings = Settings(
         bundle=_resolved(bundle), mri_networks=_resolved(mri_networks), label_scheme=mri_label_scheme,
         min_iou=min_iou, encoders=encoders if encoders == NO_ENCODERS else _resolved(encoders),
+        ignore_identity=ignore_identity,
     )  # fmt: skip
     plan = Plan(
         dxa, mri, out, mri_labels, settings,
         workers=workers, scheduler=scheduler, memory=memory, retry_failed=retry_failed,
+        withdrawn=withdrawn,
     )  # fmt: skip
     digest = settings.load_and_hash()
     manifest = run_build(plan, digest=digest, progress=progress, log=lambda text: typer.echo(text, err=True))

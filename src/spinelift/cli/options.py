@@ -23,6 +23,10 @@ Encoders = Annotated[
     str | None, typer.Option(help="Run or folder of encoders; none: edge directions.", show_default="shipped")
 ]
 MinIou = Annotated[float, typer.Option(min=0, max=1, help="Least overlap (IoU) of the masks of a kept pair.")]
+IgnoreIdentity = Annotated[
+    bool,
+    typer.Option("--ignore-identity", help="Do not compare PatientID, birth date and sex of DXA and MRI."),
+]
 DixonZip = Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")]
 Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from spinelift.cohort.engine import Work, connect, lost, run
+from spinelift.cohort.leave import read_withdrawn, remove_others
 from spinelift.cohort.manifest import PARTS, compact
 from spinelift.cohort.record import FAILED, part_path, read_part
 from spinelift.cohort.stages import Settings, process_visit
@@ -25,7 +26,8 @@ class Plan:
     """A build of the store ``out`` from folders of archives and of segmentations by another program.
 
     ``workers`` local processes with ``memory`` each are started, unless ``scheduler`` is the address of a
-    Dask scheduler. ``retry_failed``: process failed visits again.
+    Dask scheduler. ``retry_failed``: process failed visits again. ``withdrawn``: list of people who are
+    left out and removed, whatever the folders hold.
     """
 
     dxa: Path
@@ -37,6 +39,7 @@ class Plan:
     scheduler: str | None = None
     memory: str = "4GiB"
     retry_failed: bool = False
+    withdrawn: Path | None = None
 
 
 def build(
@@ -47,8 +50,9 @@ def build(
     log: Callable[[str], None],
     work: Work | None = None,
 ) -> pl.DataFrame:
-    """Build a store, or continue building; returns the manifest.
+    """Build a store of exactly the archives in the folders, or continue building; returns the manifest.
 
+    Visits of an earlier build whose archives are gone, and withdrawn people, are removed first.
     ``digest`` is the hash of what records depend on besides the files (``Settings.load_and_hash``): a record
     with another one is made again. ``work`` makes a visit's record in place of ``process_visit``.
     Raises NoScansError if no archives are found, OutputError if the store cannot be written.
@@ -59,14 +63,21 @@ def build(
             expected="--mri-labels and --mri-label-scheme together",
             do="Give both or neither.",
         )
+    left = read_withdrawn(plan.withdrawn) if plan.withdrawn else set()
     found = find_visits(plan.dxa, plan.mri, plan.labels)
+    visits = [visit for visit in found.visits if visit.eid not in left]
     if found.unknown:
         log(f"ignored {len(found.unknown)} files with names of another kind")
     parts = plan.out / PARTS
     make_folder(parts)
     remove_unfinished(plan.out, *parts.iterdir())
-    todo = [v for v in found.visits if not _is_done(v, parts, digest, plan.retry_failed)]
-    log(f"{len(found.visits)} visits, {len(found.visits) - len(todo)} of them already done")
+    if left:
+        log(f"{len(left)} people withdrew, with {len(found.visits) - len(visits)} visits in the folders")
+    gone, people = remove_others(plan.out, parts, {visit.key for visit in visits})
+    if gone:
+        log(f"{gone} visits left the store, and with them all data of {people} people")
+    todo = [v for v in visits if not _is_done(v, parts, digest, plan.retry_failed)]
+    log(f"{len(visits)} visits, {len(visits) - len(todo)} of them already done")
     if todo:
         task = work or partial(process_visit, settings=plan.settings, digest=digest)
         failed = partial(lost, digest=digest)

@@ -34,18 +34,21 @@ SCHEMA: dict[str, Any] = {
 def compact(store: Path) -> pl.DataFrame:
     """Make the manifest, the splits and the store of pairs from the parts; returns the manifest.
 
-    The same parts and the same earlier splits give the same bytes. Each file is replaced whole.
+    The same parts and the same earlier splits give the same bytes. Each file is replaced whole. People
+    without parts lose their place; that of the others does not move.
     """
     rows, times = [], []
     for path in all_parts(store / PARTS):
         record = read_part(path, arrays=False)
         rows.append(_row(record))
         times.append({"eid": record.eid, "instance": record.instance, **record.seconds})
+    present = {row["eid"] for row in rows}
+    before = {eid: place for eid, place in read_splits(store).items() if eid in present}
     people: dict[int, bool] = {}
     for row in rows:
         if row["kept"]:
             people[row["eid"]] = people.get(row["eid"], False) or row["scoliosis"]
-    places = deal(people, read_splits(store))
+    places = deal(people, before)
     kept = 0
     for row in rows:
         if row["kept"]:

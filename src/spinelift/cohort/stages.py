@@ -24,6 +24,7 @@ from spinelift.inference.model import Model, load_model
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.identity import check_same_person
 from spinelift.io.nifti.labels import LabelScheme, choose_labels, read_spine_labels
 from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
@@ -39,7 +40,8 @@ class Settings:
     ``bundle``: model bundle whose segmenter finds the spine on the DXA. ``mri_networks``: folder of the MRI
     segmenter. ``label_scheme``: ``LabelScheme`` of the segmentations made elsewhere, "" for none.
     ``min_iou``: least intersection over union of the masks of a pair that is kept. ``encoders``: folder of
-    the encoders of stage 1, "none" for edge directions alone.
+    the encoders of stage 1, "none" for edge directions alone. ``ignore_identity``: the headers of a pair are
+    not compared.
     """
 
     bundle: str | None = None
@@ -47,6 +49,7 @@ class Settings:
     label_scheme: str = ""
     min_iou: float = MIN_OVERLAP
     encoders: str | None = None
+    ignore_identity: bool = False
 
     def load_and_hash(self) -> str:
         """Hash of the settings, of the networks, which are loaded for it, and of this package's version."""
@@ -92,6 +95,8 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     volume = read_dixon(visit.mri)
     known["mri_sha256"] = volume.sha256
     known["findings"] = [asdict(f) for f in volume.findings]
+    if not settings.ignore_identity:
+        check_same_person(scan.identity, volume.identity)
     clock.start("dxa_mask")
     location = model.locate(scan)
     dxa_mask, frame = located_mask(location), location.frame

@@ -21,6 +21,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from spinelift.errors import NoSpacingError, TruncatedDicomError, UnsupportedImageError
 from spinelift.geometry import Spacing
+from spinelift.io.identity import FIELDS, Identity
 from spinelift.io.spacing import spacing_from_header
 
 ACCEPTED_MODALITIES = ("BMD", "CR", "DX", "OT")
@@ -106,6 +107,13 @@ def read_header(data: bytes) -> DicomHeader | None:
         if kind.name == kind or "Image Storage" in kind.name:  # an unknown class has its number as name
             raise damaged()
         return None
+
+
+def read_identity(data: bytes) -> Identity:
+    """Patient of a DICOM file; raises TruncatedDicomError if it is damaged."""
+    with reading():
+        dataset, _ = parse(data, tags=list(FIELDS))
+        return Identity({name: text(dataset, name) for name in FIELDS})
 
 
 def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, bool]:

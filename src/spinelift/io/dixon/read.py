@@ -17,6 +17,7 @@ from spinelift.io.dixon.stations import Station, build_stations, unused_holes
 from spinelift.io.dixon.stitch import stitch
 from spinelift.io.dixon.swap import undo_swaps
 from spinelift.io.dixon.volume import STITCH_GRID, Action, DixonVolume, Finding, StitchGrid, Trap
+from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.ukb_names import DIXON_FIELD
 
@@ -47,9 +48,12 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
     mri_id = pseudonym(path, DIXON_FIELD, sha256)
     collected = collect_slices(dicom_members(path, LIMITS))
     stations, findings = build_stations(collected.slices)
+    identity = collected.identity
+    if identity.contradicts(path):
+        findings.append(Finding.of(Trap.OTHER_NAME, 0, Action.REPORTED, OTHER_NAME))
     findings = [*_skipped(collected), *unused_holes(collected.unused, stations), *findings]
     del collected
-    return replace(_volume(mri_id, stations, findings, grid), sha256=sha256)
+    return replace(_volume(mri_id, stations, findings, grid), sha256=sha256, identity=identity)
 
 
 def _volume(mri_id: str, stations: list[Station], findings: list[Finding], grid: StitchGrid) -> DixonVolume:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +17,10 @@ from spinelift.errors import (
     UnsupportedImageError,
 )
 from spinelift.geometry.arrays import Float, Float32
-from spinelift.io.dicom import damaged, reading
+from spinelift.io.dicom import damaged, read_identity, reading
 from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits, used_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
+from spinelift.io.identity import NOBODY, Identity
 
 MAX_SIDE = 1024
 """Largest slice, rows or columns, that is decoded: 4 times the real ones."""
@@ -66,13 +68,14 @@ class DixonSlice:
 class Collected:
     """Slices of one visit: fat and water, and the unused in- and opposed-phase ones, without pixels.
 
-    ``damaged`` and ``others`` count files that were skipped.
+    ``damaged`` and ``others`` count files that were skipped; ``identity`` is that of the first slice.
     """
 
     slices: tuple[DixonSlice, ...]
     unused: tuple[DixonSlice, ...]
     damaged: int
     others: int
+    identity: Identity = field(repr=False, compare=False)
 
 
 def collect_slices(files: Iterable[bytes]) -> Collected:
@@ -85,6 +88,7 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
     unused: list[DixonSlice] = []
     people: set[str] = set()
     studies: set[str] = set()
+    identity: Identity | None = None
     broken = others = dixons = 0
     for data in files:
         try:
@@ -95,6 +99,9 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
                 continue
             fields, stored = found
             dixons += 1
+            if identity is None:
+                with suppress(TruncatedDicomError):
+                    identity = read_identity(data)
             people.add(fields.get("PatientID", ""))
             studies.add(fields.get("StudyInstanceUID", ""))
             (slices if name[1] in _USED else unused).append(_slice(name[1], fields, stored))
@@ -116,7 +123,7 @@ def collect_slices(files: Iterable[bytes]) -> Collected:
                 expected="the series …_F and …_W of a Dixon MRI (UK Biobank field 20201)",
                 do="Check that this is the right file, and that it is complete.",
             )
-    return Collected(tuple(slices), tuple(unused), broken, others)
+    return Collected(tuple(slices), tuple(unused), broken, others, identity or NOBODY)
 
 
 def _slice(contrast: str, fields: Fields, stored: "memoryview | Dataset") -> DixonSlice:

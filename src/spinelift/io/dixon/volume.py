@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from spinelift.geometry.arrays import Float, Float32
+from spinelift.io.identity import NOBODY, Identity
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Trap(StrEnum):
     SIGNAL_VOID = "signal void (metal)"
     CUT_ARMS = "body cut by the field of view"
     OTHER_IMAGES = "images that are no Dixon series"
+    OTHER_NAME = "name of the archive and PatientID differ"
 
 
 class Action(StrEnum):
@@ -93,6 +95,8 @@ class DixonVolume:
         Voxel size, mm.
     sha256
         Hash of the archive that was read; empty for a volume of another origin.
+    identity
+        Patient of the header, to be compared with another archive's; it shows nothing.
     """
 
     mri_id: str
@@ -103,6 +107,7 @@ class DixonVolume:
     findings: tuple[Finding, ...] = ()
     voxel_mm: float = STITCH_GRID.voxel_mm
     sha256: str = ""
+    identity: Identity = field(default=NOBODY, repr=False, compare=False)
 
     @property
     def affine(self) -> Float:

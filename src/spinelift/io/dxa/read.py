@@ -13,12 +13,14 @@ from spinelift.errors import (
     WrongBodyPartError,
 )
 from spinelift.geometry import Spacing
+from spinelift.io.dicom import read_identity
 from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, is_whole_body, notes
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
+from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
 from spinelift.io.ukb_names import DXA_FIELD
@@ -85,8 +87,11 @@ def _from_dicom(
             do="Pass the bone image alone.",
         )
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
+    identity = read_identity(chosen.bone)
+    remarks += (OTHER_NAME,) if identity.contradicts(path) else ()
     pixels = tissue.pixels if tissue else None
-    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks)
+    scan_id = pseudonym(path, DXA_FIELD, sha256)
+    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, identity)
 
 
 def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:

@@ -1,9 +1,10 @@
 """The scan that the readers return: pixels, pixel size, a pseudonym, and nothing personal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
+from spinelift.io.identity import NOBODY, Identity
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class DxaScan:
         Hash of the file that was read.
     warnings
         Remarks on the file for the reader of the result.
+    identity
+        Patient of the header, to be compared with another archive's; it shows nothing.
     """
 
     scan_id: str
@@ -32,3 +35,4 @@ class DxaScan:
     spacing: Spacing
     sha256: str
     warnings: tuple[str, ...] = ()
+    identity: Identity = field(default=NOBODY, repr=False, compare=False)

@@ -17,6 +17,7 @@ from spinelift.geometry import PixelGrid, Spacing
 from spinelift.geometry.arrays import UInt8
 from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
+from spinelift.io.identity import check_same_person
 from spinelift.io.visits import PairedVisit, paired_visits
 from spinelift.learn.aligner.config import CanvasConfig
 from spinelift.progress import Advance, silent
@@ -61,8 +62,9 @@ def load_cohort_pairs(cohort: Path, cache: Path, *, advance: Advance = silent) -
 
 
 def _read(visit: PairedVisit) -> CohortPair:
-    scan = read_dxa(visit.dxa)
-    return CohortPair(visit.key, dxa_plane(scan.bone, scan.spacing), project_volume(read_dixon(visit.mri)))
+    scan, volume = read_dxa(visit.dxa), read_dixon(visit.mri)
+    check_same_person(scan.identity, volume.identity)
+    return CohortPair(visit.key, dxa_plane(scan.bone, scan.spacing), project_volume(volume))
 
 
 def _save(pair: CohortPair, path: Path) -> None:
