@@ -18,15 +18,9 @@ if TYPE_CHECKING:
     from spinelift.inference import Model, Prediction, load_model, predict, predict_many
 
 __all__ = [
-    "Model",
-    "Prediction",
-    "SpineliftError",
-    "__version__",
-    "load_model",
-    "measures",
-    "predict",
+    "Model", "Prediction", "SpineliftError", "__version__", "load_model", "measures", "predict",
     "predict_many",
-]
+]  # fmt: skip
 
 # ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.
 __getattr__, __dir__, _ = lazy_loader.attach(

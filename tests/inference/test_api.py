@@ -178,6 +178,23 @@ def test_a_missing_file_is_a_file_not_found_error(model, tmp_path):
     assert "none.zip" in str(caught.value)
 
 
+def test_files_that_cannot_be_read(tmp_path, monkeypatch):
+    archive = visit_zip(tmp_path)
+    with archive.open(encoding="latin-1") as text, pytest.raises(InputTypeError):
+        read_dxa(text)
+    with archive.open("rb") as file:
+        pass
+    with pytest.raises(FileNotFoundError, match=r"which cannot be read \(closed\)"):
+        read_dxa(file)
+    with (tmp_path / "new").open("wb") as file, pytest.raises(NoScansError):
+        read_dxa(file)
+    monkeypatch.setattr(
+        Path, "open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    with pytest.raises(NoScansError, match="Permission denied"):
+        read_dxa(archive)
+
+
 @pytest.mark.parametrize("kind", [NoScansError, InputTypeError])
 def test_errors_with_two_bases_survive_pickling(kind):
     error = kind(found="a", expected="b", do="C.")
@@ -211,7 +228,7 @@ def test_sources_are_taken_little_by_little(model):
 
 
 def test_one_source_is_not_many(model):
-    for source in ("scan.zip", b"PK", Path("scan.zip"), 3):
+    for source in ("scan.zip", b"PK", Path("scan.zip"), io.BytesIO(), 3):
         with pytest.raises(InputTypeError):
             model.predict_many(source)
     with pytest.raises(ConfigError):

@@ -8,7 +8,7 @@ from spinelift.bundle.bundle import (
     load_any,
     load_bundle,
     write_card,
-)
+)  # fmt: skip
 from spinelift.bundle.card import Card
 from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork, default_threads

@@ -91,12 +91,13 @@ class Model:
         SpineliftError
             At once, when ``workers`` is below 1 or ``sources`` is one source and not several.
         """
-        if isinstance(sources, str | bytes | PathLike) or not isinstance(sources, Iterable):
+        one_source = isinstance(sources, str | bytes | PathLike) or hasattr(sources, "read")
+        if one_source or not isinstance(sources, Iterable):
             do = "Pass [source], or spinelift.io.find_scans([folder]) for a folder of scans."
             expected = "a list, or another iterable, of sources"
             raise InputTypeError(found=f"one {type(sources).__name__}", expected=expected, do=do)
-        if workers < 1:
-            raise ConfigError(found=f"{workers} workers", expected="1 or more", do="Leave workers out.")
+        if not isinstance(workers, int) or workers < 1:
+            raise ConfigError(found=f"{workers!r} workers", expected="1 or more", do="Leave workers out.")
 
         def one(source: Source) -> Prediction | SpineliftError:
             try:

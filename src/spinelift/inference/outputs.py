@@ -13,20 +13,15 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Result(Protocol):
-    """What is written: a prediction, which stands above this module."""
+    """What is written of a prediction, which stands above this module."""
 
     @property
-    def scan_id(self) -> str:
-        """Name of the folder."""
-
-    def curves_json(self) -> str:
-        """Text of ``curves.json``."""
-
-    def curves_csv(self) -> str:
-        """Text of ``curves.csv``."""
-
-    def run_record(self, *, threads: int | None, timings_ms: dict[str, float] | None) -> dict[str, object]:
-        """Content of ``run.json``, without the list of files."""
+    def scan_id(self) -> str: ...  # noqa: D102
+    def curves_json(self) -> str: ...  # noqa: D102
+    def curves_csv(self) -> str: ...  # noqa: D102
+    def run_record(  # noqa: D102
+        self, *, threads: int | None, timings_ms: dict[str, float] | None
+    ) -> dict[str, object]: ...
 
 
 def result_folder(out: Path, scan_id: str) -> Path:

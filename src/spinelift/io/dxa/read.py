@@ -1,8 +1,9 @@
 """One DXA from any kind of input: zip, DICOM, folder, PNG or TIFF, on disk or in memory, or an array."""
 
 import hashlib
-from collections.abc import Iterable
-from io import BytesIO
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO, TextIOBase
 from os import PathLike, fsdecode
 from pathlib import Path
 from typing import BinaryIO, TypedDict, get_args
@@ -47,9 +48,8 @@ from spinelift.io.ukb_names import DXA_FIELD
 MAX_FILE_BYTES = 512 << 20
 """Largest file that is opened."""
 EXPECTED = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
-Source = (
-    str | PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Dataset | NDArray[np.generic] | DxaScan
-)
+_Content = bytes | bytearray | memoryview | BinaryIO
+Source = str | PathLike[str] | _Content | Dataset | NDArray[np.generic] | DxaScan
 """What a scan can be read from."""
 _NO_NAME = Path("data")
 """Stands for the name of what has none."""
@@ -100,13 +100,8 @@ def read_dxa(
     match source:
         case str() | PathLike():
             path = Path(fsdecode(source))
-            try:
+            with _readable(path):
                 return _from_path(path, spacing, area)
-            except SpineliftError:
-                raise
-            except OSError as error:
-                found = f"{path.name}, which cannot be read ({error.strerror or type(error).__name__})"
-                raise NoScansError(found=found, expected=EXPECTED, do="Check its permissions.") from None
         case bytes() | bytearray() | memoryview():
             return _from_bytes(bytes(source), _NO_NAME, spacing, area)
         case Dataset():
@@ -119,15 +114,30 @@ def read_dxa(
         case DxaScan():
             do = "Leave the spacing out, or make another DxaScan."
             raise ConfigError(found="a pixel size for a DxaScan", expected="none: it has its own", do=do)
-    content = source.read(MAX_FILE_BYTES + 1) if hasattr(source, "read") else None
+    name = getattr(source, "name", None)
+    path, content = Path(name) if isinstance(name, str) else _NO_NAME, None
+    file: object = source
+    if hasattr(file, "read") and not isinstance(file, TextIOBase):
+        with _readable(path):
+            content = file.read(MAX_FILE_BYTES + 1)
     if not isinstance(content, bytes):
         raise InputTypeError(
-            found="a file in text mode" if isinstance(content, str) else f"a {type(source).__name__}",
+            found=f"a {type(source).__name__}",
             expected="a path, bytes, a file in binary mode, a pydicom Dataset, a NumPy array or a DxaScan",
             do="Convert it to one of these.",
         )
-    name = getattr(source, "name", None)
-    return _from_bytes(content, Path(name) if isinstance(name, str) else _NO_NAME, spacing, area)
+    return _from_bytes(content, path, spacing, area)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a file that is closed
+        if isinstance(error, SpineliftError):
+            raise
+        found = f"{path.name}, which cannot be read ({getattr(error, 'strerror', None) or 'closed'})"
+        raise NoScansError(found=found, expected=EXPECTED, do="Check its permissions.") from None
 
 
 def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
