@@ -184,7 +184,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
         read_dxa(text)
     with archive.open("rb") as file:
         pass
-    with pytest.raises(FileNotFoundError, match=r"which cannot be read \(closed\)"):
+    with pytest.raises(InputTypeError, match="closed BufferedReader"):
         read_dxa(file)
     with (tmp_path / "new").open("wb") as file, pytest.raises(NoScansError):
         read_dxa(file)
@@ -286,3 +286,13 @@ def test_python_m_spinelift():
         [sys.executable, "-m", "spinelift", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == f"spinelift {spinelift.__version__}"
+
+
+def test_a_fault_of_the_reader_is_not_taken_for_a_missing_file(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ValueError("a fault")
+
+    monkeypatch.setattr("spinelift.io.dxa.read.pick_total_body", broken)
+    with pytest.raises(ValueError, match="a fault") as caught:
+        read_dxa(visit_zip(tmp_path))
+    assert not isinstance(caught.value, SpineliftError)

@@ -129,16 +129,13 @@ class Prediction:
     def to_dataframe(self) -> "polars.DataFrame":
         """The table of ``curves.csv``, not rounded, as a polars data frame (the cohort extra).
 
-        Raises MissingExtraError without polars. ``to_dataframe().to_pandas()`` is the table for pandas.
+        Raises MissingExtraError without polars. ``to_dataframe().to_pandas()`` needs pandas and pyarrow.
         """
         try:
             import polars
         except ImportError:
-            raise MissingExtraError(
-                found="no package polars",
-                expected="polars",
-                do="Run: pip install polars",
-            ) from None
+            do = "Run: pip install polars"
+            raise MissingExtraError(found="no package polars", expected="polars", do=do) from None
         columns = self._columns()
         return polars.DataFrame({"row": np.arange(1, len(self.curves.z_mm) + 1), **columns})
 
@@ -177,7 +174,7 @@ class Prediction:
     def run_record(
         self, *, threads: int | None = None, timings_ms: dict[str, float] | None = None
     ) -> dict[str, object]:
-        """``run.json``: what made this result, from what, and how long it took. No paths."""
+        """``run.json``: what made this result, from what, in what time. Nothing personal, no paths."""
         location = self.location
         return {
             "scan_id": self.scan_id,

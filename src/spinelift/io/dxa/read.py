@@ -117,13 +117,14 @@ def read_dxa(
     name = getattr(source, "name", None)
     path, content = Path(name) if isinstance(name, str) else _NO_NAME, None
     file: object = source
-    if hasattr(file, "read") and not isinstance(file, TextIOBase):
+    closed = "closed " if getattr(file, "closed", False) else ""
+    if hasattr(file, "read") and not closed and not isinstance(file, TextIOBase):
         with _readable(path):
             content = file.read(MAX_FILE_BYTES + 1)
     if not isinstance(content, bytes):
         raise InputTypeError(
-            found=f"a {type(source).__name__}",
-            expected="a path, bytes, a file in binary mode, a pydicom Dataset, a NumPy array or a DxaScan",
+            found=f"a {closed}{type(source).__name__}",
+            expected="a path, bytes, a binary file, a pydicom Dataset, a NumPy array or a DxaScan",
             do="Convert it to one of these.",
         )
     return _from_bytes(content, path, spacing, area)
@@ -133,10 +134,10 @@ def read_dxa(
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as error:  # ValueError: a file that is closed
-        if isinstance(error, SpineliftError):
-            raise
-        found = f"{path.name}, which cannot be read ({getattr(error, 'strerror', None) or 'closed'})"
+    except SpineliftError:
+        raise
+    except OSError as error:
+        found = f"{path.name}, which cannot be read ({error.strerror or type(error).__name__})"
         raise NoScansError(found=found, expected=EXPECTED, do="Check its permissions.") from None
 
 
