@@ -53,8 +53,8 @@ class Model:
             When the source cannot be used or holds no whole spine. For a wrong type it is also a TypeError,
             for a file that is missing a FileNotFoundError.
         """
-        clock = Clock("segment" if isinstance(source, DxaScan) else "read")
         with _READING:
+            clock = Clock("segment" if isinstance(source, DxaScan) else "read")
             scan = read_dxa(source, **options)
         if scan is not source:
             clock.start("segment")
