@@ -67,8 +67,8 @@ class NoSpineError(SpineliftError, exit_code=19):
     """An image in which no spine, or only a part of one, could be found."""
 
 
-class NoScansError(SpineliftError, exit_code=20):
-    """A path that holds nothing that could be a scan."""
+class NoScansError(SpineliftError, FileNotFoundError, exit_code=20):
+    """A path that does not exist, cannot be read, or holds nothing that could be a scan."""
 
 
 class HostileArchiveError(SpineliftError, exit_code=21):
@@ -113,3 +113,7 @@ class OutputError(SpineliftError, exit_code=33):
 
 class InvalidCurveError(SpineliftError, ValueError, exit_code=34):
     """A centre line with too few points, heights out of order, or values that are not finite."""
+
+
+class InputTypeError(SpineliftError, TypeError, exit_code=35):
+    """An argument of a type that cannot be used, from Python."""

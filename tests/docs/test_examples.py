@@ -1,6 +1,7 @@
 """Examples in docstrings are run."""
 
 import doctest
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -21,3 +22,12 @@ def test_examples_give_what_they_show(name, monkeypatch):
     found = doctest.testmod(import_module(name))
     assert found.attempted
     assert not found.failed
+
+
+@pytest.mark.parametrize("page", sorted(SOURCE.parent.glob("docs/**/*.md")), ids=lambda page: page.stem)
+def test_examples_of_the_pages_give_what_they_show(page, monkeypatch):
+    monkeypatch.chdir(SOURCE.parent)
+    text = "".join(re.findall(r"```pycon\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    found = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    assert not runner.run(found).failed

@@ -9,7 +9,7 @@ from predict_cases import SPACING, spine_image, spine_png, spine_scan, write_bun
 from spinelift.errors import ConfigError, NoSpineError, OutputError
 from spinelift.inference import load_model
 from spinelift.inference.batch import run_batch
-from spinelift.inference.outputs import result_folder, run_record, write_result
+from spinelift.inference.outputs import result_folder, write_result
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_exit_codes(model, tmp_path):
 
 def test_running_again_overwrites_what_it_wrote_and_nothing_else(model, tmp_path):
     scan, out = spine_png(tmp_path / "b.png"), tmp_path / "out"
-    make = lambda prediction, scan: {"overlay.png": b"first"}  # noqa: E731
+    make = lambda prediction: {"overlay.png": b"first"}  # noqa: E731
     first = run_batch(model, [scan], out, spacing=SPACING, pictures=make, picture_names=("overlay.png",))
     folder = out / first.good[0].scan_id
     before = (folder / "curves.json").read_bytes()
@@ -92,7 +92,7 @@ def test_run_json_says_what_was_done_and_nothing_personal(model, tmp_path):
     assert record["timings_ms"]["pictures"] == 3.0
     assert record["versions"]["onnxruntime"]
     assert str(tmp_path) not in json.dumps(record)
-    assert "shift_score" in run_record(prediction)
+    assert "shift_score" in prediction.run_record()
 
 
 def test_the_same_file_twice_is_one_result_and_two_files_of_one_id_are_told(model, tmp_path, monkeypatch):

@@ -200,7 +200,7 @@ def test_predict_is_a_plain_function_of_the_root(first):
     code = (
         f"import {first}, inspect, spinelift\n"
         "assert inspect.isfunction(spinelift.predict) and inspect.isfunction(spinelift.load_model)\n"
-        "assert list(inspect.signature(spinelift.predict).parameters) == ['scan', 'spacing', 'bundle']\n"
+        "assert list(inspect.signature(spinelift.predict).parameters) == ['source', 'bundle', 'options']\n"
         "assert spinelift.predict.__doc__ and 'predict' in dir(spinelift)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

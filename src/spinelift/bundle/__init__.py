@@ -1,11 +1,19 @@
 """Sets of networks on disk: ONNX files, the card that names them with their hashes, and their sessions."""
 
-from spinelift.bundle.bundle import Bundle, BundleRef, add_metrics, hash_files, load_bundle, write_card
+from spinelift.bundle.bundle import (
+    Bundle,
+    BundleRef,
+    add_metrics,
+    hash_files,
+    load_any,
+    load_bundle,
+    write_card,
+)  # fmt: skip
 from spinelift.bundle.card import Card
 from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork, default_threads
 
 __all__ = [
     "Bundle", "BundleRef", "Card", "EncodersCard", "MriSegmenterCard", "OnnxNetwork", "PredictionCard",
-    "add_metrics", "default_threads", "hash_files", "load_bundle", "write_card",
+    "add_metrics", "default_threads", "hash_files", "load_any", "load_bundle", "write_card",
 ]  # fmt: skip

@@ -1,9 +1,11 @@
 """A set of networks, read from a folder or a zip with every hash checked. No pickles anywhere."""
 
 import hashlib
+import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,6 +14,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from spinelift.bundle.card import CARD_NAME, Card, Metric
+from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork
 from spinelift.errors import BundleError
 from spinelift.files import file_sha256, write_whole
@@ -20,6 +23,7 @@ SHIPPED = Path(__file__).parents[1] / "bundles"
 """Folder of the sets that come with spinelift, one folder a set."""
 MAX_FILE_BYTES = 1 << 30
 CardT = TypeVar("CardT", bound=Card)
+_Files = Mapping[str, tuple[int, Callable[[], bytes]]]
 
 
 @dataclass(frozen=True)
@@ -52,17 +56,33 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
     BundleError
         When it is missing, incomplete, altered, of another kind, or made for other preprocessing.
     """
-    path = SHIPPED / kind.SHIPPED if path is None else Path(path)
+    with _contents(SHIPPED / kind.SHIPPED if path is None else Path(path)) as files:
+        return _verified(kind, files)
+
+
+def load_any(path: Path | str | None = None) -> Bundle[Card]:
+    """Read and verify a set of networks of any kind, which its card names; else as :func:`load_bundle`."""
+    with _contents(SHIPPED / PredictionCard.SHIPPED if path is None else Path(path)) as files:
+        kinds: tuple[type[Card], ...] = (PredictionCard, MriSegmenterCard, EncodersCard)
+        try:
+            named = json.loads(_read(files, CARD_NAME))["kind"]
+        except (KeyError, TypeError, ValueError):
+            named = None
+        return _verified(next((k for k in kinds if k.model_fields["kind"].default == named), kinds[0]), files)
+
+
+@contextmanager
+def _contents(path: Path) -> Iterator[_Files]:
+    """Files of a folder or zip: the size of each in bytes, and the function that reads it, by its name."""
     try:
         if path.is_dir():
-            files = {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
-            return _verified(kind, files)
+            yield {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
+            return
         if path.is_file():
             with zipfile.ZipFile(path) as archive:
                 members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
-                return _verified(
-                    kind, {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
-                )
+                yield {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
+            return
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
     raise BundleError(
@@ -96,19 +116,18 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: file_sha256(folder / name) for name in sorted(names)}
 
 
-def _verified(kind: type[CardT], contents: Mapping[str, tuple[int, Callable[[], bytes]]]) -> Bundle[CardT]:
-    """Check the contents: the size of each file in bytes, and the function that reads it, by its name."""
+def _read(contents: _Files, name: str) -> bytes:
+    size, data = contents[name]
+    if size > MAX_FILE_BYTES:
+        raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
+    return data()
 
-    def read(name: str) -> bytes:
-        size, data = contents[name]
-        if size > MAX_FILE_BYTES:
-            raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
-        return data()
 
+def _verified(kind: type[CardT], contents: _Files) -> Bundle[CardT]:
     try:
-        raw = read(CARD_NAME)
+        raw = _read(contents, CARD_NAME)
         card = kind.model_validate_json(raw)
-        files = {name: read(name) for name in card.files}
+        files = {name: _read(contents, name) for name in card.files}
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or CARD_NAME

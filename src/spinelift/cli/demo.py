@@ -48,7 +48,7 @@ def demo(
     make_folder(out)
     model = load_model(bundle)
     prediction = model.predict(scan)
-    pictures = make_result_pictures(prediction, scan)
+    pictures = make_result_pictures(prediction)
     folder = write_result(prediction, out, pictures=pictures, threads=model.threads)
 
     curves = {"spinelift": prediction.curves}

@@ -16,7 +16,6 @@ from spinelift.report import PICTURE_NAMES
 if TYPE_CHECKING:
     from spinelift.inference.batch import BatchReport, Failure
     from spinelift.inference.prediction import Prediction
-    from spinelift.io.dxa.scan import DxaScan
 
 app = typer.Typer(add_completion=False)
 
@@ -126,17 +125,11 @@ def _find(paths: list[Path]) -> "tuple[list[Path], list[Failure]]":
     return list(dict.fromkeys(scans)), lost
 
 
-def make_result_pictures(prediction: "Prediction", scan: "DxaScan") -> dict[str, bytes]:
+def make_result_pictures(prediction: "Prediction") -> dict[str, bytes]:
     """Every picture of a result, by file name."""
     from spinelift.report.pictures import make_pictures
-    from spinelift.report.scene import SpineScene
 
-    scene = SpineScene(
-        prediction.scan_id, scan.bone, prediction.curves, prediction.half_width_mm,
-        plausible=prediction.plausible_spines(), warnings=prediction.warnings,
-        made_by=f"{prediction.bundle.name} {prediction.bundle.version}",
-    )  # fmt: skip
-    return make_pictures(scene)
+    return make_pictures(prediction.scene())
 
 
 def _print_report(report: "BatchReport", out: Path) -> None:

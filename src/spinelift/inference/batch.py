@@ -11,12 +11,15 @@ from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError, SpineliftEr
 from spinelift.files import make_folder, remove_files, write_csv
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model
-from spinelift.inference.outputs import PictureWriter, write_result
+from spinelift.inference.outputs import write_result
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
+
+PictureWriter = Callable[[Prediction], dict[str, bytes]]
+"""Makes the pictures of a result: their bytes by file name."""
 
 FAILED_CSV, SUMMARY_CSV = "failed.csv", "summary.csv"
 FAILED_HEADER = ("input", "error", "exit_code", "message")
@@ -98,7 +101,7 @@ def run_batch(
                     clock.start("predict")
                     prediction = model.predict(scan)
                     clock.start("pictures")
-                    images = pictures(prediction, scan) if pictures else None
+                    images = pictures(prediction) if pictures else None
                     seconds = clock.stop()
                     timed = ("read", "pictures") if pictures else ("read",)
                     times = {stage: round(seconds[stage] * 1e3, 2) for stage in timed}

@@ -1,22 +1,31 @@
 """One scan in, its 3D spine out: segment, crop, regress, calibrate, with ONNX Runtime and no torch."""
 
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
+from threading import Lock
+from typing import Unpack
 
 import numpy as np
 
 from spinelift.bundle import Bundle, PredictionCard, default_threads, load_bundle
 from spinelift.curves import CORONAL, SAGITTAL, SpineCurves
-from spinelift.errors import BundleError, ConfigError
-from spinelift.geometry import Spacing
+from spinelift.errors import BundleError, ConfigError, InputTypeError, SpineliftError
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.inference.calibrate import Calibrator, calibration_warnings
 from spinelift.inference.prediction import Prediction
 from spinelift.io import read_dxa
+from spinelift.io.dxa.read import ReadOptions, Source
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.progress import Clock
 from spinelift.segment.postprocess import SpineLocation, locate_spine
+
+_READING = Lock()
+"""One reader at a time: it silences Python's warnings, which quote headers, for the whole process."""
 
 
 class Model:
@@ -32,17 +41,22 @@ class Model:
         self._regressor = bundle.network("regressor", self.threads)
         self._calibrator = Calibrator(bundle.card.calibration)
 
-    def predict(self, scan: DxaScan | Path | str, *, spacing: Spacing | None = None) -> Prediction:
-        """The 3D spine of a scan, or of the scan in a file; ``spacing`` (mm) is for files without it, as PNG.
+    def predict(self, source: Source, **options: Unpack[ReadOptions]) -> Prediction:
+        """The 3D spine of one scan: of a path, bytes, an open file, a data set, an array or a ``DxaScan``.
+
+        ``options`` are the ``spacing_mm=(row, col)`` (or ``spacing``) that pictures and arrays need, and
+        ``area``: see :func:`spinelift.io.read_dxa`.
 
         Raises
         ------
         SpineliftError
-            When the file cannot be used or holds no whole spine.
+            When the source cannot be used or holds no whole spine. For a wrong type it is also a TypeError,
+            for a file that is missing a FileNotFoundError.
         """
-        clock = Clock("segment" if isinstance(scan, DxaScan) else "read")
-        if not isinstance(scan, DxaScan):
-            scan = read_dxa(Path(scan), spacing=spacing)
+        with _READING:
+            clock = Clock("segment" if isinstance(source, DxaScan) else "read")
+            scan = read_dxa(source, **options)
+        if scan is not source:
             clock.start("segment")
         location = self.locate(scan)
         clock.start("crop")
@@ -59,9 +73,39 @@ class Model:
         return Prediction(
             scan_id=scan.scan_id, input_sha256=scan.sha256, curves=curves, half_width_mm=half_width,
             shift_score=shift, prior_share=share, spread=self._calibrator.spread(curves, scale),
-            location=location, bundle=self.bundle.ref, warnings=tuple(warnings),
+            location=location, bundle=self.bundle.ref, bone=scan.bone, warnings=tuple(warnings),
             timings_ms={stage: round(1e3 * s, 2) for stage, s in seconds.items()},
         )  # fmt: skip
+
+    def predict_many(
+        self, sources: Iterable[Source], *, workers: int = 1, **options: Unpack[ReadOptions]
+    ) -> Iterator[Prediction | SpineliftError]:
+        """Predict many scans; yields the prediction or the error of each, in the order of the sources.
+
+        ``workers`` threads share the model. Each runs the networks with the model's own threads, so that
+        ``load_model(threads=1).predict_many(paths, workers=4)`` uses four cores. Sources are taken from the
+        iterable at most 2 × ``workers`` ahead. The results do not depend on ``workers``.
+
+        Raises
+        ------
+        SpineliftError
+            At once, when ``workers`` is below 1 or ``sources`` is one source and not several.
+        """
+        one_source = isinstance(sources, str | bytes | PathLike) or hasattr(sources, "read")
+        if one_source or not isinstance(sources, Iterable):
+            do = "Pass [source], or spinelift.io.find_scans([folder]) for a folder of scans."
+            expected = "a list, or another iterable, of sources"
+            raise InputTypeError(found=f"one {type(sources).__name__}", expected=expected, do=do)
+        if not isinstance(workers, int) or workers < 1:
+            raise ConfigError(found=f"{workers!r} workers", expected="1 or more", do="Leave workers out.")
+
+        def one(source: Source) -> Prediction | SpineliftError:
+            try:
+                return self.predict(source, **options)
+            except SpineliftError as error:
+                return error
+
+        return _in_order(one, sources, workers)
 
     def locate(self, scan: DxaScan) -> SpineLocation:
         """Where the spine of a scan lies."""
@@ -89,14 +133,44 @@ def load_model(bundle: Path | str | None = None, *, threads: int | None = None) 
     return Model(load_bundle(PredictionCard, bundle), threads)
 
 
-_cached_model = lru_cache(maxsize=1)(load_model)
+@lru_cache(maxsize=1)
+def _cached_model(bundle: str | None) -> Model:
+    return load_model(bundle)
 
 
 def predict(
-    scan: DxaScan | Path | str, *, spacing: Spacing | None = None, bundle: Path | str | None = None
+    source: Source, *, bundle: Path | str | None = None, **options: Unpack[ReadOptions]
 ) -> Prediction:
-    """The 3D spine of one scan; the model is kept for the next call."""
-    return _cached_model(None if bundle is None else str(bundle)).predict(scan, spacing=spacing)
+    """The 3D spine of one scan, as :meth:`Model.predict`; the model is kept for the next call."""
+    return _cached_model(None if bundle is None else str(bundle)).predict(source, **options)
+
+
+def predict_many(
+    sources: Iterable[Source],
+    *,
+    workers: int = 1,
+    bundle: Path | str | None = None,
+    **options: Unpack[ReadOptions],
+) -> Iterator[Prediction | SpineliftError]:
+    """Predict many scans, as :meth:`Model.predict_many`; the model is kept for the next call."""
+    model = _cached_model(None if bundle is None else str(bundle))
+    return model.predict_many(sources, workers=workers, **options)
+
+
+def _in_order(
+    function: Callable[[Source], Prediction | SpineliftError], values: Iterable[Source], workers: int
+) -> Iterator[Prediction | SpineliftError]:
+    """Results of a function by threads, in the order of the values, which are read little by little."""
+    pool, pending = ThreadPoolExecutor(workers), deque[Future[Prediction | SpineliftError]]()
+    try:
+        for value in values:
+            pending.append(pool.submit(function, value))
+            if len(pending) >= 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _order_warnings(curves: SpineCurves) -> list[str]:

@@ -1,27 +1,27 @@
 """The files of one result: ``OUT/<scan_id>/curves.json, curves.csv, run.json`` and, if asked, pictures."""
 
-import platform
 import re
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-
-import numpy as np
-import onnxruntime
+from typing import Protocol
 
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, remove_files, write_json, write_whole
-from spinelift.inference.prediction import Prediction
-from spinelift.io.dxa.scan import DxaScan
-from spinelift.version import __version__
 
 CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
 
-PictureWriter = Callable[[Prediction, DxaScan], dict[str, bytes]]
-"""Makes the pictures of a result: their bytes by file name."""
-
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Result(Protocol):
+    """What is written of a prediction, which stands above this module."""
+
+    @property
+    def scan_id(self) -> str: ...  # noqa: D102
+    def curves_json(self) -> str: ...  # noqa: D102
+    def curves_csv(self) -> str: ...  # noqa: D102
+    def run_record(  # noqa: D102
+        self, *, threads: int | None, timings_ms: dict[str, float] | None
+    ) -> dict[str, object]: ...
 
 
 def result_folder(out: Path, scan_id: str) -> Path:
@@ -33,7 +33,7 @@ def result_folder(out: Path, scan_id: str) -> Path:
 
 
 def write_result(
-    prediction: Prediction,
+    prediction: Result,
     out: Path,
     *,
     pictures: dict[str, bytes] | None = None,
@@ -52,36 +52,6 @@ def write_result(
     remove_files(folder / name for name in (RUN_JSON, *stale) if name not in files)
     for name, data in files.items():
         write_whole(folder / name, data)
-    record = run_record(prediction, threads=threads, timings_ms=timings_ms)
+    record = prediction.run_record(threads=threads, timings_ms=timings_ms)
     write_json(folder / RUN_JSON, {**record, "files": sorted(files)})
     return folder
-
-
-def run_record(
-    prediction: Prediction, *, threads: int | None = None, timings_ms: dict[str, float] | None = None
-) -> dict[str, object]:
-    """``run.json``: what made this result, from what, and how long it took. Nothing personal, no paths."""
-    location = prediction.location
-    return {
-        "scan_id": prediction.scan_id,
-        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "input_sha256": prediction.input_sha256,
-        "bundle": asdict(prediction.bundle),
-        "versions": {
-            "spinelift": __version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
-        "platform": {"system": platform.system(), "machine": platform.machine()},
-        "threads": threads,
-        "timings_ms": {**prediction.timings_ms, **(timings_ms or {})},
-        "spine": {
-            "top_xz_mm": [round(v, 3) for v in location.top_xz_mm],
-            "bottom_xz_mm": [round(v, 3) for v in location.bottom_xz_mm],
-            "confidence": location.confidence,
-        },
-        "shift_score": prediction.shift_score,
-        "prior_share": prediction.prior_share,
-        "warnings": list(prediction.warnings),
-    }

@@ -1,21 +1,36 @@
-"""What a prediction is, and its fixed form on disk: ``curves.json`` and ``curves.csv``."""
+"""What a prediction is, its fixed form on disk, ``curves.json`` and ``curves.csv``, table and pictures."""
 
 import json
+import platform
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime
 
 from spinelift.bundle.bundle import BundleRef
 from spinelift.curves import Curve, SpineCurves
-from spinelift.geometry.arrays import Float
+from spinelift.errors import MissingExtraError
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.inference.calibrate import Spread
+from spinelift.inference.outputs import write_result
+from spinelift.measures import coronal_angles
+from spinelift.report.scene import SpineScene
 from spinelift.segment.postprocess import SpineLocation
+from spinelift.version import __version__
+
+if TYPE_CHECKING:
+    import polars
+    from matplotlib.figure import Figure
 
 _CORONAL = {"left": Curve.LEFT, "centre": Curve.CENTRE, "right": Curve.RIGHT}
 _SAGITTAL = {"anterior": Curve.ANTERIOR, "centre": Curve.SAGITTAL, "posterior": Curve.POSTERIOR}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The 3D spine of one scan.
 
@@ -35,6 +50,9 @@ class Prediction:
         How a spine may differ from the predicted one; None without calibration.
     location, bundle
         Where the spine was found, and the model that made it.
+    bone
+        Bone image of the scan [H, W], 0 to 255, for the pictures: about 1 MB. None in a prediction that is
+        kept without it: ``dataclasses.replace(prediction, bone=None)``.
     warnings
         What a reader of the result ought to know.
     timings_ms
@@ -50,8 +68,23 @@ class Prediction:
     spread: Spread | None
     location: SpineLocation
     bundle: BundleRef
+    bone: Float32 | None = None
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        z, x = self.curves.z_mm, self.curves.mm[Curve.CENTRE]
+        angle, count = coronal_angles(z, x).ferguson_deg, len(self.warnings)
+        shape = f"T1 to L5 {z[-1] - z[0]:.0f} mm, Ferguson angle {angle:.1f}°"
+        return f"<Prediction {self.scan_id}: {shape}, {count} warning{'' if count == 1 else 's'}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """The overlay, which notebooks show; nothing without the scan's image."""
+        if self.bone is None:
+            return None
+        from spinelift.report.overlay import overlay_png
+
+        return overlay_png(self.scene())
 
     @property
     def interval90_mm(self) -> Float | None:
@@ -88,14 +121,81 @@ class Prediction:
 
     def curves_csv(self) -> str:
         """Text of ``curves.csv``: a header and 209 rows from T1 to L5, mm; bounds where calibrated."""
+        columns = self._columns()
+        table = np.round(np.stack(list(columns.values()), 1), 3) + 0.0
+        rows = ([str(k), *(f"{value:.3f}" for value in row)] for k, row in enumerate(table, start=1))
+        return "".join(",".join(row) + "\n" for row in (["row", *columns], *rows))
+
+    def to_dataframe(self) -> "polars.DataFrame":
+        """The table of ``curves.csv``, not rounded, as a polars data frame (the cohort extra).
+
+        Raises MissingExtraError without polars. ``to_dataframe().to_pandas()`` needs pandas and pyarrow.
+        """
+        try:
+            import polars
+        except ImportError:
+            do = "Run: pip install polars"
+            raise MissingExtraError(found="no package polars", expected="polars", do=do) from None
+        columns = self._columns()
+        return polars.DataFrame({"row": np.arange(1, len(self.curves.z_mm) + 1), **columns})
+
+    def _columns(self) -> dict[str, Float]:
+        """Heights, curves and, where calibrated, bounds, mm [209] each, by the names of ``curves.csv``."""
         names = [f"coronal_{name}_mm" for name in _CORONAL] + [f"sagittal_{name}_mm" for name in _SAGITTAL]
-        columns = [self.curves.z_mm, *self.curves.mm]
-        header = ["row", "z_mm", *names]
+        columns = {"z_mm": self.curves.z_mm, **dict(zip(names, self.curves.mm, strict=True))}
         interval = self.interval90_mm
         if interval is not None:
             for name, bounds in zip(names, interval, strict=True):
-                header += [name.removesuffix("_mm") + end for end in ("_low_mm", "_high_mm")]
-                columns += [bounds[:, 0], bounds[:, 1]]
-        table = np.round(np.stack(columns, 1), 3) + 0.0
-        rows = ([str(k), *(f"{value:.3f}" for value in row)] for k, row in enumerate(table, start=1))
-        return "".join(",".join(row) + "\n" for row in (header, *rows))
+                stem = name.removesuffix("_mm")
+                columns |= {f"{stem}_low_mm": bounds[:, 0], f"{stem}_high_mm": bounds[:, 1]}
+        return columns
+
+    def save(self, folder: str | PathLike[str]) -> Path:
+        """Write ``curves.json``, ``curves.csv`` and ``run.json`` to ``folder/<scan_id>``, and return it.
+
+        Raises OutputError if they cannot be written, ConfigError if the scan id is no plain name.
+        """
+        return write_result(self, Path(folder))
+
+    def scene(self) -> SpineScene:
+        """What the functions of ``spinelift.report`` draw; on black without the scan's image."""
+        bone = np.zeros((1, 1), np.float32) if self.bone is None else self.bone
+        return SpineScene(
+            self.scan_id, bone, self.curves, self.half_width_mm, plausible=self.plausible_spines(),
+            warnings=self.warnings, made_by=f"{self.bundle.name} {self.bundle.version}",
+        )  # fmt: skip
+
+    def plot(self) -> "Figure":
+        """Front view on the scan and side view, as a matplotlib figure, mm as in ``curves.json``."""
+        from spinelift.report.overlay import overlay_figure
+
+        return overlay_figure(self.scene())
+
+    def run_record(
+        self, *, threads: int | None = None, timings_ms: dict[str, float] | None = None
+    ) -> dict[str, object]:
+        """``run.json``: what made this result, from what, in what time. Nothing personal, no paths."""
+        location = self.location
+        return {
+            "scan_id": self.scan_id,
+            "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+            "input_sha256": self.input_sha256,
+            "bundle": asdict(self.bundle),
+            "versions": {
+                "spinelift": __version__,
+                "python": platform.python_version(),
+                "numpy": np.__version__,
+                "onnxruntime": onnxruntime.__version__,
+            },
+            "platform": {"system": platform.system(), "machine": platform.machine()},
+            "threads": threads,
+            "timings_ms": {**self.timings_ms, **(timings_ms or {})},
+            "spine": {
+                "top_xz_mm": [round(v, 3) for v in location.top_xz_mm],
+                "bottom_xz_mm": [round(v, 3) for v in location.bottom_xz_mm],
+                "confidence": location.confidence,
+            },
+            "shift_score": self.shift_score,
+            "prior_share": self.prior_share,
+            "warnings": list(self.warnings),
+        }

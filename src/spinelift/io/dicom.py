@@ -172,6 +172,19 @@ def _size_mm(dataset: Dataset) -> tuple[float, float]:
     return max(height, width), min(height, width)
 
 
+def to_bytes(dataset: Dataset) -> bytes:
+    """A data set as a file, in its own encoding, or else little endian with explicit types.
+
+    Raises TruncatedDicomError if it cannot be written.
+    """
+    stream, meta = BytesIO(), getattr(dataset, "file_meta", {})
+    known = "TransferSyntaxUID" in meta or None not in dataset.original_encoding
+    with reading():
+        encoding = {} if known else {"implicit_vr": False, "little_endian": True}
+        pydicom.dcmwrite(stream, dataset, enforce_file_format=False, **encoding)
+    return stream.getvalue()
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Turn whatever a damaged file makes pydicom raise into TruncatedDicomError, without its text.

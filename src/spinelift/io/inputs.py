@@ -1,8 +1,11 @@
 """What both readers check of an input file before they open it, and the DICOM members of its zip."""
 
+import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
+from typing import BinaryIO
 
 from spinelift.errors import (
     EmptyFileError,
@@ -69,7 +72,11 @@ def kind_of_file(path: Path, expected: str) -> FileKind:
     """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected=expected, do="Check the path.")
-    head = read_head(path)
+    return kind_of_content(read_head(path), path, expected)
+
+
+def kind_of_content(head: bytes, path: Path, expected: str) -> FileKind:
+    """Kind of a file from its first 132 bytes and its name; raises as :func:`kind_of_file` does."""
     if not head:
         found = f"{path.name} with 0 bytes"
         raise EmptyFileError(found=found, expected=expected, do="Copy or download it again.")
@@ -101,18 +108,28 @@ def pseudonym(path: Path, field: int, sha256: str) -> str:
 
 def input_sha256(path: Path, max_bytes: int) -> str:
     """SHA-256 of a file; raises HostileArchiveError if it is larger than one visit can be."""
-    if path.stat().st_size > max_bytes:
-        raise HostileArchiveError(
-            found=f"a file of {path.stat().st_size >> 20} MB",
-            expected=f"at most {max_bytes >> 20} MB",
-            do="Pass one visit at a time.",
-        )
+    _check_size(path.stat().st_size, max_bytes)
     return file_sha256(path)
 
 
-def dicom_members(path: Path, limits: Limits | None = None) -> Iterator[bytes]:
+def bytes_sha256(data: bytes, max_bytes: int) -> str:
+    """SHA-256 of a file's content; raises as :func:`input_sha256` does."""
+    _check_size(len(data), max_bytes)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise HostileArchiveError(
+            found=f"a file of {size >> 20} MB",
+            expected=f"at most {max_bytes >> 20} MB",
+            do="Pass one visit at a time.",
+        )
+
+
+def dicom_members(zipped: Path | BinaryIO, limits: Limits | None = None) -> Iterator[bytes]:
     """DICOM members of a zip; manifests, hidden files and other content are skipped."""
-    with path.open("rb") as file:
+    with zipped.open("rb") if isinstance(zipped, Path) else nullcontext(zipped) as file:
         for name, data in iter_members(file, limits):
             member = Path(name)
             hidden = member.name.startswith(".") or "__MACOSX" in member.parts

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spinelift.errors import NoSpacingError
+from spinelift.errors import InputTypeError, NoSpacingError
 from spinelift.geometry import Spacing
 
 SPACING_RANGE_MM = (0.2, 10.0)
@@ -11,7 +11,9 @@ MAX_ASPECT = 2.0
 """Largest ratio of pixel height to width, either way."""
 TOLERANCE = 0.02
 """Two statements of the pixel size may differ by this share."""
-ASK_FOR_SPACING = "Give the pixel size in mm, row then column, e.g. --spacing 2.427,2.419."
+ASK_FOR_SPACING = (
+    "Give the height and width of a pixel, mm: --spacing 2.427,2.419, or spacing_mm=(2.427, 2.419)."
+)
 
 
 def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
@@ -25,6 +27,24 @@ def check_spacing(row_mm: float, col_mm: float, source: str) -> Spacing:
             do=ASK_FOR_SPACING,
         )
     return Spacing(row_mm, col_mm)
+
+
+def given_spacing(spacing: Spacing | None, spacing_mm: Sequence[float] | None) -> Spacing | None:
+    """The pixel size that a caller gives, in either form, or None; raises a SpineliftError if it is none."""
+    given = spacing_mm if spacing is None else spacing
+    if given is None:
+        return None
+    try:
+        row, col = map(float, (given.row_mm, given.col_mm) if isinstance(given, Spacing) else given)
+    except (TypeError, ValueError):
+        given = None
+    if given is None or None not in (spacing, spacing_mm):
+        raise InputTypeError(
+            found="a pixel size that is not two numbers, or is given twice",
+            expected="spacing_mm=(row, col), mm, or spacing=spinelift.geometry.Spacing(row, col)",
+            do="Give the height and the width of a pixel, once.",
+        )
+    return check_spacing(row, col, "given")
 
 
 def spacing_from_header(

@@ -22,7 +22,14 @@ MIN_HALF_DEPTH_MM, DEPTH_MARGIN_MM = 85.0, 18.0
 
 
 def overlay_png(scene: SpineScene) -> bytes:
-    """PNG with two panels on the same scale and height axis, mm as in ``curves.json``."""
+    """The figure of the two views as PNG."""
+    data = io.BytesIO()
+    overlay_figure(scene).savefig(data, format="png", metadata={"Software": "spinelift"})
+    return data.getvalue()
+
+
+def overlay_figure(scene: SpineScene) -> Figure:
+    """Two panels on the same scale and height axis, mm as in ``curves.json``."""
     image, (right, left, head, feet) = scene.region(side_mm=105.0, margin_mm=30.0)
     y_low, y_high = _sagittal_limits(scene)
     w, d, h = ((b - a) * INCHES_PER_MM for a, b in ((right, left), (y_low, y_high), (head, feet)))
@@ -52,9 +59,7 @@ def overlay_png(scene: SpineScene) -> bytes:
     for k, note in enumerate(notes):
         colour = SOFT if k == len(notes) - 1 else "#a13b00"
         figure.text(left_x, (0.12 + 0.17 * (len(notes) - 1 - k)) / total_h, note, color=colour, size=6.5)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={"Software": "spinelift"})
-    return data.getvalue()
+    return figure
 
 
 def _front(axes: Axes, scene: SpineScene) -> None:

@@ -1,74 +1,194 @@
-"""One DXA from any kind of input: UK Biobank zip, DICOM file, folder of DICOM files, PNG or TIFF."""
+"""One DXA from any kind of input: zip, DICOM, folder, PNG or TIFF, on disk or in memory, or an array."""
 
 import hashlib
-from collections.abc import Iterable
-from os import PathLike
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from io import BytesIO, TextIOBase
+from os import PathLike, fsdecode
 from pathlib import Path
+from typing import BinaryIO, TypedDict, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from spinelift.errors import (
     AmbiguousScanError,
+    ConfigError,
     ImageTooSmallError,
+    InputTypeError,
+    NoScansError,
     NoSpacingError,
+    SpineliftError,
     UnsupportedImageError,
     WrongBodyPartError,
 )
 from spinelift.geometry import Spacing
-from spinelift.io.dicom import read_identity
-from spinelift.io.dicom_image import OrientedImage, read_image
+from spinelift.geometry.arrays import Float32
+from spinelift.io.dicom import read_identity, to_bytes
+from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stretch
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, is_whole_body, notes
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
 from spinelift.io.identity import OTHER_NAME
-from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
-from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing
+from spinelift.io.inputs import (
+    FileKind,
+    bytes_sha256,
+    check_field,
+    dicom_members,
+    input_sha256,
+    kind_of_content,
+    kind_of_file,
+    pseudonym,
+)
+from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing, given_spacing
 from spinelift.io.ukb_names import DXA_FIELD
 
 MAX_FILE_BYTES = 512 << 20
 """Largest file that is opened."""
+EXPECTED = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
+_Content = bytes | bytearray | memoryview | BinaryIO
+Source = str | PathLike[str] | _Content | Dataset | NDArray[np.generic] | DxaScan
+"""What a scan can be read from."""
+_NO_NAME = Path("data")
+"""Stands for the name of what has none."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """Keywords of :func:`read_dxa`."""
+
+    spacing: Spacing | None
+    spacing_mm: tuple[float, float] | None
+    area: Area | None
 
 
 def read_dxa(
-    path: str | PathLike[str], *, spacing: Spacing | None = None, area: Area | None = None
+    source: Source,
+    *,
+    spacing: Spacing | None = None,
+    spacing_mm: tuple[float, float] | None = None,
+    area: Area | None = None,
 ) -> DxaScan:
     """Read the total-body DXA of one visit.
 
     Parameters
     ----------
-    path
-        A zip of a visit, one DICOM file, a folder that directly holds a visit's DICOM files, or a grey
-        PNG or TIFF.
+    source
+        Path of a zip of a visit, of one DICOM file, of a folder that directly holds a visit's DICOM files, or
+        of a grey PNG or TIFF; the bytes of such a file, or a file that is open to read in binary mode; a
+        pydicom data set; a grey array [H, W], rows to the feet, columns to the patient's left; or a
+        ``DxaScan``, which is returned as it is. Arrays of uint8 keep their values; others are stretched from
+        their minimum to their maximum.
     spacing
         Pixel size, mm, of the rows and columns that a DICOM file stores, in place of the header's, or of a
-        picture as it is shown; pictures need it.
+        picture or an array as it is shown; these need it.
+    spacing_mm
+        The same as two numbers, (row, col).
     area
         ``"total-body"`` says that the DICOM images are of the total body, whatever their header and size say.
 
     Raises
     ------
     SpineliftError
-        Its subclass names what is wrong with the input; nothing else is raised for bad input.
+        Its subclass names what is wrong with the input; nothing else is raised for bad input. Sources of
+        another type are also a TypeError, files that are missing or cannot be read a FileNotFoundError.
     """
-    path = Path(path)
+    spacing = given_spacing(spacing, spacing_mm)
+    if area not in (None, *get_args(Area)):
+        raise ConfigError(found=f"area {area!r}", expected="'total-body' or None", do="Leave it out.")
+    match source:
+        case str() | PathLike():
+            path = Path(fsdecode(source))
+            with _readable(path):
+                return _from_path(path, spacing, area)
+        case bytes() | bytearray() | memoryview():
+            return _from_bytes(bytes(source), _NO_NAME, spacing, area)
+        case Dataset():
+            data = to_bytes(source)
+            return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_FILE_BYTES), [data], spacing, area)
+        case np.ndarray():
+            return _from_array(source, spacing)
+        case DxaScan() if spacing is None:
+            return source
+        case DxaScan():
+            do = "Leave the spacing out, or make another DxaScan."
+            raise ConfigError(found="a pixel size for a DxaScan", expected="none: it has its own", do=do)
+    name = getattr(source, "name", None)
+    path, content = Path(name) if isinstance(name, str) else _NO_NAME, None
+    file: object = source
+    closed = "closed " if getattr(file, "closed", False) else ""
+    if hasattr(file, "read") and not closed and not isinstance(file, TextIOBase):
+        with _readable(path):
+            content = file.read(MAX_FILE_BYTES + 1)
+    if not isinstance(content, bytes):
+        raise InputTypeError(
+            found=f"a {closed}{type(source).__name__}",
+            expected="a path, bytes, a binary file, a pydicom Dataset, a NumPy array or a DxaScan",
+            do="Convert it to one of these.",
+        )
+    return _from_bytes(content, path, spacing, area)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except SpineliftError:
+        raise
+    except OSError as error:
+        found = f"{path.name}, which cannot be read ({error.strerror or type(error).__name__})"
+        raise NoScansError(found=found, expected=EXPECTED, do="Check its permissions.") from None
+
+
+def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
         files = dicom_files(path)
         digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
         sha256 = hashlib.sha256(digests.encode()).hexdigest()
         return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing, area)
-    expected = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
-    kind, sha256 = kind_of_file(path, expected), input_sha256(path, MAX_FILE_BYTES)
+    kind, sha256 = kind_of_file(path, EXPECTED), input_sha256(path, MAX_FILE_BYTES)
+    with path.open("rb") as file:
+        return _from_file(file, kind, path, sha256, spacing, area)
+
+
+def _from_bytes(data: bytes, path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
+    kind, sha256 = kind_of_content(data, path, EXPECTED), bytes_sha256(data, MAX_FILE_BYTES)
+    return _from_file(BytesIO(data), kind, path, sha256, spacing, area)
+
+
+def _from_file(
+    file: BinaryIO, kind: FileKind, path: Path, sha256: str, spacing: Spacing | None, area: Area | None
+) -> DxaScan:
     match kind:
         case FileKind.ZIP:
             check_field(path, DXA_FIELD)
-            return _from_dicom(path, sha256, dicom_members(path), spacing, area)
+            return _from_dicom(path, sha256, dicom_members(file), spacing, area)
         case FileKind.DICOM:
-            return _from_dicom(path, sha256, [path.read_bytes()], spacing, area)
+            return _from_dicom(path, sha256, [file.read()], spacing, area)
         case FileKind.PICTURE:
-            return _from_picture(path, sha256, spacing)
+            spacing = _needed(spacing, "a picture")
+            return _without_header(path, sha256, read_picture(file.read()), spacing, "A picture")
         case FileKind.OTHER:
             found = f"{path.name}, of a kind that is not known"
-            raise UnsupportedImageError(found=found, expected=expected, do="Export the scan as one of these.")
+            raise UnsupportedImageError(found=found, expected=EXPECTED, do="Export the scan as one of these.")
+
+
+def _from_array(array: NDArray[np.generic], spacing: Spacing | None) -> DxaScan:
+    spacing = _needed(spacing, "an array")
+    usable = array.ndim == 2 and array.dtype.kind in "uif" and 0 < array.size <= MAX_PIXELS
+    if not usable or not np.isfinite(array).all():
+        raise UnsupportedImageError(
+            found=f"an array of shape {array.shape} and type {array.dtype}"
+            + (", with values that are not finite" if usable else ""),
+            expected=f"one grey image [H, W] of finite numbers, at most {MAX_PIXELS} pixels",
+            do="Pass the bone image alone, rows to the feet and columns to the patient's left.",
+        )
+    data = f"{array.dtype.str} {array.shape} ".encode() + array.tobytes()
+    keep = array.dtype == np.uint8
+    bone = array.astype(np.float32) if keep else stretch(array.astype(np.float64))
+    return _without_header(_NO_NAME, bytes_sha256(data, MAX_FILE_BYTES), bone, spacing, "An array")
 
 
 def _from_dicom(
@@ -94,14 +214,16 @@ def _from_dicom(
     return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, identity)
 
 
-def _from_picture(path: Path, sha256: str, spacing: Spacing | None) -> DxaScan:
+def _needed(spacing: Spacing | None, what: str) -> Spacing:
     if spacing is None:
-        found = "a picture, which has no pixel size"
+        found = f"{what}, which has no pixel size"
         raise NoSpacingError(found=found, expected="the pixel size in mm", do=ASK_FOR_SPACING)
-    spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
-    bone = read_picture(path.read_bytes())
+    return check_spacing(spacing.row_mm, spacing.col_mm, "given")
+
+
+def _without_header(path: Path, sha256: str, bone: Float32, spacing: Spacing, what: str) -> DxaScan:
     check_image(bone, spacing)
-    remark = "A picture has no header: taken to be a bone image, columns to the patient's left."
+    remark = f"{what} has no header: taken to be a bone image, columns to the patient's left."
     remarks = (remark, *notes(bone, spacing))
     return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
 

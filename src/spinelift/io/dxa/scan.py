@@ -22,7 +22,7 @@ class DxaScan:
     spacing
         Pixel size, mm.
     sha256
-        Hash of the file that was read.
+        Hash of the file, or of the content in memory, that was read.
     warnings
         Remarks on the file for the reader of the result.
     identity
