@@ -89,9 +89,9 @@ def test_a_missing_file_is_named(kind, folder, tmp_path):
 def test_a_set_of_another_kind_is_refused(kind, folder):
     for other in KINDS:
         if other is not kind:
-            with pytest.raises(BundleError, match="card that does not fit") as told:
+            with pytest.raises(BundleError, match="card that does not fit") as raised:
                 load_bundle(other, folder)
-            assert f"kind {other.model_fields['kind'].default}" in told.value.expected
+            assert f"kind {other.model_fields['kind'].default}" in raised.value.expected
 
 
 def test_a_file_too_large_is_not_read(kind, folder, tmp_path, monkeypatch):

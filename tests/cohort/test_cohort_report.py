@@ -103,9 +103,9 @@ def test_traps_are_counted_as_found_or_missed(store):
 
 
 def test_a_quantity_has_an_interval():
-    told = Quantity("x", "mm", np.arange(50.0)).to_json()
-    assert told["mean"] == pytest.approx(24.5)
-    assert told["interval95"][0] < 24.5 < told["interval95"][1]
+    document = Quantity("x", "mm", np.arange(50.0)).to_json()
+    assert document["mean"] == pytest.approx(24.5)
+    assert document["interval95"][0] < 24.5 < document["interval95"][1]
     assert Quantity("x", "mm", np.array([])).to_json()["n"] == 0
 
 

@@ -144,8 +144,8 @@ def test_a_path_is_read_and_its_warnings_are_kept(model, tmp_path):
     np.testing.assert_allclose(result.curves.mm, model.predict(spine_scan()).curves.mm, atol=0.01)
     with pytest.raises(NoSpacingError):
         model.predict(tmp_path / "scan.png")
-    told = dataclasses.replace(spine_scan(), warnings=("metal",))
-    assert model.predict(told).warnings[0] == "metal"
+    warned = dataclasses.replace(spine_scan(), warnings=("metal",))
+    assert model.predict(warned).warnings[0] == "metal"
 
 
 def test_spinelift_predict_is_a_function_whichever_import_came_first(bundle_folder, tmp_path):

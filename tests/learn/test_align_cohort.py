@@ -1,4 +1,4 @@
-"""Pairs of a cohort folder: archives read once, failures told, the aligner trained on the command line."""
+"""Pairs of a cohort folder: archives read once, failures listed, the aligner trained on the command line."""
 
 import numpy as np
 import pytest

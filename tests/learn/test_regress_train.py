@@ -188,8 +188,8 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
 def test_the_command_trains(stores, tmp_path):
     words = ["regressor", "--data", stores / "train.zarr", "--val", stores / "val.zarr"]
     words += ["--out", tmp_path / "r", "--config", "smoke.yaml", "--max-minutes", "0.01"]
-    told = CliRunner().invoke(train_app, [str(w) for w in words])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(train_app, [str(w) for w in words])
+    assert result.exit_code == 0, result.output
     assert (tmp_path / "r" / "weights.safetensors").is_file()
 
 
@@ -321,9 +321,9 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert Calibrator(card.calibration).missing() == []
 
     where = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "test.zarr"), "--iou-step-mm", "0"]
-    told = CliRunner().invoke(evaluate_app, ["model", *where, "--out", str(tmp_path / "table.json")])
-    assert told.exit_code == 0, told.output
-    assert "sagittal_mae_mm" in told.output
+    result = CliRunner().invoke(evaluate_app, ["model", *where, "--out", str(tmp_path / "table.json")])
+    assert result.exit_code == 0, result.output
+    assert "sagittal_mae_mm" in result.output
     table = {row["name"]: row["model"]["value"] for row in json.loads((tmp_path / "table.json").read_text())}
     assert table["sagittal_mae_mm"] == pytest.approx(metrics["sagittal_mae_mm"].value, abs=1e-3)
 

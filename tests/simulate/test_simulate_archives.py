@@ -104,9 +104,9 @@ def test_the_same_seed_gives_the_same_bytes(person, tmp_path):
 
 
 def test_complete_people_are_kept_and_cut_ones_made_again(person, tmp_path):
-    told = []
-    write_people(tmp_path, people=2, seed=3, workers=1, advance=told.append)
-    assert sum(told) == 2
+    counts = []
+    write_people(tmp_path, people=2, seed=3, workers=1, advance=counts.append)
+    assert sum(counts) == 2
     first = person[0]
     archive = tmp_path / "dxa" / first.name
     assert archive.read_bytes() == first.read_bytes()
@@ -114,7 +114,7 @@ def test_complete_people_are_kept_and_cut_ones_made_again(person, tmp_path):
     (tmp_path / "truth" / "40000000_2.json").unlink()
     kept = tmp_path / "dxa" / "40000001_20158_2_0.zip"
     before = kept.stat().st_mtime_ns
-    write_people(tmp_path, people=2, seed=3, workers=2, advance=told.append)
+    write_people(tmp_path, people=2, seed=3, workers=2, advance=counts.append)
     assert archive.read_bytes() == first.read_bytes()
     assert kept.stat().st_mtime_ns == before
     assert not list(tmp_path.rglob("*.part"))

@@ -48,22 +48,22 @@ def test_two_workers_make_the_same_store(store, tmp_path):
 
 def test_a_store_cut_short_goes_on_to_the_same_rows(store, tmp_path):
     path = tmp_path / "cut.zarr"
-    told = []
+    counts = []
 
     def stop_after_one(count):
-        told.append(count)
-        if len(told) == 1:
+        counts.append(count)
+        if len(counts) == 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fill_pairs(PairStore.create(path), people=3, seed=SEED, workers=1, advance=stop_after_one)
     again = PairStore.open(path, write=True)
     assert len(again) == 1
-    fill_pairs(again, people=3, seed=SEED, workers=1, advance=told.append)
+    fill_pairs(again, people=3, seed=SEED, workers=1, advance=counts.append)
     same(store, PairStore.open(path))
-    fill_pairs(again, people=3, seed=SEED, workers=1, advance=told.append)
+    fill_pairs(again, people=3, seed=SEED, workers=1, advance=counts.append)
     assert len(again) == 3
-    assert len(told) == 3
+    assert len(counts) == 3
 
 
 def test_curves_of_a_row_are_a_spine_in_the_crop(store):

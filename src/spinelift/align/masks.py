@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from spinelift.align.plane import PairMasks, PlaneMask, project_mask
-from spinelift.errors import ConfigError, NoScansError, UnsupportedImageError
+from spinelift.errors import NoScansError, UnsupportedImageError
 from spinelift.geometry import PixelGrid
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.dxa.picture import read_picture
@@ -49,12 +49,7 @@ def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> tuple[PlaneMa
 
     Raises the errors of ``read_spine_labels``, and ConfigError if ``labels`` is no known scheme.
     """
-    known = [s.value for s in LabelScheme]
-    if labels not in known:
-        raise ConfigError(
-            found=f"labels of {labels!r}", expected=f"one of {', '.join(known)}", do="Check --mri-labels."
-        )
-    spine = read_spine_labels(path, volume, LabelScheme(labels))
+    spine = read_spine_labels(path, volume, LabelScheme.named(labels, "--mri-labels"))
     return project_mask(spine.mask, volume), spine.remarks
 
 

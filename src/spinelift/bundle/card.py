@@ -4,6 +4,7 @@ Training writes it, and what runs the networks reads it and obeys it. The kinds 
 ``spinelift.bundle.kinds``.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -38,9 +39,9 @@ class Part(BaseModel):
 class Preprocessing(Part):
     """What is done to images before the networks, and with it what these take and give."""
 
+    @abstractmethod
     def signatures(self) -> dict[str, Signature]:
         """Of each network that the set must hold, by its name; its file is ``<name>.onnx``."""
-        raise NotImplementedError
 
 
 class Network(Part):

@@ -57,10 +57,8 @@ def build(
     from spinelift.cohort.stages import Settings
     from spinelift.io.nifti.labels import LabelScheme
 
-    known = [scheme.value for scheme in LabelScheme]
-    if mri_label_scheme and mri_label_scheme not in known:
-        found, expected = f"labels of {mri_label_scheme!r}", f"one of {', '.join(known)}"
-        raise ConfigError(found=found, expected=expected, do="Check --mri-label-scheme.")
+    if mri_label_scheme:
+        LabelScheme.named(mri_label_scheme, "--mri-label-scheme")
     settings = Settings(
         bundle=_resolved(bundle), mri_networks=_resolved(mri_networks), label_scheme=mri_label_scheme,
         min_iou=min_iou, encoders=encoders if encoders == NO_ENCODERS else _resolved(encoders),

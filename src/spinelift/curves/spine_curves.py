@@ -22,7 +22,7 @@ class Curve(IntEnum):
 
 
 CORONAL, SAGITTAL = slice(0, 3), slice(3, 6)
-_JSON_KEYS = {"coronal_mm": ("left", "centre", "right"), "sagittal_mm": ("anterior", "centre", "posterior")}
+JSON_KEYS = {"coronal_mm": ("left", "centre", "right"), "sagittal_mm": ("anterior", "centre", "posterior")}
 """Names in ``curves.json``, in the order of :class:`Curve`."""
 
 
@@ -84,18 +84,23 @@ class SpineCurves:
 
     def to_json(self) -> dict[str, object]:
         """Geometry part of ``curves.json``: lists of mm rounded to 0.001."""
-        mm = iter((np.round(self.mm, 3) + 0.0).tolist())
         return {
             "mm_per_px": round(self.frame.mm_per_px, 6),
             "z_mm": np.round(self.z_mm, 3).tolist(),
-            **{view: {name: next(mm) for name in names} for view, names in _JSON_KEYS.items()},
+            **by_view(self.mm),
             "centreline_mm": (np.round(self.centreline_mm, 3) + 0.0).tolist(),
         }
 
 
+def by_view(mm: Float) -> dict[str, dict[str, list[Any]]]:
+    """Values of the curves [6, ...] as ``curves.json`` has them: by view and name, rounded to 0.001."""
+    rows = iter((np.round(mm, 3) + 0.0).tolist())
+    return {view: {name: next(rows) for name in names} for view, names in JSON_KEYS.items()}
+
+
 def mm_from_json(document: Mapping[str, Any]) -> tuple[Float, Float]:
     """``curves.json`` → heights z_mm [n] and the six curves in mm [6, n]."""
-    rows = [document[view][name] for view, names in _JSON_KEYS.items() for name in names]
+    rows = [document[view][name] for view, names in JSON_KEYS.items() for name in names]
     return np.array(document["z_mm"], np.float64), np.array(rows, np.float64)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from spinelift.bundle.bundle import BundleRef
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import JSON_KEYS, Curve, SpineCurves, by_view
 from spinelift.errors import MissingExtraError
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.inference.calibrate import Spread
@@ -25,9 +25,6 @@ from spinelift.version import __version__
 if TYPE_CHECKING:
     import polars
     from matplotlib.figure import Figure
-
-_CORONAL = {"left": Curve.LEFT, "centre": Curve.CENTRE, "right": Curve.RIGHT}
-_SAGITTAL = {"anterior": Curve.ANTERIOR, "centre": Curve.SAGITTAL, "posterior": Curve.POSTERIOR}
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,11 +100,7 @@ class Prediction:
         document: dict[str, object] = {"spine_id": self.scan_id, **self.curves.to_json()}
         interval = self.interval90_mm
         if interval is not None:
-            rounded = np.round(interval, 3) + 0.0
-            document["interval90"] = {
-                "coronal_mm": {name: rounded[row].tolist() for name, row in _CORONAL.items()},
-                "sagittal_mm": {name: rounded[row].tolist() for name, row in _SAGITTAL.items()},
-            }
+            document["interval90"] = by_view(interval)
         if self.shift_score is not None:
             document["shift_score"] = round(self.shift_score, 4)
         document["warnings"] = list(self.warnings)
@@ -141,7 +134,9 @@ class Prediction:
 
     def _columns(self) -> dict[str, Float]:
         """Heights, curves and, where calibrated, bounds, mm [209] each, by the names of ``curves.csv``."""
-        names = [f"coronal_{name}_mm" for name in _CORONAL] + [f"sagittal_{name}_mm" for name in _SAGITTAL]
+        names = [
+            f"{view.removesuffix('_mm')}_{name}_mm" for view, names in JSON_KEYS.items() for name in names
+        ]
         columns = {"z_mm": self.curves.z_mm, **dict(zip(names, self.curves.mm, strict=True))}
         interval = self.interval90_mm
         if interval is not None:

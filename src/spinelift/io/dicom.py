@@ -34,7 +34,7 @@ _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
 _OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
 _SINGLE = ("SamplesPerPixel", "NumberOfFrames")
 _HEADER_TAGS = [
-    *("SOPClassUID", "SOPInstanceUID", "PatientID", "StudyDate"),
+    *("SOPClassUID", "SOPInstanceUID", "StudyDate", *FIELDS),
     *("Modality", "ProtocolName", "InstanceNumber"),
     *_SINGLE,
     *("Rows", "Columns", "ExposedArea"),
@@ -62,6 +62,7 @@ class DicomHeader:
     one_grey_frame: bool
     instance: str = field(repr=False)
     syntax: str
+    identity: Identity = field(repr=False, compare=False)
 
     @property
     def is_dxa(self) -> bool:
@@ -100,6 +101,7 @@ def read_header(data: bytes) -> DicomHeader | None:
             one_grey_frame=all(numbers(dataset, key) in ((), (1.0,)) for key in _SINGLE),
             instance=text(dataset, "SOPInstanceUID"),
             syntax=text(dataset.file_meta, "TransferSyntaxUID"),
+            identity=_identity(dataset),
         )
         if more:
             return header
@@ -112,8 +114,11 @@ def read_header(data: bytes) -> DicomHeader | None:
 def read_identity(data: bytes) -> Identity:
     """Patient of a DICOM file; raises TruncatedDicomError if it is damaged."""
     with reading():
-        dataset, _ = parse(data, tags=list(FIELDS))
-        return Identity({name: text(dataset, name) for name in FIELDS})
+        return _identity(parse(data, tags=list(FIELDS))[0])
+
+
+def _identity(dataset: Dataset) -> Identity:
+    return Identity({name: text(dataset, name) for name in FIELDS})
 
 
 def parse(data: bytes, *, tags: list[str] | None = None) -> tuple[Dataset, bool]:

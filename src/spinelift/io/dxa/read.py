@@ -25,7 +25,7 @@ from spinelift.errors import (
 )
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
-from spinelift.io.dicom import read_identity, to_bytes
+from spinelift.io.dicom import to_bytes
 from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stretch
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
@@ -207,11 +207,10 @@ def _from_dicom(
             do="Pass the bone image alone.",
         )
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
-    identity = read_identity(chosen.bone)
-    remarks += (OTHER_NAME,) if identity.contradicts(path) else ()
+    remarks += (OTHER_NAME,) if chosen.identity.contradicts(path) else ()
     pixels = tissue.pixels if tissue else None
     scan_id = pseudonym(path, DXA_FIELD, sha256)
-    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, identity)
+    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:

@@ -20,6 +20,7 @@ from spinelift.errors import (
 )
 from spinelift.io.dicom import DicomHeader, read_header
 from spinelift.io.dxa.quality import is_whole_body
+from spinelift.io.identity import Identity
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
 UNNAMED_IMAGE = "ProtocolName does not name the total body: taken to be it by its size and shape."
@@ -33,13 +34,16 @@ _Candidate = tuple[DicomHeader, bytes]
 
 @dataclass(frozen=True)
 class TotalBody:
-    """Files of the total-body pair; ``named`` is whether the header names the area, ``what`` says how."""
+    """Files of the total-body pair; ``named`` is whether the header names the area, ``what`` says how.
+
+    ``identity`` is that of the bone image."""
 
     bone: bytes
     tissue: bytes | None
     named: bool
     what: str
     warnings: tuple[str, ...]
+    identity: Identity
 
 
 def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBody:
@@ -97,7 +101,7 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
         kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
         warnings.append(f"Files skipped beside the Total Body image: {kinds}.")
     what = f"a DXA of {_shown(bone[0].protocol)}" if bone[0].protocol else "a DXA without ProtocolName"
-    return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings))
+    return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings), bone[0].identity)
 
 
 def _choose(images: list[_Candidate], area: Area | None) -> list[_Candidate]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from spinelift.errors import AmbiguousScanError
+from spinelift.errors import AmbiguousScanError, ConfigError
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Bool
 from spinelift.io.dixon.volume import DixonVolume
@@ -71,6 +71,16 @@ class LabelScheme(Enum):
     VIBESEGMENTATOR = "vibesegmentator"
     SPINEPS_VERT = "spineps-vert"
     SPINEPS_SPINE = "spineps-spine"
+
+    @classmethod
+    def named(cls, name: str, option: str) -> "LabelScheme":
+        """The scheme of a name that was given with ``option``; raises ConfigError if there is none."""
+        known = [scheme.value for scheme in cls]
+        if name not in known:
+            raise ConfigError(
+                found=f"labels of {name!r}", expected=f"one of {', '.join(known)}", do=f"Check {option}."
+            )
+        return cls(name)
 
 
 _TOTALSEGMENTATOR = "TotalSegmentator, totalsegmentator/map_to_binary.py, class_map"
