@@ -8,20 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import as_pixel_options, pixel_array
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from scipy.special import expit
 
 from spinelift.errors import MissingExtraError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float, Float32, Integers
-from spinelift.io.dicom import damaged, numbers, parse, pixel_size, reading, text
+from spinelift.io.decoder import decode
+from spinelift.io.dicom import MAGNIFICATION, PIXEL_SIZE, pixel_size
+from spinelift.io.dicom_parse import damaged, numbers, parse, reading, text
 from spinelift.io.spacing import check_spacing
 
 MAX_PIXELS = 1 << 23
 """Largest image that is decoded: 30 times a whole-body scan."""
 MAX_RESCALE = 1e9
 """Largest size of a rescale slope or intercept that an image can have."""
+STORED = (
+    *(
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "PlanarConfiguration",
+    ),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+)
+"""Elements that say how pixels are stored."""
+_READ = (
+    *(
+        *STORED,
+        *PIXEL_SIZE,
+        MAGNIFICATION,
+        "PatientOrientation",
+        "PixelPaddingValue",
+        "PixelPaddingRangeLimit",
+    ),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "VOILUTFunction"),
+    *("WindowCenter", "WindowWidth", "PresentationLUTShape"),
+)
 _NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
 _JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
 _HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
@@ -43,7 +69,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
     Raises TruncatedDicomError, UnsupportedImageError, NoSpacingError or MissingExtraError.
     """
     with reading():
-        dataset, _ = parse(data)
+        dataset, _ = parse(data, _READ, pixels=True)
         _check_form(dataset)
         orientation = dataset.get("PatientOrientation") or ()
         letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
@@ -53,7 +79,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
             spacing = pixel_size(dataset)
         else:
             spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
-            if any(keyword in dataset for keyword in ("PixelSpacing", "ImagerPixelSpacing", "ExposedArea")):
+            if any(keyword in dataset for keyword in PIXEL_SIZE):
                 warnings.append("The pixel size given on the command line was used, not the header's.")
     if not any(map(str.strip, letters)):
         letters = ["L", "F"]
@@ -130,13 +156,21 @@ def decode_pixels(dataset: Dataset) -> Integers:
         raise _unsupported("compressed pixels that are longer than plain ones")
     else:
         _check_decoder(syntax)
-    try:
-        stored: Integers = pixel_array(dataset, correct_unused_bits=syntax.is_compressed)
-    except RuntimeError:  # every decoder failed
-        raise damaged() from None
+        return _decoded(dataset, syntax)
+    stored: Integers = pixel_array(dataset, correct_unused_bits=False)
     if stored.shape != (dataset.Rows, dataset.Columns):
         raise damaged()
     return stored
+
+
+def _decoded(dataset: Dataset, syntax: UID) -> Integers:
+    """Compressed pixels [rows, columns]."""
+    options = as_pixel_options(dataset, pixel_keyword="PixelData")
+    stored = decode(syntax, options, dataset.PixelData)
+    shape = dataset.Rows, dataset.Columns
+    if stored is None or stored.size != math.prod(shape):
+        raise damaged()
+    return stored.reshape(shape)
 
 
 def used_bits(dataset: Dataset, cells: Integers) -> Integers:

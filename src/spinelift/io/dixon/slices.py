@@ -17,8 +17,9 @@ from spinelift.errors import (
     UnsupportedImageError,
 )
 from spinelift.geometry.arrays import Float, Float32
-from spinelift.io.dicom import damaged, read_identity, reading
+from spinelift.io.dicom import read_identity
 from spinelift.io.dicom_image import check_rescale, decode_pixels, mask_unused_bits, used_bits
+from spinelift.io.dicom_parse import damaged, reading
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
 from spinelift.io.identity import NOBODY, Identity
 

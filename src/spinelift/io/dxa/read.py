@@ -25,8 +25,8 @@ from spinelift.errors import (
 )
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
-from spinelift.io.dicom import to_bytes
 from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stretch
+from spinelift.io.dicom_parse import to_bytes
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, is_whole_body, notes

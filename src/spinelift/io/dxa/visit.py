@@ -19,6 +19,7 @@ from spinelift.errors import (
     WrongModalityError,
 )
 from spinelift.io.dicom import DicomHeader, read_header
+from spinelift.io.dicom_parse import Budget
 from spinelift.io.dxa.quality import is_whole_body
 from spinelift.io.identity import Identity
 
@@ -58,9 +59,10 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
     images: dict[bytes, DicomHeader] = {}  # the same image may be there twice, under two names
     skipped: Counter[str] = Counter()
     damage: SpineliftError | None = None
+    budget = Budget()
     for data in files:
         try:
-            header = read_header(data)
+            header = read_header(data, budget)
         except (TruncatedDicomError, UnsupportedImageError) as error:
             damage = error
             skipped["damaged"] += 1
