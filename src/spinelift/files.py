@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from spinelift.errors import OutputError
 
@@ -154,3 +154,21 @@ def _output_errors(path: Path) -> Iterator[None]:
             expected="a place that exists, has room and can be written to",
             do="Free some space, or choose another place.",
         ) from error
+
+
+class Bounded:
+    """An open file of which no read is larger than ``most`` bytes, while it is set.
+
+    zipfile reads the table of contents of an archive in one go, and makes an object of each entry.
+    """
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self.most, self.exceeded = file, cast(int | None, most), False
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the file does; a ValueError if it is too much."""
+        if self.most is not None and size > self.most:
+            self.exceeded = True
+            raise ValueError
+        return self._file.read(size)

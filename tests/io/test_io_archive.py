@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from spinelift.errors import HostileArchiveError, TruncatedZipError
+from spinelift.errors import HostileArchiveError, SpineliftError, TruncatedZipError
 from spinelift.io.archive import Limits, iter_members
 
 
@@ -17,7 +17,12 @@ def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
 
 
 def read(data: bytes, limits: Limits | None = None) -> list[tuple[str, bytes]]:
-    return list(iter_members(io.BytesIO(data), limits))
+    members: list[tuple[str, bytes]] = []
+    for name, content in iter_members(io.BytesIO(data), limits):
+        if isinstance(content, SpineliftError):
+            raise content
+        members.append((name, content))
+    return members
 
 
 def test_members_come_in_order_and_folders_do_not() -> None:
@@ -29,7 +34,7 @@ def test_members_come_in_order_and_folders_do_not() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "a/../../evil", "/etc/evil", "C:evil", "C:\\evil", "..\\evil", "\\evil", "a\nb", "a\x1bb"],
+    ["../evil", "a/../../evil", "..\\evil", "a/..", "/../evil"],
 )
 def test_hostile_names_are_refused_before_anything_is_read(name: str) -> None:
     data = packed(("good", b"1"), (name, b"2"))
@@ -78,7 +83,13 @@ def test_bombs_are_refused() -> None:
         read(packed(*((str(i), b"") for i in range(5))), Limits(max_members=4))
 
 
-@pytest.mark.parametrize("name", ["患者\u3000太郎/a.dcm", "a\u00a0b", "a\u202eb", "12:30.dcm", "é\u0301"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("患者\u3000太郎/a.dcm", "a\u00a0b", "a\u202eb", "é\u0301", "a\nb", "a\x1bb", "a. ", "a..", "NUL"),
+        *("12:30.dcm", "C:a.dcm", "C:/a.dcm", "/data/a.dcm", "//host/share/a.dcm"),
+    ],
+)
 def test_names_in_any_script_are_no_attack(name: str) -> None:
     assert read(packed((name, b"1"))) == [(name, b"1")]
 

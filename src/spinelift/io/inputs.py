@@ -1,16 +1,19 @@
 """What both readers check of an input file before they open it, and the DICOM members of its zip."""
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import BinaryIO
 
 from spinelift.errors import (
     EmptyFileError,
     HostileArchiveError,
     NoScansError,
+    SpineliftError,
     UnsupportedImageError,
     WrongModalityError,
 )
@@ -18,6 +21,11 @@ from spinelift.files import file_sha256
 from spinelift.io.archive import Limits, iter_members
 from spinelift.io.ukb_names import DIXON_FIELD, DXA_FIELD, UkbName
 
+MAX_IMAGE_BYTES = 64 << 20
+"""Largest DICOM file or picture that is opened: four times the largest image."""
+NOT_DICOM, UNREADABLE = "not DICOM", "that cannot be read"
+"""Under which members of an archive are counted."""
+_OTHER_SUFFIX = re.compile(r"\.(?!dcm|dicom|ima|img|gz)(7z|[a-z][a-z0-9]{1,4})$", re.IGNORECASE)
 _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
 _PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
@@ -108,17 +116,18 @@ def pseudonym(path: Path, field: int, sha256: str) -> str:
 
 def input_sha256(path: Path, max_bytes: int) -> str:
     """SHA-256 of a file; raises HostileArchiveError if it is larger than one visit can be."""
-    _check_size(path.stat().st_size, max_bytes)
+    check_size(path.stat().st_size, max_bytes)
     return file_sha256(path)
 
 
 def bytes_sha256(data: bytes, max_bytes: int) -> str:
     """SHA-256 of a file's content; raises as :func:`input_sha256` does."""
-    _check_size(len(data), max_bytes)
+    check_size(len(data), max_bytes)
     return hashlib.sha256(data).hexdigest()
 
 
-def _check_size(size: int, max_bytes: int) -> None:
+def check_size(size: int, max_bytes: int) -> None:
+    """Refuse what is larger than one visit can be; raises HostileArchiveError."""
     if size > max_bytes:
         raise HostileArchiveError(
             found=f"a file of {size >> 20} MB",
@@ -127,11 +136,36 @@ def _check_size(size: int, max_bytes: int) -> None:
         )
 
 
-def dicom_members(zipped: Path | BinaryIO, limits: Limits | None = None) -> Iterator[bytes]:
-    """DICOM members of a zip; manifests, hidden files and other content are skipped."""
+def dicom_members(
+    zipped: Path | BinaryIO, limits: Limits | None = None, skipped: Counter[str] | None = None
+) -> Iterator[bytes | SpineliftError]:
+    """DICOM members of a zip, or in the place of one that cannot be read, its error.
+
+    All else but UK Biobank's manifest is counted in ``skipped``; if there is nothing but members that cannot
+    be read, the error of the last one is raised.
+    """
+    skipped = Counter() if skipped is None else skipped
+    unreadable: SpineliftError | None = None
+    found = False
     with zipped.open("rb") if isinstance(zipped, Path) else nullcontext(zipped) as file:
-        for name, data in iter_members(file, limits):
-            member = Path(name)
+        for name, data in iter_members(file, limits, skipped):
+            member = PurePosixPath(name)
             hidden = member.name.startswith(".") or "__MACOSX" in member.parts
-            if not hidden and kind_of_bytes(data, member.suffix) is FileKind.DICOM:
+            if isinstance(data, SpineliftError) and not hidden and not _OTHER_SUFFIX.search(name):
+                found = True
                 yield data
+            elif isinstance(data, SpineliftError):
+                unreadable = data
+                skipped[UNREADABLE] += 1
+            elif not hidden and kind_of_bytes(data, member.suffix) is FileKind.DICOM:
+                found = True
+                yield data
+            elif not is_manifest(member):
+                skipped[NOT_DICOM] += 1
+    if unreadable and not found:
+        raise unreadable
+
+
+def is_manifest(path: PurePath) -> bool:
+    """Whether it is UK Biobank's table of contents, ``manifest.csv`` or ``manifest.cvs``."""
+    return path.stem == "manifest"

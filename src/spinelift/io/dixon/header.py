@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
-from spinelift.io.dicom_image import STORED
 from spinelift.io.dicom_parse import Budget, damaged, parse, reading
+from spinelift.io.dicom_pixels import STORED
 
 Tag = tuple[int, int]
 PIXEL_DATA: Tag = (0x7FE0, 0x0010)

@@ -1,6 +1,7 @@
 """One DXA from any kind of input: zip, DICOM, folder, PNG or TIFF, on disk or in memory, or an array."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO, TextIOBase
@@ -34,11 +35,15 @@ from spinelift.io.dxa.scan import DxaScan
 from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
 from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import (
+    MAX_IMAGE_BYTES,
+    NOT_DICOM,
     FileKind,
     bytes_sha256,
     check_field,
+    check_size,
     dicom_members,
     input_sha256,
+    is_manifest,
     kind_of_content,
     kind_of_file,
     pseudonym,
@@ -47,7 +52,7 @@ from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing, given_spacing
 from spinelift.io.ukb_names import DXA_FIELD
 
 MAX_FILE_BYTES = 512 << 20
-"""Largest file that is opened."""
+"""Largest zip, and largest content of a folder, that is opened."""
 EXPECTED = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
 _Content = bytes | bytearray | memoryview | BinaryIO
 Source = str | PathLike[str] | _Content | Dataset | NDArray[np.generic] | DxaScan
@@ -107,7 +112,7 @@ def read_dxa(
             return _from_bytes(bytes(source), _NO_NAME, spacing, area)
         case Dataset():
             data = to_bytes(source)
-            return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_FILE_BYTES), [data], spacing, area)
+            return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_IMAGE_BYTES), [data], spacing, area)
         case np.ndarray():
             return _from_array(source, spacing)
         case DxaScan() if spacing is None:
@@ -144,18 +149,33 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
-        files = dicom_files(path)
-        digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
-        sha256 = hashlib.sha256(digests.encode()).hexdigest()
-        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing, area)
-    kind, sha256 = kind_of_file(path, EXPECTED), input_sha256(path, MAX_FILE_BYTES)
+        return _from_folder(path, spacing, area)
+    kind = kind_of_file(path, EXPECTED)
+    sha256 = input_sha256(path, _most_bytes(kind))
     with path.open("rb") as file:
         return _from_file(file, kind, path, sha256, spacing, area)
 
 
+def _from_folder(folder: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
+    skipped: Counter[str] = Counter()
+    files = dicom_files(folder)
+    others = {file for file in folder.iterdir() if file.is_file() and not is_manifest(file)}
+    skipped[NOT_DICOM] = len(others.difference(files))
+    small = [file for file in files if file.stat().st_size <= MAX_IMAGE_BYTES]
+    skipped["too large"] = len(files) - len(small)
+    check_size(sum(file.stat().st_size for file in small), MAX_FILE_BYTES)
+    digests = "".join(sorted(input_sha256(file, MAX_IMAGE_BYTES) for file in small))
+    sha256 = hashlib.sha256(digests.encode()).hexdigest()
+    return _from_dicom(folder, sha256, (file.read_bytes() for file in small), spacing, area, skipped)
+
+
 def _from_bytes(data: bytes, path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
-    kind, sha256 = kind_of_content(data, path, EXPECTED), bytes_sha256(data, MAX_FILE_BYTES)
-    return _from_file(BytesIO(data), kind, path, sha256, spacing, area)
+    kind = kind_of_content(data, path, EXPECTED)
+    return _from_file(BytesIO(data), kind, path, bytes_sha256(data, _most_bytes(kind)), spacing, area)
+
+
+def _most_bytes(kind: FileKind) -> int:
+    return MAX_FILE_BYTES if kind is FileKind.ZIP else MAX_IMAGE_BYTES
 
 
 def _from_file(
@@ -164,7 +184,9 @@ def _from_file(
     match kind:
         case FileKind.ZIP:
             check_field(path, DXA_FIELD)
-            return _from_dicom(path, sha256, dicom_members(file), spacing, area)
+            skipped: Counter[str] = Counter()
+            members = dicom_members(file, skipped=skipped)
+            return _from_dicom(path, sha256, members, spacing, area, skipped)
         case FileKind.DICOM:
             return _from_dicom(path, sha256, [file.read()], spacing, area)
         case FileKind.PICTURE:
@@ -192,9 +214,14 @@ def _from_array(array: NDArray[np.generic], spacing: Spacing | None) -> DxaScan:
 
 
 def _from_dicom(
-    path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None, area: Area | None
+    path: Path,
+    sha256: str,
+    files: Iterable[bytes | SpineliftError],
+    spacing: Spacing | None,
+    area: Area | None,
+    skipped: Counter[str] | None = None,
 ) -> DxaScan:
-    chosen = pick_total_body(files, area)
+    chosen = pick_total_body(files, area, skipped)
     bone = read_image(chosen.bone, spacing=spacing)
     check_image(bone.pixels, bone.spacing)
     if area is None:

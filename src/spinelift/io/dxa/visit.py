@@ -14,14 +14,17 @@ from spinelift.errors import (
     NoDxaInArchiveError,
     SpineliftError,
     TruncatedDicomError,
+    TruncatedZipError,
     UnsupportedImageError,
     WrongBodyPartError,
     WrongModalityError,
 )
+from spinelift.io.archive import REPEATED
 from spinelift.io.dicom import DicomHeader, read_header
 from spinelift.io.dicom_parse import Budget
 from spinelift.io.dxa.quality import is_whole_body
 from spinelift.io.identity import Identity
+from spinelift.io.inputs import NOT_DICOM, UNREADABLE
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
 UNNAMED_IMAGE = "ProtocolName does not name the total body: taken to be it by its size and shape."
@@ -30,6 +33,7 @@ WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
 PASS_AREA = "If it is the total body, pass --area total-body."
 
 Area = Literal["total-body"]
+_DAMAGE = (TruncatedDicomError, TruncatedZipError)
 _Candidate = tuple[DicomHeader, bytes]
 
 
@@ -47,8 +51,12 @@ class TotalBody:
     identity: Identity
 
 
-def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBody:
+def pick_total_body(
+    files: Iterable[bytes | SpineliftError], area: Area | None = None, skipped: Counter[str] | None = None
+) -> TotalBody:
     """Choose the Total Body pair among DICOM files; all others are skipped, and the odd ones counted.
+
+    In place of a file that cannot be read comes its error. ``skipped`` counts what ``files`` left out.
 
     Where no ProtocolName says Total Body, names in other languages count if the image has the size of a whole
     body; with ``area``, all names count. A damaged file is fatal unless both Total Body images are there
@@ -57,21 +65,24 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
     """
     headers: list[DicomHeader] = []
     images: dict[bytes, DicomHeader] = {}  # the same image may be there twice, under two names
-    skipped: Counter[str] = Counter()
+    skipped = Counter() if skipped is None else skipped
     damage: SpineliftError | None = None
     budget = Budget()
     for data in files:
         try:
+            if isinstance(data, SpineliftError):
+                raise data
             header = read_header(data, budget)
-        except (TruncatedDicomError, UnsupportedImageError) as error:
+        except SpineliftError as error:
             damage = error
-            skipped["damaged"] += 1
+            skipped["damaged" if isinstance(error, _DAMAGE) else UNREADABLE] += 1
             continue
         if header is None:
             skipped["without an image"] += 1
             continue
         headers.append(header)
         if header.is_dxa:
+            skipped[REPEATED] += data in images
             images[data] = header
         else:
             skipped["of another modality"] += 1
@@ -93,7 +104,7 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
     if len(chosen) > 2:
         raise _ambiguous(f"{len(chosen)} Total Body images")
     if not chosen:
-        raise _nothing(headers)
+        raise _nothing(headers, skipped[NOT_DICOM])
     skipped["of another person"] = sum(bool(h.visit[0]) and h.visit[0] not in people for h in images.values())
     tissue, bone = _pair(*chosen) if len(chosen) == 2 else (None, chosen[0])
     named = bone[0].is_total_body
@@ -138,11 +149,13 @@ def _ambiguous(found: str) -> AmbiguousScanError:
     )
 
 
-def _nothing(headers: list[DicomHeader]) -> NoDxaInArchiveError | WrongModalityError | WrongBodyPartError:
+def _nothing(
+    headers: list[DicomHeader], others: int
+) -> NoDxaInArchiveError | WrongModalityError | WrongBodyPartError:
     """The error that says best why there is no Total Body image."""
     if not headers:
         return NoDxaInArchiveError(
-            found="no DICOM image",
+            found=f"no DICOM image ({others} other files)",
             expected="the DXA images of a visit (UK Biobank field 20158)",
             do="Check that this is the right file.",
         )
