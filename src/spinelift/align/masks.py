@@ -10,6 +10,7 @@ from spinelift.geometry import PixelGrid
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.inputs import read_bounded
 from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 from spinelift.io.truth import ColumnTruth, SimulatedTruth
 from spinelift.segment.postprocess import SpineLocation
@@ -33,7 +34,7 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
     """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a mask as PNG", do="Check --dxa-mask.")
-    pixels = read_picture(path.read_bytes())
+    pixels = read_picture(read_bounded(path))
     if pixels.shape != scan.bone.shape:
         raise UnsupportedImageError(
             found=f"a mask of {pixels.shape[0]} × {pixels.shape[1]} pixels",

@@ -138,8 +138,8 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def _read(contents: _Files, *names: str, most: int) -> dict[str, bytes]:
     if sum(contents[name][0] for name in names) > most:
         raise BundleError(
-            found=f"a bundle in which {' and '.join(names)[:200]} have more than {most >> 20} MB",
-            expected="less",
+            found=f"a bundle whose files are too large ({', '.join(names)[:200]})",
+            expected=f"at most {most >> 20} MB",
             do="Do not trust this file; ask where it comes from.",
         )
     return {name: contents[name][1]() for name in names}

@@ -81,7 +81,7 @@ def parse(
     meta_end = 144 + int.from_bytes(data[140:144], "little")  # preamble, DICM, (0002,0000) and its value
     deflated = _DEFLATED in data[132:meta_end]
     if deflated:  # pydicom would expand it without a limit
-        inflated = _inflated(data[meta_end:])
+        inflated = _inflated(data[meta_end:], min(MAX_INFLATED_BYTES, budget.left * Budget.INFLATED))
         budget.left -= len(inflated) // Budget.INFLATED
         data = data[:meta_end].replace(_DEFLATED, _PLAIN) + inflated
     tags: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
@@ -119,12 +119,12 @@ def _pixels_end(tag: BaseTag, vr: str | None, length: int) -> bool:
     return bool(tag > _PIXEL_DATA)
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflated(data: bytes, most: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(data, MAX_INFLATED_BYTES)
+    inflated = inflater.decompress(data, most)
     if inflater.unconsumed_tail:
         raise UnsupportedImageError(
-            found=f"a deflated DICOM file of more than {MAX_INFLATED_BYTES >> 20} MB",
+            found=f"a deflated DICOM file of more than {most >> 20} MB",
             expected="an image of one frame",
             do="Do not trust this file; ask where it comes from.",
         )

@@ -29,9 +29,12 @@ _OTHER_SUFFIX = re.compile(r"\.(?!dcm|dicom|ima|img|gz)(7z|[a-z][a-z0-9]{1,4})$"
 _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
 _PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
+HEAD_BYTES = 262
+"""First bytes of a file that say what it is."""
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
 _GROUP_LENGTH = (b"\x04\x00\x00\x00", b"UL\x04\x00")
 _JPEG_XL = "a JPEG XL"
+_UNPACK = "Unpack it, and pass what it holds."
 _NOT_READ = {
     b"\xff\xd8\xff": "a JPEG",
     b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
@@ -39,9 +42,31 @@ _NOT_READ = {
     b"\x00\x00\x00\x0cJXL ": _JPEG_XL,
     b"\xff\x0a": _JPEG_XL,
     b"GIF8": "a GIF",
+    b"BM": "a BMP",
     b"RIFF": "a WebP",
     b"%PDF": "a PDF",
+    b"II+\x00": "a BigTIFF",
+    b"MM\x00+": "a BigTIFF",
+    b"NRRD": "an NRRD",
+    b"\x89HDF": "an HDF5 (MINC)",
+    b"CDF\x01": "a NetCDF (MINC)",
+    b"CDF\x02": "a NetCDF (MINC)",
+    b"ObjectType": "a MetaImage",
+    b"\x5c\x01\x00\x00": "a NIfTI or Analyze",
+    b"\x00\x00\x01\x5c": "a NIfTI or Analyze",
+    b"\x00\x00\x00\x18ftyp": "a HEIC or AVIF",
+    b"\x00\x00\x00\x1cftyp": "a HEIC or AVIF",
+    b"<": "an XML or HTML",
+    b"\x1f\x8b": "a gzip",
+    b"BZh": "a bzip2",
+    b"\xfd7zXZ\x00": "an xz",
+    b"\x28\xb5\x2f\xfd": "a Zstandard",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip",
+    b"Rar!\x1a\x07": "a RAR",
+    b"PK\x07\x08": "a split zip",
 }
+_PACKED = ("a gzip", "a bzip2", "an xz", "a Zstandard", "a 7-Zip", "a RAR", "a tar", "a split zip")
+_TAR = 257
 
 
 class FileKind(Enum):
@@ -69,7 +94,7 @@ def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
 def read_head(path: Path) -> bytes:
     """First bytes of a file, as many as ``kind_of_bytes`` reads."""
     with path.open("rb") as file:
-        return file.read(_PREAMBLE + 4)
+        return file.read(HEAD_BYTES)
 
 
 def kind_of_file(path: Path, expected: str) -> FileKind:
@@ -84,15 +109,20 @@ def kind_of_file(path: Path, expected: str) -> FileKind:
 
 
 def kind_of_content(head: bytes, path: Path, expected: str) -> FileKind:
-    """Kind of a file from its first 132 bytes and its name; raises as :func:`kind_of_file` does."""
+    """Kind of a file from its first bytes and its name; raises as :func:`kind_of_file` does."""
     if not head:
         found = f"{path.name} with 0 bytes"
         raise EmptyFileError(found=found, expected=expected, do="Copy or download it again.")
-    for magic, name in _NOT_READ.items():
-        if head.startswith(magic):
-            convert = "Convert it with djxl, or with Pillow and the package pillow-jxl-plugin."
-            do = convert if name == _JPEG_XL else "Export the scan as one of these."
-            raise UnsupportedImageError(found=f"{path.name}, which is {name} file", expected=expected, do=do)
+    name = next((name for magic, name in _NOT_READ.items() if head.startswith(magic)), None)
+    name = "a tar" if head[_TAR : _TAR + 5] == b"ustar" else name
+    if name is not None and kind_of_bytes(head, "") is FileKind.OTHER:
+        convert = "Convert it with djxl, or with Pillow and the package pillow-jxl-plugin."
+        do = _UNPACK if name in _PACKED else "Export the scan as one of these."
+        do = convert if name == _JPEG_XL else do
+        raise UnsupportedImageError(found=f"{path.name}, which is {name} file", expected=expected, do=do)
+    if not any(head[:HEAD_BYTES]):
+        found, do = f"{path.name}, which starts with nothing but zeros", "Copy or download it again."
+        raise UnsupportedImageError(found=found, expected=expected, do=do)
     return kind_of_bytes(head, path.suffix)
 
 
@@ -118,6 +148,12 @@ def input_sha256(path: Path, max_bytes: int) -> str:
     """SHA-256 of a file; raises HostileArchiveError if it is larger than one visit can be."""
     check_size(path.stat().st_size, max_bytes)
     return file_sha256(path)
+
+
+def read_bounded(path: Path, max_bytes: int = MAX_IMAGE_BYTES) -> bytes:
+    """Content of a file; raises HostileArchiveError if it is larger."""
+    check_size(path.stat().st_size, max_bytes)
+    return path.read_bytes()
 
 
 def bytes_sha256(data: bytes, max_bytes: int) -> str:

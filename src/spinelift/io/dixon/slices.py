@@ -118,7 +118,7 @@ def collect_slices(files: Iterable[bytes | SpineliftError]) -> Collected:
             else:
                 unused.append(_slice(name[1], fields, geometry, _NO_PIXELS))
         except (TruncatedDicomError, TruncatedZipError, HostileArchiveError) as error:
-            damage = error
+            damage = error.with_traceback(None)  # which holds the file
             broken += 1
     if not slices and (damage or odd):
         raise damage or cast(SpineliftError, odd)

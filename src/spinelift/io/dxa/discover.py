@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
-from spinelift.errors import NoScansError, TruncatedDicomError, UnsupportedImageError
+from spinelift.errors import HostileArchiveError, NoScansError, TruncatedDicomError, UnsupportedImageError
 from spinelift.io.dicom import read_header
-from spinelift.io.inputs import FileKind, kind_of_bytes, read_head
+from spinelift.io.inputs import FileKind, kind_of_bytes, read_bounded, read_head
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
 
 
@@ -65,8 +65,8 @@ def _dicom_scans(folder: Path, files: list[Path]) -> list[Path]:
     visits: dict[Path, tuple[str, str]] = {}
     for file in files:
         try:
-            header = read_header(file.read_bytes())
-        except (TruncatedDicomError, UnsupportedImageError):
+            header = read_header(read_bounded(file))
+        except (TruncatedDicomError, UnsupportedImageError, HostileArchiveError):
             return [folder] if len(files) > 1 else files
         if header is not None:
             visits[file] = header.visit

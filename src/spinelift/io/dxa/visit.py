@@ -74,7 +74,7 @@ def pick_total_body(
                 raise data
             header = read_header(data, budget)
         except SpineliftError as error:
-            damage = error
+            damage = error.with_traceback(None)  # which holds the file
             skipped["damaged" if isinstance(error, _DAMAGE) else UNREADABLE] += 1
             continue
         if header is None:
