@@ -1,7 +1,7 @@
 """Inputs that are small on disk and large or endless when read naively; a script that reads them all.
 
-``python hostile_cases.py FOLDER`` makes and reads them in two processes. It prints, for each, its name, seconds,
-peak memory of the process so far (MB), and the class of the error ("" if it was read).
+``python hostile_cases.py FOLDER`` makes and reads them in two processes. It prints, for each, its name,
+seconds, peak memory of the process so far (MB), and the class of the error ("" if it was read).
 """
 
 import gzip
@@ -227,8 +227,6 @@ def read(reader: str, path: Path) -> object:
 
 def main(listed: Path) -> None:
     """Read every case of a list; memory is that of this process alone."""
-    import resource
-
     from spinelift.errors import SpineliftError
 
     for name, reader, path in json.loads(listed.read_text(encoding="utf-8")):
@@ -238,7 +236,8 @@ def main(listed: Path) -> None:
         except SpineliftError as caught:
             error = type(caught).__name__
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        status = Path("/proc/self/status")  # rusage would count what the parent had before it forked
+        peak = int(status.read_text().split("VmHWM:")[1].split()[0]) >> 10 if status.exists() else 0
         print(name, f"{seconds:.1f}", peak, error, sep="\t", flush=True)
 
 

@@ -81,8 +81,7 @@ def parse(
     meta_end = 144 + int.from_bytes(data[140:144], "little")  # preamble, DICM, (0002,0000) and its value
     deflated = _DEFLATED in data[132:meta_end]
     if deflated:  # pydicom would expand it without a limit
-        inflated = _inflated(data[meta_end:], min(MAX_INFLATED_BYTES, budget.left * Budget.INFLATED))
-        budget.left -= len(inflated) // Budget.INFLATED
+        inflated = _inflated(data[meta_end:], budget)
         data = data[:meta_end].replace(_DEFLATED, _PLAIN) + inflated
     tags: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
     stream = _Stream(data)
@@ -119,9 +118,11 @@ def _pixels_end(tag: BaseTag, vr: str | None, length: int) -> bool:
     return bool(tag > _PIXEL_DATA)
 
 
-def _inflated(data: bytes, most: int) -> bytes:
+def _inflated(data: bytes, budget: Budget) -> bytes:
+    most = min(MAX_INFLATED_BYTES, budget.left * Budget.INFLATED)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(data, most)
+    budget.left -= len(inflated) // Budget.INFLATED
     if inflater.unconsumed_tail:
         raise UnsupportedImageError(
             found=f"a deflated DICOM file of more than {most >> 20} MB",
