@@ -1,11 +1,12 @@
 import io
 import struct
 import zipfile
+from collections import Counter
 
 import pytest
 
 from spinelift.errors import HostileArchiveError, SpineliftError, TruncatedZipError
-from spinelift.io.archive import Limits, iter_members
+from spinelift.io.archive import REPEATED, Limits, iter_members
 
 
 def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
@@ -92,6 +93,40 @@ def test_bombs_are_refused() -> None:
 )
 def test_names_in_any_script_are_no_attack(name: str) -> None:
     assert read(packed((name, b"1"))) == [(name, b"1")]
+
+
+def test_names_in_utf_16_and_long_forms_of_zip_are_read() -> None:
+    data = packed(("a.dcm___", b"1")).replace(b"a.dcm___", "a.dc".encode("utf-16-le"))
+    assert read(data) == [("a.dc", b"1")]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.dcm", "w", force_zip64=True) as member:
+        member.write(b"1")
+    assert read(buffer.getvalue()) == [("a.dcm", b"1")]
+
+
+def test_names_that_are_not_as_declared_are_named() -> None:
+    data = bytearray(packed(("aä", b"1")))
+    for at in (data.index(b"PK\x03\x04") + 30, data.index(b"PK\x01\x02") + 46):
+        data[at : at + 3] = b"\xff\xfe\xfd"
+    with pytest.raises(HostileArchiveError, match="names in another encoding"):
+        read(bytes(data))
+
+
+def test_a_part_of_a_split_archive_is_named() -> None:
+    data = bytearray(packed(("a", b"1")))
+    end = data.index(b"PK\x05\x06")
+    record = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 1, 0, 1, 1, 0, 0)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 1, end, 2)
+    with pytest.raises(HostileArchiveError, match="part of its volumes"):
+        read(bytes(data[:end] + record + locator + data[end:]))
+
+
+def test_repeats_are_counted() -> None:
+    with pytest.warns(UserWarning, match="Duplicate"):
+        data = packed(("a", b"1"), ("b", b"2"), ("a", b"1"), ("a", b"1"))
+    skipped: Counter[str] = Counter()
+    assert len([*iter_members(io.BytesIO(data), skipped=skipped)]) == 2
+    assert skipped == {REPEATED: 2}
 
 
 def test_backslashes_are_slashes() -> None:

@@ -33,6 +33,8 @@ _READ = (
     *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "VOILUTFunction"),
     *("WindowCenter", "WindowWidth", "PresentationLUTShape"),
 )
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
@@ -109,8 +111,9 @@ def _check_form(dataset: Dataset) -> None:
     """Refuse anything but a single grey frame of 8 or 16 bits."""
     photometric = text(dataset, "PhotometricInterpretation").upper()
     samples = int(dataset.get("SamplesPerPixel") or 1)
-    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise unsupported(f"an image of {samples} samples a pixel ({photometric[:16] or 'no photometry'})")
+    kind = photometric if photometric in _GREY + _COLOURS else "another photometry"
+    if samples != 1 or photometric not in _GREY:
+        raise unsupported(f"an image of {samples} samples a pixel ({kind})")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise unsupported(f"an image of {frames} frames")

@@ -120,7 +120,7 @@ def kind_of_content(head: bytes, path: Path, expected: str) -> FileKind:
         do = _UNPACK if name in _PACKED else "Export the scan as one of these."
         do = convert if name == _JPEG_XL else do
         raise UnsupportedImageError(found=f"{path.name}, which is {name} file", expected=expected, do=do)
-    if not any(head[:HEAD_BYTES]):
+    if len(head) >= HEAD_BYTES and not any(head[:HEAD_BYTES]):
         found, do = f"{path.name}, which starts with nothing but zeros", "Copy or download it again."
         raise UnsupportedImageError(found=found, expected=expected, do=do)
     return kind_of_bytes(head, path.suffix)
