@@ -16,23 +16,21 @@ from pydicom.dataset import Dataset
 from spinelift.errors import (
     AmbiguousScanError,
     ConfigError,
-    ImageTooSmallError,
     InputTypeError,
     NoScansError,
     NoSpacingError,
     SpineliftError,
     UnsupportedImageError,
-    WrongBodyPartError,
 )
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
-from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stretch
+from spinelift.io.dicom_image import MAX_PIXELS, read_image, stretch
 from spinelift.io.dicom_parse import to_bytes
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
-from spinelift.io.dxa.quality import check_image, is_whole_body, notes
+from spinelift.io.dxa.quality import check_image, notes
 from spinelift.io.dxa.scan import DxaScan
-from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
+from spinelift.io.dxa.visit import Area, check_whole_body, pick_total_body
 from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import (
     MAX_IMAGE_BYTES,
@@ -225,7 +223,7 @@ def _from_dicom(
     bone = read_image(chosen.bone, spacing=spacing)
     check_image(bone.pixels, bone.spacing)
     if area is None:
-        _check_whole_body(bone, chosen)
+        check_whole_body(bone, chosen)
     tissue = read_image(chosen.tissue, spacing=spacing) if chosen.tissue else None
     if tissue and (tissue.pixels.shape != bone.pixels.shape or tissue.spacing != bone.spacing):
         raise AmbiguousScanError(
@@ -252,17 +250,3 @@ def _without_header(path: Path, sha256: str, bone: Float32, spacing: Spacing, wh
     remark = f"{what} has no header: taken to be a bone image, columns to the patient's left."
     remarks = (remark, *notes(bone, spacing))
     return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
-
-
-def _check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
-    """Refuse an image that has not the size of a whole-body scan: another area, or a wrong pixel size."""
-    rows, columns = image.pixels.shape
-    height, width = rows * image.spacing.row_mm, columns * image.spacing.col_mm
-    if not is_whole_body(height, width):
-        size = f"{height:.0f} × {width:.0f} mm (height × width)"
-        kind = ImageTooSmallError if chosen.named else WrongBodyPartError
-        raise kind(
-            found=f"{chosen.what}, {size}",
-            expected="a Total Body image, at least 1 m tall and 0.3 to 1 m wide",
-            do=f"Check the pixel size (--spacing). {PASS_AREA}",
-        )

@@ -11,6 +11,7 @@ from typing import Literal
 
 from spinelift.errors import (
     AmbiguousScanError,
+    ImageTooSmallError,
     NoDxaInArchiveError,
     SpineliftError,
     TruncatedDicomError,
@@ -21,6 +22,7 @@ from spinelift.errors import (
 )
 from spinelift.io.archive import REPEATED
 from spinelift.io.dicom import DicomHeader, read_header
+from spinelift.io.dicom_image import OrientedImage
 from spinelift.io.dicom_parse import Budget
 from spinelift.io.dxa.quality import is_whole_body
 from spinelift.io.identity import Identity
@@ -115,6 +117,20 @@ def pick_total_body(
         warnings.append(f"Files skipped beside the Total Body image: {kinds}.")
     what = f"a DXA of {_shown(bone[0].protocol)}" if bone[0].protocol else "a DXA without ProtocolName"
     return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings), bone[0].identity)
+
+
+def check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
+    """Refuse an image that has not the size of a whole-body scan: another area, or a wrong pixel size."""
+    rows, columns = image.pixels.shape
+    height, width = rows * image.spacing.row_mm, columns * image.spacing.col_mm
+    if not is_whole_body(height, width):
+        size = f"{height:.0f} × {width:.0f} mm (height × width)"
+        kind = ImageTooSmallError if chosen.named else WrongBodyPartError
+        raise kind(
+            found=f"{chosen.what}, {size}",
+            expected="a Total Body image, at least 1 m tall and 0.3 to 1 m wide",
+            do=f"Check the pixel size (--spacing). {PASS_AREA}",
+        )
 
 
 def _choose(images: list[_Candidate], area: Area | None) -> list[_Candidate]:
