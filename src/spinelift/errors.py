@@ -117,3 +117,7 @@ class InvalidCurveError(SpineliftError, ValueError, exit_code=34):
 
 class InputTypeError(SpineliftError, TypeError, exit_code=35):
     """An argument of a type that cannot be used, from Python."""
+
+
+class WorkerDiedError(SpineliftError, exit_code=40):
+    """A process that died, or was killed, while it worked on one scan or visit."""

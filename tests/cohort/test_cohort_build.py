@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.aggregates import aggregates, suppress
 from spinelift.cohort.build import Plan, build
-from spinelift.cohort.engine import lost
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
@@ -21,10 +20,10 @@ from spinelift.cohort.manifest import (
     read_manifest,
     read_splits,
 )
-from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
+from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
 from spinelift.cohort.splits import FOLDS, SHARES, deal
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.errors import NoScansError
+from spinelift.errors import NoScansError, WorkerDiedError
 from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
@@ -227,9 +226,12 @@ def test_aggregates_hide_small_totals_and_both_sides_of_a_share(store, scoliotic
 
 
 def test_a_visit_whose_worker_died_and_whose_archive_is_gone_becomes_a_row(tmp_path):
-    record = lost(Visit(1, 2, tmp_path / "1_20158_2_0.zip", None), "signal 9", "test")
-    assert (record.status, record.error, record.fingerprint) == (FAILED, "WorkerDied", "")
-    assert "signal 9" in record.message
+    error = WorkerDiedError(found="a process that died (SIGKILL)", expected="it to finish", do="Try again.")
+    record = failed_record(Visit(1, 2, tmp_path / "1_20158_2_0.zip", None), error, "test")
+    assert (record.status, record.error, record.fingerprint) == (FAILED, "WorkerDiedError", "")
+    assert "SIGKILL" in record.message
+    record = failed_record(Visit(1, 2, None, None), ValueError("/home/someone/file"), "test")
+    assert (record.error, record.message) == ("ValueError", "")
 
 
 def test_a_lone_small_count_is_not_given_away_by_subtraction():

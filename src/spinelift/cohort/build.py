@@ -1,17 +1,18 @@
 """A store from two folders of archives: find visits, process new ones, write manifest and pairs."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import polars as pl
+from dask.utils import parse_bytes
 
-from spinelift.cohort.engine import Work, connect, lost, run
+from spinelift import engine
 from spinelift.cohort.leave import read_withdrawn, remove_others
 from spinelift.cohort.manifest import PARTS, compact
-from spinelift.cohort.record import FAILED, part_path, read_part
+from spinelift.cohort.record import FAILED, Record, failed_record, part_path, read_part, write_part
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder, remove_unfinished
@@ -19,6 +20,7 @@ from spinelift.io.visits import Visit, find_visits
 from spinelift.progress import Advance
 
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
+Work = Callable[[Visit], Record]
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,22 @@ def build(
     log(f"{len(visits)} visits, {len(visits) - len(todo)} of them already done")
     if todo:
         task = work or partial(process_visit, settings=plan.settings, digest=digest)
-        failed = partial(lost, digest=digest)
-        cluster = connect(plan.workers, plan.scheduler, plan.memory)
-        with cluster as client, progress("visits", len(todo)) as advance:
-            run(todo, task, client, parts, on_failure=failed, advance=advance)
+        options = {"workers": plan.workers, "scheduler": plan.scheduler, "memory": _bytes(plan.memory)}
+        results = engine.run(task, todo, **options)
+        with closing(results), progress("visits", len(todo)) as advance:
+            for visit, result in results:
+                record = result if isinstance(result, Record) else failed_record(visit, result, digest)
+                write_part(parts, record)
+                advance(1)
     return compact(plan.out)
+
+
+def _bytes(memory: str) -> int:
+    try:
+        return int(parse_bytes(memory))
+    except ValueError:
+        do = "Give a number and a unit."
+        raise ConfigError(found=f"--memory {memory}", expected="a size such as 4GiB", do=do) from None
 
 
 def _is_done(visit: Visit, parts: Path, digest: str, retry_failed: bool) -> bool:

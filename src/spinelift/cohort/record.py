@@ -5,6 +5,7 @@ store are made from the parts, and can be made again.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spinelift.errors import SpineliftError
 from spinelift.files import make_folder, whole_file
 from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.io.ukb_names import visit_key
@@ -79,6 +81,15 @@ def visit_fields(visit: Visit, settings: str) -> dict[str, Any]:
     dxa_name, mri_name = (path.name if path else "" for path in (visit.dxa, visit.mri))
     names = {"dxa_name": dxa_name, "mri_name": mri_name}
     return {"eid": visit.eid, "instance": visit.instance, **names, "settings": settings}
+
+
+def failed_record(visit: Visit, error: Exception, settings: str) -> Record:
+    """The record of a visit whose process died, or whose task could not be run for another cause."""
+    known = visit_fields(visit, settings) | {"fingerprint": ""}
+    with suppress(OSError):  # an archive may be gone by now
+        known["fingerprint"] = visit.fingerprint
+    message = str(error) if isinstance(error, SpineliftError) else ""
+    return Record(**known, status=FAILED, stage="pair", error=type(error).__name__, message=message)
 
 
 def part_path(parts: Path, key: str) -> Path:
