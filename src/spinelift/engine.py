@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
@@ -43,14 +43,15 @@ def run(
     scheduler: str | None = None,
     memory: int | None = None,
     ordered: bool = False,
-) -> Iterator[tuple[Task, Result | Exception]]:
+) -> Generator[tuple[Task, Result | Exception], None, None]:
     """Yield every task with ``work(task)``, or with the exception that it raised.
 
     ``workers`` processes are started; 0: in this process. ``scheduler``: address of a Dask scheduler, in
     their place. ``memory``: bytes that a local process may hold; it is ended when it holds more. ``work``
     must be a function of an importable module. Tasks are taken from the iterable little by little. Results
     come as they are ready, or in the order of the tasks if ``ordered``. Closing the iterator ends the
-    processes. A task whose processes die ``DEATHS`` times has a :class:`WorkerDiedError`.
+    processes. A task whose processes die ``DEATHS`` times has a :class:`WorkerDiedError`. One that cannot be
+    pickled is done in this process.
 
     Raises ConfigError if there is no scheduler at the address.
     """
@@ -121,7 +122,10 @@ def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iter
         idle.put(process)
 
     def call(task: Any) -> Any:
-        message = pickle.dumps(task)
+        try:
+            message = pickle.dumps(task)
+        except Exception:  # noqa: BLE001 (an open file, for example)
+            return work(task)
         process = idle.get()
         try:
             for _ in range(DEATHS):
@@ -167,7 +171,8 @@ class _Process:
         path = os.pathsep.join(part or os.curdir for part in sys.path)
         child = subprocess.Popen(
             [sys.executable, "-c", "from spinelift.engine import serve; serve()"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**_ONE_THREAD, **os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**_ONE_THREAD, **os.environ, "PYTHONPATH": path},
         )  # fmt: skip
         with suppress(BrokenPipeError):  # it died at once: the first call finds out
             _send(child.stdin, self._work)

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,6 +107,24 @@ def remove_unfinished(*folders: Path) -> None:
                 shutil.rmtree(item, ignore_errors=True)
             else:
                 remove_files([item])
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Wait until no other process holds this lock of a folder, which ends with the process at the latest.
+
+    Yields False where the system has no such locks (Windows, some network disks): then nobody waits.
+    """
+    with ExitStack() as stack:
+        alone = False
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alone = True
+        yield alone
 
 
 def make_folder(path: Path) -> None:

@@ -20,7 +20,16 @@ from spinelift.cohort.manifest import (
     read_manifest,
     read_splits,
 )
-from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
+from spinelift.cohort.record import (
+    DONE,
+    FAILED,
+    STAGES,
+    all_parts,
+    failed_record,
+    part_path,
+    read_part,
+    write_part,
+)
 from spinelift.cohort.splits import FOLDS, SHARES, deal
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.errors import NoScansError, WorkerDiedError

@@ -20,10 +20,7 @@ RASTER_MM = 1.0
 
 def located_mask(location: SpineLocation) -> PlaneMask:
     """The segmenter's spine mask in the scan's mm, cut at the two ends of the spine."""
-    canvas = location.grid.canvas
-    inside = np.minimum(canvas.z_mm - location.top_xz_mm[1], location.bottom_xz_mm[1] - canvas.z_mm)
-    share = np.clip(inside / canvas.spacing.row_mm + 0.5, 0, 1)
-    return PlaneMask((location.mask * share[:, None]).astype(np.float32), canvas)
+    return PlaneMask(location.column, location.grid.canvas)
 
 
 def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:

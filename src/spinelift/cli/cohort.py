@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.options import Encoders, IgnoreIdentity, MinIou, MriNetworks, command_group, require_extra
+from spinelift.cli.options import (
+    Encoders,
+    IgnoreIdentity,
+    MinIou,
+    MriNetworks,
+    Scheduler,
+    command_group,
+    require_extra,
+)
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 from spinelift.files import write_json
 from spinelift.progress import progress
@@ -26,7 +34,7 @@ def build(
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
     workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")] = None,
+    scheduler: Scheduler = None,
     bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
     mri_networks: MriNetworks = None,
     encoders: Encoders = None,

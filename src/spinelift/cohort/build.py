@@ -82,8 +82,9 @@ def build(
     log(f"{len(visits)} visits, {len(visits) - len(todo)} of them already done")
     if todo:
         task = work or partial(process_visit, settings=plan.settings, digest=digest)
-        options = {"workers": plan.workers, "scheduler": plan.scheduler, "memory": _bytes(plan.memory)}
-        results = engine.run(task, todo, **options)
+        results = engine.run(
+            task, todo, workers=plan.workers, scheduler=plan.scheduler, memory=_bytes(plan.memory)
+        )
         with closing(results), progress("visits", len(todo)) as advance:
             for visit, result in results:
                 record = result if isinstance(result, Record) else failed_record(visit, result, digest)

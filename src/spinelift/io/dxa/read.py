@@ -30,7 +30,7 @@ from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stre
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, is_whole_body, notes
-from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.dxa.scan import DxaScan, scan_id
 from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
 from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import (
@@ -41,7 +41,6 @@ from spinelift.io.inputs import (
     input_sha256,
     kind_of_content,
     kind_of_file,
-    pseudonym,
 )
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing, given_spacing
 from spinelift.io.ukb_names import DXA_FIELD
@@ -131,6 +130,18 @@ def read_dxa(
     return _from_bytes(content, path, spacing, area)
 
 
+def scan_sha256(path: Path) -> str:
+    """``DxaScan.sha256`` of a path: of the file, or of the hashes of a folder's DICOM files, sorted.
+
+    Raises NoScansError if it cannot be read, HostileArchiveError if it is larger than one visit can be.
+    """
+    with _readable(path):
+        if not path.is_dir():
+            return input_sha256(path, MAX_FILE_BYTES)
+        digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in dicom_files(path)))
+        return hashlib.sha256(digests.encode()).hexdigest()
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
@@ -144,11 +155,9 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
-        files = dicom_files(path)
-        digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
-        sha256 = hashlib.sha256(digests.encode()).hexdigest()
-        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing, area)
-    kind, sha256 = kind_of_file(path, EXPECTED), input_sha256(path, MAX_FILE_BYTES)
+        contents = (file.read_bytes() for file in dicom_files(path))
+        return _from_dicom(path, scan_sha256(path), contents, spacing, area)
+    kind, sha256 = kind_of_file(path, EXPECTED), scan_sha256(path)
     with path.open("rb") as file:
         return _from_file(file, kind, path, sha256, spacing, area)
 
@@ -209,8 +218,11 @@ def _from_dicom(
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
     remarks += (OTHER_NAME,) if chosen.identity.contradicts(path) else ()
     pixels = tissue.pixels if tissue else None
-    scan_id = pseudonym(path, DXA_FIELD, sha256)
-    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+    return DxaScan(_name(path, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+
+
+def _name(path: Path, sha256: str) -> str:
+    return scan_id(Path() if path is _NO_NAME else path, sha256)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:
@@ -224,7 +236,7 @@ def _without_header(path: Path, sha256: str, bone: Float32, spacing: Spacing, wh
     check_image(bone, spacing)
     remark = f"{what} has no header: taken to be a bone image, columns to the patient's left."
     remarks = (remark, *notes(bone, spacing))
-    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
+    return DxaScan(_name(path, sha256), bone, None, spacing, sha256, remarks)
 
 
 def _check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
