@@ -131,26 +131,30 @@ def predict(
     with exit_code_of_signals():
         from spinelift.bundle import PredictionCard, default_threads, load_bundle
         from spinelift.inference.batch import run_batch
+        from spinelift.inference.scans import name_scans
         from spinelift.inference.task import Job, load
         from spinelift.io.dxa.discover import search_scans
 
         pixel = None if spacing is None else parse_spacing(spacing)
         found = search_scans([*(scans or []), *([] if listed is None else _read_list(listed))])
         _check(found)
-        one = len(found.scans) == 1 and workers is None and scheduler is None
+        named, copies = name_scans(found.scans)
+        one = len(named) == 1 and workers is None and scheduler is None
+        threads = threads if threads or one else 1
         make_folder(out)
-        name, threads = str(bundle.resolve()) if bundle else None, threads if threads or one else 1
+        name = str(bundle) if bundle else None
         ref = load(name, threads).bundle.ref if one else load_bundle(PredictionCard, name).ref
+        name = str(Path(name).resolve()) if name and not one else name
         job = Job(
             out.resolve(), ref, name, pixel, area, pictures=pictures, mask=save_mask, paths=paths,
             overwrite=overwrite, threads=threads,
         )  # fmt: skip
-        with _shown(len(found.scans), quiet=quiet, verbose=verbose) as on_done:
+        with _shown(len(named), quiet=quiet, verbose=verbose) as on_done:
             report = run_batch(
-                job, list(found.scans), workers=0 if one else workers or default_threads(),
+                job, named, workers=0 if one else workers or default_threads(),
                 scheduler=scheduler, lost=found.failed, on_done=on_done,
             )  # fmt: skip
-        _print_report(report, found, out, quiet=quiet)
+        _print_report(report, found, copies, out, quiet=quiet)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
@@ -202,7 +206,7 @@ def _shown(total: int, *, quiet: bool, verbose: bool) -> "Iterator[Callable[[Out
             raise
 
 
-def _print_report(report: "BatchReport", found: "Found", out: Path, *, quiet: bool) -> None:
+def _print_report(report: "BatchReport", found: "Found", copies: int, out: Path, *, quiet: bool) -> None:
     failed, total = len(report.failed), len(report.failed) + len(report.new) + len(report.kept)
     if failed == total == 1 and report.failed[0].failure:
         print_error(report.failed[0].failure.shown)
@@ -217,21 +221,20 @@ def _print_report(report: "BatchReport", found: "Found", out: Path, *, quiet: bo
         console.print(f"[green]{escape(Path(scan.given).name)}[/green] → {escape(str(out / scan.scan_id))}")
         for warning in outcome.warnings:
             console.print(f"  [yellow]warning[/yellow] {escape(warning)}")
-    for note in _notes(report, found):
+    for note in _notes(report, found, copies):
         console.print(escape(note))
     if total > 1 or report.results > 1:
-        console.print(
-            f"{len(report.new)} new, {report.results} results in {escape(str(out / 'summary.csv'))}"
-        )
+        listed = f"{_count(report.results, 'result')} in {escape(str(out / 'summary.csv'))}"
+        console.print(f"{len(report.new)} new, {listed}")
 
 
-def _notes(report: "BatchReport", found: "Found") -> Iterator[str]:
+def _notes(report: "BatchReport", found: "Found", copies: int) -> Iterator[str]:
     """What was passed over, kept and removed, in words."""
     ignored = [_count(number, what) for what, number in sorted(found.ignored.items()) if number]
     if ignored:
         yield f"ignored {', '.join(ignored)}"
-    if report.copies:
-        yield f"merged {_count(report.copies, 'duplicate')}"
+    if copies:
+        yield f"merged {_count(copies, 'duplicate')}"
     if report.kept:
         yield f"{_count(len(report.kept), 'scan')} already done (--overwrite predicts them again)"
     if report.removed:

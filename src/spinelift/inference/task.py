@@ -64,7 +64,10 @@ class Job:
             "input": scan.given if self.paths else None,
             "file": Path(scan.given).name,
             **{key: getattr(name, key, None) for key in ("eid", "instance", "array")},
-            "options": {"spacing_mm": list(asdict(self.spacing).values()) if self.spacing else None, "area": self.area},
+            "options": {
+                "spacing_mm": [self.spacing.row_mm, self.spacing.col_mm] if self.spacing else None,
+                "area": self.area,
+            },
         }  # fmt: skip
 
 
@@ -108,7 +111,7 @@ class Outcome:
 
 
 def predict_scan(scan: Scan, job: Job) -> Outcome:
-    """Predict one scan into ``OUT/<scan_id>/``, unless its result of an earlier run is whole; never raises."""
+    """Predict one scan into ``OUT/<scan_id>/``, unless it has a whole result there; never raises."""
     clock, known = Clock("read"), False
     try:
         sha256 = scan_sha256(scan.path)
@@ -140,12 +143,8 @@ def identify(scan: Scan, sha256: str, job: Job) -> tuple[Scan, Record | None]:
     the scan has its hash in its id then. A changed file of the same path keeps its id.
     """
     record = read_record(result_folder(job.out, scan.scan_id))
-    if (
-        record is None
-        or scan.ukb
-        or sha256 == record.get("input_sha256")
-        or scan.given == record.get("input")
-    ):
+    same = record is None or sha256 == record.get("input_sha256") or scan.given == record.get("input")
+    if same or scan.ukb:
         return scan, record
     scan = scan.with_hash(sha256)
     return scan, read_record(result_folder(job.out, scan.scan_id))

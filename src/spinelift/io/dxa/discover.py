@@ -53,10 +53,10 @@ def search_scans(paths: Iterable[str | PathLike[str]]) -> Found:
     found = Found()
     for given in map(Path, paths):
         pattern = glob.has_magic(str(given)) and not os.path.lexists(given)
-        paths_here = sorted(map(Path, glob.glob(str(given), recursive=True))) if pattern else [given]
-        if not paths_here:
+        matches = glob.glob(str(given), recursive=True) if pattern else [given]  # noqa: PTH207 (absolute)
+        if not matches:
             _fail(found, given, f"no path that matches {given.name}")
-        for path in paths_here:
+        for path in sorted(map(Path, matches)):
             try:
                 _add(path, found)
             except OSError as error:
