@@ -200,4 +200,4 @@ def test_archives_become_a_store_once(tmp_path):
     assert scans.image.any((1, 2)).all()
     assert not scans.mask.any()
     names = (tmp_path / "scans" / "scans.csv").read_text().splitlines()
-    assert [line.split(",")[1] for line in names[1:]] == ["1234567_2", "7654321_2"]
+    assert [line.split(",")[1] for line in names[1:]] == ["1234567_2_0", "7654321_2_0"]

@@ -7,10 +7,8 @@ from pathlib import Path
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
 from spinelift.io.identity import NOBODY, Identity
-from spinelift.io.inputs import FileKind
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
 
-_SUFFIXES = tuple(suffix for kind in FileKind for suffix in kind.value)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _TABLE = re.compile(r"\.(csv|parquet)$", re.IGNORECASE)
 """Ends of names that tables beside the results have."""
@@ -57,6 +55,6 @@ def scan_id(path: Path, sha256: str) -> str:
     name = UkbName.parse(path)
     if name is not None and name.field == DXA_FIELD:
         return name.item
-    stem = path.stem if path.suffix.lower() in _SUFFIXES else path.name
+    stem = path.name if path.suffix[1:].isdigit() else path.stem  # 1.2.840.10008 has no suffix
     plain = _UNSAFE.sub("_", stem).lstrip("._-")[:_MAX_ID].rstrip(".")
     return _TABLE.sub(r"_\1", plain) or f"dxa-{sha256[:12]}"
