@@ -1,7 +1,7 @@
 """Scans a second of ``spinelift predict`` with one process and with two, resume, and the tables.
 
-``python benchmarks/bench_batch.py [SCANS] [RESULTS]``: so many simulated scans (200), and so many results in a
-folder whose tables are written (50,000). On a machine that does nothing else.
+``python benchmarks/bench_batch.py [SCANS] [RESULTS]``: so many simulated scans (200), and so many results in
+a folder whose tables are written (50,000). On a machine that does nothing else.
 """
 
 import json

@@ -79,7 +79,7 @@ def predict(
     ] = True,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes, about 0.3 GB each.", show_default="all cores, at most 4"),
+        typer.Option(min=1, help="Processes, about 0.4 GB each.", show_default="all cores, at most 4"),
     ] = None,
     scheduler: Scheduler = None,
     threads: Annotated[
