@@ -126,8 +126,18 @@ def report(
         Path | None, typer.Option(help="Folder truth/ of simulated people to compare with.")
     ] = None,
 ) -> None:
-    """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
+    """Write an HTML page: counts and causes, who is excluded, histograms, overlays, times.
+
+    With --truth, also how well flaws of the MRIs were found, and the errors of alignment and curves.
+
+    [bold]Examples[/bold]
+
+    [cyan]spinelift cohort report store[/cyan]
+
+    [cyan]spinelift cohort report store --truth people/truth -o report.html[/cyan]
+    """
     require_extra("cohort")
+    from spinelift.cohort.aggregates import outcomes, share
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
     from spinelift.cohort.truth import judge
@@ -139,13 +149,43 @@ def report(
     if verdict:
         document = verdict.to_json()
         write_json(store / "verdict.json", document)
-        for row in document["errors"]:
-            if row["n"]:
-                typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
-        for row in verdict.traps:
-            typer.echo("  ".join(f"{k} {v}" for k, v in row.items()))
-        typer.echo(str(verdict.filtered))
+        flaws = [
+            (f["flaw"], share(f["found"], f["planted"]), share(f["false_alarms"], f["clean"]))
+            for f in verdict.flaws
+        ]
+        _print_table("Flaws of the MRI", ("flaw", "found of planted", "false alarms"), flaws)
+        errors = [
+            (e["name"], e["n"], f"{e['mean']:.2f} {e['unit']}", f"{e['p95']:.2f} {e['unit']}")
+            for e in document["errors"]
+            if e["n"]
+        ]
+        _print_table("Errors", ("error", "visits", "mean", "95th percentile"), errors)
+        _print_outcomes("Pairs by the true transform", "pairs", verdict.filtered)
+    _print_outcomes(
+        "By the Ferguson angle of the DXA", "angle", {row["severity"]: row for row in outcomes(manifest)}
+    )
     typer.echo(path)
+
+
+def _print_outcomes(title: str, kind: str, table: "dict[str, dict[str, int]]") -> None:
+    """Print how many visits of each kind were kept, rejected and failed, of how many."""
+    from spinelift.cohort.record import STATUSES
+
+    rows = []
+    for name, row in table.items():
+        numbers = [row[status] for status in STATUSES]
+        shares = [f"{n} ({100 * n / sum(numbers):.0f} %)" if n else "0" for n in numbers]
+        rows.append((name, sum(numbers), *shares))
+    _print_table(title, (kind, "visits", "kept", "rejected", "failed"), rows)
+
+
+def _print_table(title: str, columns: tuple[str, ...], rows: "list[tuple[object, ...]]") -> None:
+    table = Table(title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
 
 
 @app.command()
@@ -153,7 +193,7 @@ def export(
     store: Store,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output: a JSON file, or the folder of a store.")],
     aggregates_only: Annotated[
-        bool, typer.Option("--aggregates-only", help="Only counts and histograms, none below 5.")
+        bool, typer.Option("--aggregates-only", help="Counts and histograms alone, of 5 people or more.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
 ) -> None:

@@ -17,10 +17,11 @@ from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.io.ukb_names import visit_key
 from spinelift.io.visits import Visit
 
-STAGES = ("pair", "dxa", "mri", "dxa_mask", "mri_mask", "align", "overlap", "curves")
-"""In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed."""
+STAGES = ("pair", "dxa", "dxa_mask", "mri", "mri_mask", "align", "overlap", "curves")
+"""In order. ``overlap`` is the filter: a pair that does not overlap enough is rejected, not failed. The DXA's
+mask comes before the MRI, so that the Ferguson angle is known of visits that fail later."""
 STATUSES = DONE, REJECTED, FAILED = "done", "rejected", "failed"
-FORMAT = 2
+FORMAT = 3
 """Of a part; another one is made again."""
 
 
@@ -32,7 +33,8 @@ class Record:
     ``settings``: ``Settings.load_and_hash``, what the result depends on besides the files.
     ``stage``: the last one that was reached: where it failed, was rejected, or ended.
     ``error``, ``message``: class and text of the error.
-    ``values``: numbers of the stages: rotation_deg, dx_mm, dz_mm, iou, ferguson_deg, …
+    ``values``: numbers of the stages: ferguson_deg (of the DXA's mask), rotation_deg, dx_mm, dz_mm,
+    iou, …
     ``findings``: defects of the MRI that were corrected or reported.
     ``image``, ``curves``, ``outlines``: crop uint8 [224, 224], curves float32 [6, 209] in crop px; both masks
     on the crop, bits packed [2, 224, 28]. None where the visit did not get so far.
