@@ -23,8 +23,9 @@ from spinelift.io.ukb_names import visit_key
 PAPER_PEOPLE, PAPER_CORES = 48_384, 100
 OVERLAYS = 12
 """Pairs of each of both samples that are shown."""
-OVERLAY_INCHES, OVERLAY_DPI, JPEG_QUALITY = (8.0, 5.6), 110, 80
-"""Size of an overlay: 880 pixels across, about 100 kB, so that the page stays below 4 MB."""
+OVERLAY_INCHES, OVERLAY_DPI, JPEG_QUALITY = (8.0, 6.1), 115, 80
+"""Size of an overlay: 920 pixels across, about 100 kB, so that the page stays below 4 MB."""
+MARGINS = {"left": 0.065, "right": 0.995, "bottom": 0.075, "top": 0.995, "wspace": 0.02}
 SAGITTAL_HALF_MM = 70.0
 """Half width of the side view."""
 OF_DXA, OF_MRI, LINE, SIDE = "#4cc9f0", "#f9c74f", "#ff5d5d", "#4f8f4a"
@@ -103,7 +104,8 @@ def _overlays(store: Path, rows: pl.DataFrame) -> list[dict[str, str]]:
         key = visit_key(row["eid"], row["instance"])
         record = read_part(part_path(store / PARTS, key))
         bend = row["ferguson_deg"]
-        caption = f"{key}: {row['status']}, overlap {row['iou']:.2f}, rotation {row['rotation_deg']:+.1f}°"
+        outcome = "kept" if row["kept"] else row["status"]
+        caption = f"{key}: {outcome}, overlap {row['iou']:.2f}, rotation {row['rotation_deg']:+.1f}°"
         caption += "" if bend is None else f", Ferguson {bend:.1f}°"
         data = _picture(_overlay(record), "jpeg", dpi=OVERLAY_DPI, pil_kwargs={"quality": JPEG_QUALITY})
         shown.append({"data": data, "caption": caption})
@@ -116,9 +118,7 @@ def _overlay(record: Record) -> Figure:
     height = CROP_SIZE * size
     figure = Figure(figsize=OVERLAY_INCHES)
     ratios = [height, 2 * SAGITTAL_HALF_MM]
-    front, side = figure.subplots(
-        1, 2, sharey=True, width_ratios=ratios, gridspec_kw={"left": 0.09, "right": 0.99, "wspace": 0.04}
-    )
+    front, side = figure.subplots(1, 2, sharey=True, width_ratios=ratios, gridspec_kw=MARGINS)
     _front(front, record, size)
     z = SPINE_CROP_ROWS * size
     if record.curves is not None:

@@ -21,10 +21,10 @@ from spinelift.io.dixon.volume import Action, Finding, Trap
 STEP_REPORTED = 0.5
 """Natural logarithm of the ratio of two stations' signal from which on it is reported: a factor of 1.65.
 Smaller ones are usual between receivers; they are matched all the same."""
-OFFSET_REPORTED_MM = (3.0, 7.5, 16.0)
+OFFSET_REPORTED_MM = (3.0, 8.5, 18.0)
 """Offset to the left, to posterior and to the feet from which on it is reported. Smaller ones are usual: no
-two breath-holds are alike. These limits, and that of a step, were chosen on 25 simulated people, with and
-without each flaw (docs/cohort.md)."""
+two breath-holds are alike. The limits were chosen on simulated people with and without each flaw: see
+docs/cohort.md."""
 
 
 def stitch(slabs: Sequence[Slab]) -> tuple[Float32, Float32, tuple[int, int], list[Finding]]:
