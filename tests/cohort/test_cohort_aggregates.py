@@ -190,6 +190,7 @@ def test_aggregates_hold_no_person_and_no_time_of_a_few(store):
     text = json.dumps(exported)
     assert not any(str(e) in text for e in manifest["eid"])
     assert set(exported) == {
+        "smallest_count",
         "visits",
         "outcome",
         "people",

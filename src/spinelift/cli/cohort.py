@@ -1,5 +1,6 @@
 """``spinelift cohort``: aligned training pairs from archives of DXA and MRI."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,7 +180,7 @@ def _print_outcomes(title: str, kind: str, table: "dict[str, dict[str, int]]") -
     _print_table(title, (kind, "visits", "kept", "rejected", "failed"), rows)
 
 
-def _print_table(title: str, columns: tuple[str, ...], rows: "list[tuple[object, ...]]") -> None:
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     table = Table(title=title, title_justify="left")
     for k, column in enumerate(columns):
         table.add_column(column, justify="right" if k else "left")

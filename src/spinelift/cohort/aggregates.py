@@ -117,7 +117,7 @@ def document(visits: Sequence[Row]) -> dict[str, Any]:
     if people < SMALLEST_COUNT:
         return {"people": f"<{SMALLEST_COUNT}"}
     outcome = pool(divide(visits, lambda row: row["status"]))
-    out: dict[str, Any] = {"visits": len(visits), "outcome": outcome}
+    out: dict[str, Any] = {"smallest_count": SMALLEST_COUNT, "visits": len(visits), "outcome": outcome}
     if len(visits) - people >= SMALLEST_COUNT:
         out["people"] = people
     for status in STATUSES:
@@ -155,7 +155,7 @@ def pool(cells: Mapping[str, list[int]]) -> dict[str, int]:
     return out | ({OTHER: sum(len(cells[name]) for name in small)} if small else {})
 
 
-def histogram(visits: Sequence[Row], column: str) -> dict[str, list[float]]:
+def histogram(visits: Sequence[Row], column: str) -> dict[str, Any]:
     """Numbers of visits between edges: bins of ``EDGES``, joined from above until each has 5 people.
 
     What is left at the lower end joins the last bin, so that no bin is empty or small.
