@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from spinelift.cohort.manifest import TIMES
+from spinelift.cohort.manifest import TIMES, read_table
 from spinelift.cohort.record import FAILED, STAGES, STATUSES
 
 SMALLEST_COUNT = 5
@@ -49,7 +49,7 @@ def histogram(manifest: pl.DataFrame, column: str) -> dict[str, Any]:
 
 def seconds(store: Path) -> dict[str, float]:
     """Mean seconds of each stage over the visits that ran it."""
-    means = pl.read_parquet(store / TIMES).drop("eid", "instance").mean().to_dicts()
+    means = read_table(store / TIMES).drop("eid", "instance").mean().to_dicts()
     return {stage: round(mean, 3) for row in means for stage, mean in row.items() if mean is not None}
 
 
