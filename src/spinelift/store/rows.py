@@ -57,9 +57,14 @@ class RowStore(Generic[RowsT]):
         for name, (dtype, shape) in cls.FIELDS.items():
             group.create_array(
                 name, shape=(0, *shape), dtype=dtype, chunks=(cls.CHUNK, *shape), shards=(cls.SHARD, *shape),
-                compressors=[ZstdCodec(), Crc32cCodec()], config={"write_empty_chunks": True},
+                compressors=[ZstdCodec(), Crc32cCodec()],
             )  # fmt: skip
-        content = {"kind": cls.KIND, "version": VERSION, "rows": 0, "about": dict(about or {})}
+        content: dict[str, Any] = {
+            "kind": cls.KIND,
+            "version": VERSION,
+            "rows": 0,
+            "about": dict(about or {}),
+        }
         group.attrs.update({**content, "checksum": _checksum(content)})
         return cls(group, path)
 
@@ -160,9 +165,11 @@ class RowStore(Generic[RowsT]):
         end = self._rows + count
         self._check_shards(self._rows - self._rows % self.SHARD, self._rows)
         for name, parts in self._buffer.items():
-            joined, array = np.concatenate(parts), self._array(name)
-            array.resize((end, *array.shape[1:]))
-            array[self._rows : end] = joined[:count]
+            joined = np.concatenate(parts)
+            with zarr.config.set({"array.write_empty_chunks": True}):  # a shard of zeros has its file, too
+                array = self._array(name)
+                array.resize((end, *array.shape[1:]))
+                array[self._rows : end] = joined[:count]
             self._buffer[name] = [joined[count:]]
         content = {k: v for k, v in self._group.attrs.items() if k != "checksum"} | {"rows": end}
         self._group.attrs.update({**content, "checksum": _checksum(content)})

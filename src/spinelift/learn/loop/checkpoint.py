@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -67,8 +68,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         do = "Start without --resume."
         raise ConfigError(found=f"no checkpoint {path.name}", expected="a run to resume", do=do)
-    data = read_sealed(path, do="Restore it from a copy, or train again in a new folder.")
-    state: dict[str, Any] = torch.load(BytesIO(data), weights_only=True)
+    do = "Restore it from a copy, or train again in a new folder."
+    data = read_sealed(path, do=do)
+    try:
+        state: dict[str, Any] = torch.load(BytesIO(data), weights_only=True)
+    except (UnpicklingError, RuntimeError):
+        raise damaged(path, "not tensors and plain values alone", do) from None
     return state
 
 
