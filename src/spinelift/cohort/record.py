@@ -152,10 +152,8 @@ def failure(error: Exception, paths: Iterable[Path | str | None]) -> dict[str, s
 
 
 _FOLDERS = re.compile(
-    r"""\w+://[^\s'",;]+                      # addresses
-    |(?<=')(?:[A-Za-z]:)?[\\/][^'\n]*[\\/](?=[^'\\/\n]*')   # quoted
-    |(?<=")(?:[A-Za-z]:)?[\\/][^"\n]*[\\/](?=[^"\\/\n]*")
-    |(?<![\w.])(?:[A-Za-z]:[\\/]|[\\/]+)(?:[^\\/\s'"]+[\\/])*""",
+    r"""\w+://[^\s'",;]+    # an address
+    |(?<![\w.])(?:[A-Za-z]:)?[\\/](?:(?:(?!\.\s)[^'"\n])*[\\/])?   # from a root to the last separator""",
     re.VERBOSE,
 )
 
