@@ -107,12 +107,13 @@ def test_what_is_made_from_parts_is_made_again(copy, whole, name, kind):
 def test_splits_are_never_dealt_again_unasked(copy, whole):
     path = copy / "store" / SPLITS
     path.write_bytes(path.read_bytes().replace(b"train", b"test_", 1))
+    make_folders(copy / "in", PEOPLE + 2)
     with pytest.raises(DamagedFileError, match=r"splits\.json .*copy"):
         again(copy)
     assert len(all_parts(copy / "store" / PARTS)) == len(all_parts(whole / "store" / PARTS))
-    path.unlink()
+    shutil.copyfile(whole / "store" / SPLITS, path)
     again(copy)
-    assert read_splits(copy / "store") == read_splits(whole / "store")
+    assert read_splits(copy / "store").items() >= read_splits(whole / "store").items()
 
 
 def test_the_manifest_and_pairs_of_two_builds_are_told_apart(copy):

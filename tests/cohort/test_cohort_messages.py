@@ -31,6 +31,7 @@ VISIT = Visit(1, 2, FOLDER / "1_20158_2_0.zip", FOLDER / "1_20201_2_0.zip")
         (r"no file C:\Users\doe\a.zip.", "no file a.zip."),
         (r"no file \\server\share\a.zip", "no file a.zip"),
         ("worker tcp://10.0.0.1:8786 died", "worker  died"),
+        ("water / fat, 3/4", "water / fat, 3/4"),
         ("fat and/or water, 3/4, 0.5 mm", "fat and/or water, 3/4, 0.5 mm"),
         ("[Errno 28] No space left: '/scratch/u/x'", "[Errno 28] No space left: 'x'"),
     ],

@@ -10,7 +10,7 @@ import polars as pl
 
 from spinelift.cohort.engine import Work, connect, lost, run
 from spinelift.cohort.leave import check_missing, read_withdrawn, remove_visits, stored_visits
-from spinelift.cohort.manifest import PARTS, compact, write_sealed_json
+from spinelift.cohort.manifest import PARTS, compact, read_splits, write_sealed_json
 from spinelift.cohort.record import FAILED, all_parts, read_part
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.cohort.status import RUNNING
@@ -86,6 +86,7 @@ def build(
     if not parts.is_dir():
         find_visits(plan.dxa, plan.mri, plan.labels)  # a mistyped folder makes no store
     make_folder(parts)
+    read_splits(plan.out)  # fails now rather than at the end
     remove_unfinished(plan.out, *parts.iterdir())
     held = _read_parts(parts, log)
     known = stored_visits(plan.out, held)

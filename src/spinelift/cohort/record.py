@@ -152,8 +152,9 @@ def failure(error: Exception, paths: Iterable[Path | str | None]) -> dict[str, s
 
 
 _FOLDERS = re.compile(
-    r"""\w+://[^\s'",;]+    # an address
-    |(?<![\w.])(?:[A-Za-z]:)?[\\/](?:(?:(?!\.\s)[^'"\n])*[\\/])?   # from a root to the last separator""",
+    r"""\w+://[^\s'",;]+  # an address
+    |(?<![\w.])(?:[A-Za-z]:)?[\\/](?=\S)  # a root, and all up to the last separator of the sentence
+    (?:(?:(?!\.\s)[^'"\n])*[\\/])?""",
     re.VERBOSE,
 )
 
