@@ -40,6 +40,9 @@ def build(
     withdrawn: Annotated[
         Path | None, typer.Option(help="UK Biobank's list of people who withdrew: they are removed.")
     ] = None,
+    remove_missing: Annotated[
+        bool, typer.Option("--remove-missing", help="Allow that many visits left the folders.")
+    ] = False,
     ignore_identity: IgnoreIdentity = False,
     memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
@@ -68,10 +71,9 @@ def build(
     plan = Plan(
         dxa, mri, out, mri_labels, settings,
         workers=workers, scheduler=scheduler, memory=memory, retry_failed=retry_failed,
-        withdrawn=withdrawn,
+        withdrawn=withdrawn, remove_missing=remove_missing,
     )  # fmt: skip
-    digest = settings.load_and_hash()
-    manifest = run_build(plan, digest=digest, progress=progress, log=lambda text: typer.echo(text, err=True))
+    manifest = run_build(plan, progress=progress, log=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
@@ -84,32 +86,34 @@ def _resolved(path: Path | str | None) -> str | None:
 
 def _print_counts(manifest: "pl.DataFrame") -> None:
     from spinelift.cohort.aggregates import counts
+    from spinelift.cohort.match import match_summary
 
     c = counts(manifest)
     typer.echo(
         f"{c['visits']} visits of {c['people']} people: {c['done']} kept, {c['rejected']} rejected, "
         f"{c['failed']} failed"
     )
+    if summary := match_summary(manifest):
+        typer.echo(summary)
 
 
 @app.command()
 def status(store: Store) -> None:
-    """Show counts by stage, failures by cause, and the progress of a running build."""
+    """Show counts by stage, failures by cause, and progress and time left of a running build."""
     require_extra("cohort")
 
     from spinelift.cohort.aggregates import counts
-    from spinelift.cohort.manifest import MANIFEST, PARTS, read_manifest
-    from spinelift.cohort.record import all_parts
+    from spinelift.cohort.manifest import MANIFEST, read_manifest
+    from spinelift.cohort.status import read_state
 
-    parts = len(all_parts(store / PARTS))
-    if parts and not (store / MANIFEST).is_file():
-        typer.echo(f"{parts} visits done; the manifest is written when the build ends")
-        return
+    if state := read_state(store):
+        for line in state.lines():
+            typer.echo(line)
+        if not (store / MANIFEST).is_file():
+            return
+        typer.echo("the build before:")
     manifest = read_manifest(store)
     _print_counts(manifest)
-    if parts > len(manifest):
-        more = parts - len(manifest)
-        typer.echo(f"{more} more are done, not in the manifest: a build is running or was stopped")
     c = counts(manifest)
     for title in ("stages", "failures", "splits"):
         if rows := c[title]:
@@ -197,6 +201,9 @@ def export(
         bool, typer.Option("--aggregates-only", help="Counts and histograms alone, of 5 people or more.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
+    min_pair_match: Annotated[
+        float, typer.Option(min=0, max=1, help="With --split: least pair_match of a pair, such as 0.95.")
+    ] = 0.0,
 ) -> None:
     """Write aggregates that may leave the platform, or the pairs of one split.
 
@@ -214,7 +221,7 @@ def export(
             do="Give one of them.",
         )
     if split:
-        typer.echo(f"{export_split(store, split, out)} pairs → {out}")
+        typer.echo(f"{export_split(store, split, out, min_match=min_pair_match)} pairs → {out}")
         return
     write_json(out, aggregates(read_manifest(store), store))
     typer.echo(out)

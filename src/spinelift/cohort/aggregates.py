@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from scipy.stats import binomtest
 
-from spinelift.cohort.manifest import TIMES
+from spinelift.cohort.manifest import TIMES, read_table
 from spinelift.cohort.record import DONE, FAILED, REJECTED, STAGES, STATUSES
 from spinelift.measures import SCOLIOSIS_DEG, SCOLIOSIS_LOWER_DEG
 
@@ -87,7 +87,7 @@ def findings(manifest: pl.DataFrame) -> list[dict[str, Any]]:
 
 def seconds(store: Path, manifest: pl.DataFrame) -> dict[str, float]:
     """Mean seconds of each stage over the visits of ``manifest`` that ran it."""
-    times = pl.read_parquet(store / TIMES).join(manifest.select("eid", "instance"), on=["eid", "instance"])
+    times = read_table(store / TIMES).join(manifest.select("eid", "instance"), on=["eid", "instance"])
     means = times.drop("eid", "instance").mean().to_dicts()
     return {stage: round(mean, 3) for row in means for stage, mean in row.items() if mean is not None}
 

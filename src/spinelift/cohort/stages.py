@@ -12,10 +12,11 @@ import numpy as np
 from spinelift.align import MIN_OVERLAP
 from spinelift.align.curves import coronal_curves, curves_of_pair
 from spinelift.align.masks import labelled_spine, located_mask
+from spinelift.align.match import centre_line
 from spinelift.align.onnx import EncoderFeatures, choose_encoders
 from spinelift.align.pipeline import Alignment, align_pair
 from spinelift.align.plane import PairMasks, PlaneMask, dxa_plane, project_mask, project_volume
-from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record, visit_fields
+from spinelift.cohort.record import DONE, FORMAT, REJECTED, Record, failure, visit_fields
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError, NoScansError
 from spinelift.geometry import RigidTransform2D, SpineFrame
@@ -76,7 +77,8 @@ def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
         known["fingerprint"] = visit.fingerprint
         known["status"] = _run(visit, settings, clock, known)
     except Exception as error:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
-        known |= {"status": FAILED, "error": type(error).__name__, "message": str(error)}
+        networks = settings.bundle, settings.mri_networks, settings.encoders
+        known |= failure(error, [visit.dxa, visit.mri, *visit.labels, *networks])
     return Record(**known, stage=clock.stage, seconds=clock.stop())
 
 
@@ -115,6 +117,9 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     images, masks = (dxa_plane(scan.bone, scan.spacing), project_volume(volume)), (dxa_mask, mri_mask)
     alignment = align_pair(*images, PairMasks(*masks), features=encoders, min_iou=settings.min_iou)
     known["values"] |= alignment_values(alignment)
+    (dxa_line, dxa_mm), (mri_line, mri_mm) = (centre_line(mask) for mask in masks)
+    known["lines"] = np.stack([dxa_line, mri_line])
+    known["values"] |= {"dxa_height_mm": dxa_mm, "mri_height_mm": mri_mm}
     known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
     clock.start("overlap")
     if not alignment.accepted:
