@@ -19,8 +19,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from spinelift.errors import OutputError
+from spinelift.errors import DamagedFileError, OutputError
 
+UNSEALED = b"spinelift-sha256:" + b"0" * 64
+"""What a file holds, once and uncompressed, where :func:`seal` puts its checksum."""
+_SEAL = re.compile(re.escape(UNSEALED[:-64]) + rb"[0-9a-f]{64}")
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
@@ -90,6 +93,36 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_whole(path, text.getvalue())
+
+
+def seal(data: bytes) -> bytes:
+    """The content of a file with the SHA-256 of ``data`` in place of its ``UNSEALED``."""
+    if len(_SEAL.findall(data)) != 1:
+        raise ValueError("a file is sealed in one place")
+    return data.replace(UNSEALED, UNSEALED[:-64] + hashlib.sha256(data).hexdigest().encode())
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether a file's content is what :func:`seal` returned."""
+    return len(_SEAL.findall(data)) == 1 and seal(_SEAL.sub(UNSEALED, data)) == data
+
+
+def read_sealed(path: Path, *, do: str) -> bytes:
+    """Content of a sealed file; a :class:`DamagedFileError` if it is not what was written."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, error.strerror or "unreadable", do) from None
+    if not is_sealed(data):
+        raise damaged(path, f"{len(data)} bytes that do not fit its checksum", do)
+    return data
+
+
+def damaged(path: Path, how: str, do: str) -> DamagedFileError:
+    """The error of a file of ours that cannot be read."""
+    return DamagedFileError(
+        found=f"a damaged {path.name} ({how})", expected="the file as it was written", do=do
+    )
 
 
 def remove_files(paths: Iterable[Path]) -> None:

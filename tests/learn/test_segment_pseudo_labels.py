@@ -15,7 +15,8 @@ from spinelift.learn.pseudo_labels.labels import Labels, Proposals, Source, dice
 from spinelift.learn.pseudo_labels.review import ends_of_mask, export, mask_name, read_corrections, waiting
 from spinelift.learn.pseudo_labels.rounds import NOTHING_LABELLED, ROUNDS, STILL, LoopData, run_loop
 from spinelift.learn.pseudo_labels.scan_list import store_archives
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.memory import Scans
+from spinelift.store.rows import load_scans
 
 
 def lopsided(*, shift=0):
