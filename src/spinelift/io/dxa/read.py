@@ -29,7 +29,7 @@ from spinelift.io.dicom_parse import to_bytes
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.quality import check_image, notes
-from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.dxa.scan import DxaScan, scan_id
 from spinelift.io.dxa.visit import Area, check_whole_body, pick_total_body
 from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import (
@@ -42,9 +42,10 @@ from spinelift.io.inputs import (
     dicom_members,
     input_sha256,
     is_manifest,
+    kind_of_bytes,
     kind_of_content,
     kind_of_file,
-    pseudonym,
+    read_head,
 )
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing, given_spacing
 from spinelift.io.ukb_names import DXA_FIELD
@@ -134,6 +135,18 @@ def read_dxa(
     return _from_bytes(content, path, spacing, area)
 
 
+def scan_sha256(path: Path) -> str:
+    """``DxaScan.sha256`` of a path: of the file, or of the hashes of a folder's DICOM files, sorted.
+
+    Raises NoScansError if it cannot be read, HostileArchiveError if it is larger than one visit can be.
+    """
+    with _readable(path):
+        if not path.is_dir():
+            return input_sha256(path, _most_bytes(kind_of_bytes(read_head(path), path.suffix)))
+        digests = "".join(sorted(input_sha256(file, MAX_IMAGE_BYTES) for file in _folder(path, Counter())))
+        return hashlib.sha256(digests.encode()).hexdigest()
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
@@ -147,24 +160,23 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
-        return _from_folder(path, spacing, area)
-    kind = kind_of_file(path, EXPECTED)
-    sha256 = input_sha256(path, _most_bytes(kind))
+        skipped: Counter[str] = Counter()
+        contents = (file.read_bytes() for file in _folder(path, skipped))
+        return _from_dicom(path, scan_sha256(path), contents, spacing, area, skipped)
+    kind, sha256 = kind_of_file(path, EXPECTED), scan_sha256(path)
     with path.open("rb") as file:
         return _from_file(file, kind, path, sha256, spacing, area)
 
 
-def _from_folder(folder: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
-    skipped: Counter[str] = Counter()
+def _folder(folder: Path, skipped: Counter[str]) -> list[Path]:
+    """DICOM files of a folder that are not too large; the others are counted."""
     files = dicom_files(folder)
     others = {file for file in folder.iterdir() if file.is_file() and not is_manifest(file)}
     skipped[NOT_DICOM] = len(others.difference(files))
     small = [file for file in files if file.stat().st_size <= MAX_IMAGE_BYTES]
     skipped["too large"] = len(files) - len(small)
     check_size(sum(file.stat().st_size for file in small), MAX_FILE_BYTES)
-    digests = "".join(sorted(input_sha256(file, MAX_IMAGE_BYTES) for file in small))
-    sha256 = hashlib.sha256(digests.encode()).hexdigest()
-    return _from_dicom(folder, sha256, (file.read_bytes() for file in small), spacing, area, skipped)
+    return small
 
 
 def _from_bytes(data: bytes, path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
@@ -234,8 +246,11 @@ def _from_dicom(
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
     remarks += (OTHER_NAME,) if chosen.identity.contradicts(path) else ()
     pixels = tissue.pixels if tissue else None
-    scan_id = pseudonym(path, DXA_FIELD, sha256)
-    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+    return DxaScan(_name(path, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+
+
+def _name(path: Path, sha256: str) -> str:
+    return scan_id(Path() if path is _NO_NAME else path, sha256)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:
@@ -249,4 +264,4 @@ def _without_header(path: Path, sha256: str, bone: Float32, spacing: Spacing, wh
     check_image(bone, spacing)
     remark = f"{what} has no header: taken to be a bone image, columns to the patient's left."
     remarks = (remark, *notes(bone, spacing))
-    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
+    return DxaScan(_name(path, sha256), bone, None, spacing, sha256, remarks)
