@@ -1,0 +1,259 @@
+"""Zips of DXA and Dixon visits: packed in other ways, damaged, hostile, with odd or damaged members."""
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from spinelift.io import DxaScan, read_dxa
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.dxa.visit import LONE_IMAGE
+from tests.fuzz import originals
+from tests.fuzz.case import Case, differs
+from tests.fuzz.damage import damage, pick
+from tests.fuzz.dicom import SYNTAXES
+from tests.fuzz.dxa import equals_original
+from tests.fuzz.elements import elements_of, file_of, hostile_value
+from tests.fuzz.reference import implausible, wrong_scan
+
+Members = dict[str, bytes]
+Reader = Callable[[Path], object]
+HARMLESS = (b"", b"text", b"%PDF-1.4", b"GIF89a", b"\xff\xd8\xff\xe0", b"<html>", bytes(300))
+NAMES = ("a b.dcm", "\\sub\\one.dcm", "ä/ö.dcm", "\u3000x.dcm", "no-suffix", "x" * 200 + ".dcm", "CON.dcm",
+         "deep/" * 30 + "x.dcm", "IMG.TXT", "файл", "-rf.dcm", "a.png")  # fmt: skip
+BAD_NAMES = ("../x.dcm", "/etc/x.dcm", "C:\\x.dcm", "a/../../x", "a\x00b.dcm", "a\nb.dcm", "..\\..\\x")
+SLICE_FIELDS = (0x00080060, 0x0008103E, 0x00180050, 0x00200011, 0x00200013, 0x00200032, 0x00200037, 0x0020000E,
+                0x00280010, 0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281053,
+                0x7FE00010)  # fmt: skip
+
+
+def dxa_reading(path: Path) -> Callable[[], DxaScan]:
+    return partial(read_dxa, path)
+
+
+def dixon_reading(path: Path) -> Callable[[], DixonVolume]:
+    return partial(read_dixon, path, grid=originals.GRID)
+
+
+def dxa_same(rng: np.random.Generator, folder: Path) -> Case:
+    """The same visit, packed in another way."""
+    path = folder / pick(rng, ("1234567_20158_2_0.zip", "any.zip", "visit"))
+    contents = _repacked(rng, originals.dxa_members())
+    stub = b"MZ stub" if path.suffix and rng.random() < 0.1 else b""
+    path.write_bytes(stub + _packed(rng, contents))
+    return Case("repacked", dxa_reading(path), equals_original, must_read=True)
+
+
+def dixon_same(rng: np.random.Generator, folder: Path) -> Case:
+    """The same MRI, packed in another way."""
+    path = folder / "1234567_20201_2_0.zip"
+    path.write_bytes(_packed(rng, _repacked(rng, originals.dixon_members())))
+    return Case("repacked", dixon_reading(path), equals_volume, must_read=True)
+
+
+def equals_volume(volume: DixonVolume) -> str:
+    """Whether a volume is the original one."""
+    whole = originals.dixon_volume()
+    place = differs("origin", volume.origin_mm, whole.origin_mm) or differs("rows", volume.rows, whole.rows)
+    return place or differs("water", volume.water, whole.water) or differs("fat", volume.fat, whole.fat)
+
+
+def equals_or_finding(volume: DixonVolume) -> str:
+    """Whether a volume is the original one, or says what was found in its archive."""
+    numbers = (volume.water, volume.fat, volume.origin_mm)
+    if not all(np.isfinite(v).all() for v in numbers) or min(volume.water.min(), volume.fat.min()) < 0:
+        return "values that are not finite, or below 0"
+    usual = {f.trap for f in originals.dixon_volume().findings}
+    return "" if {f.trap for f in volume.findings} - usual else equals_volume(volume)
+
+
+def damaged(rng: np.random.Generator, folder: Path, contents: Members, name: str, reading: Callable[[Path], Callable[[], object]], check: Callable[[object], str]) -> Case:  # fmt: skip
+    """A zip with damaged bytes: the result is undisturbed, or none; zip's checksums see to it."""
+    path = folder / name
+    data = _packed(rng, contents)
+    other = _packed(rng, dict(list(originals.dxa_members().items())[:2]))
+    if rng.random() < 0.4:  # in the table of contents
+        tail = data.index(b"PK\x01\x02")
+        data = data[:tail] + damage(rng, data[tail:], other)
+    else:
+        data = damage(rng, data, other)
+    path.write_bytes(data)
+    return Case("damaged zip", reading(path), check)
+
+
+def dxa_damaged(rng: np.random.Generator, folder: Path) -> Case:
+    return damaged(rng, folder, originals.dxa_members(), "1234567_20158_2_0.zip", dxa_reading, _bone_or_tissue)
+
+
+def dixon_damaged(rng: np.random.Generator, folder: Path) -> Case:
+    contents, name = originals.dixon_members(), "1234567_20201_2_0.zip"
+    return damaged(rng, folder, contents, name, dixon_reading, equals_or_finding)
+
+
+def dxa_members(rng: np.random.Generator, folder: Path) -> Case:
+    """Members damaged, dropped, doubled or given hostile fields, in a sound zip."""
+    contents = _with_bad_members(rng, originals.dxa_members())
+    path = folder / "1234567_20158_2_0.zip"
+    path.write_bytes(_packed(rng, contents))
+
+    def check(scan: DxaScan) -> str:
+        faults = [wrong_scan(scan, data) for data in contents.values() if b"Total Body" in data]
+        faults += [_bone_or_tissue(scan)]
+        return implausible(scan) or ("" if "" in faults else str(faults))
+
+    return Case("bad members", dxa_reading(path), check)
+
+
+def dixon_members(rng: np.random.Generator, folder: Path) -> Case:
+    """Slices damaged, dropped, doubled or given hostile fields, in a sound zip."""
+    contents = _with_bad_members(rng, originals.dixon_members())
+    path = folder / "1234567_20201_2_0.zip"
+    path.write_bytes(_packed(rng, contents))
+    return Case("bad members", dixon_reading(path), equals_or_finding)
+
+
+def hostile(rng: np.random.Generator, folder: Path) -> Case:
+    """Zips that try to write outside, explode, or hold absurd numbers of members."""
+    dixon = rng.random() < 0.4
+    path = folder / ("1234567_20201_2_0.zip" if dixon else "1234567_20158_2_0.zip")
+    contents = dict(originals.dixon_members() if dixon else originals.dxa_members())
+    what = pick(rng, ("name", "link", "ratio", "large", "count", "nested", "encrypted", "method", "sizes",
+                      "doubled", "overlap", "sparse", "zip64"))  # fmt: skip
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+        match what:
+            case "name":
+                archive.writestr(zipfile.ZipInfo(pick(rng, BAD_NAMES)), b"x")
+            case "link":
+                info = zipfile.ZipInfo("link.dcm")
+                info.external_attr = 0xA1FF << 16
+                archive.writestr(info, "/etc/passwd")
+            case "ratio":
+                archive.writestr("zeros.dcm", bytes(int(rng.integers(5 << 20, 63 << 20))))
+            case "large":
+                for k in range(int(rng.integers(2, 12))):
+                    archive.writestr(f"zeros{k}.dcm", bytes(66 << 20))
+            case "count":
+                for k in range(int(rng.integers(3000, 30_000))):
+                    archive.writestr(zipfile.ZipInfo(f"{k}.txt"), b"")
+            case "nested":
+                archive.writestr("inner.zip", _packed(rng, contents))
+            case "method":
+                method = pick(rng, (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+                archive.writestr("other.dcm", next(iter(contents.values())), compress_type=method)
+            case "doubled":
+                archive.writestr(pick(rng, list(contents)), b"another")
+    data = bytearray(stream.getvalue())
+    first = data.index(b"PK\x01\x02")
+    match what:
+        case "encrypted":
+            data[first + 8] |= 1
+        case "sizes":
+            data[first + 24 : first + 28] = struct.pack("<I", pick(rng, (0, 1, 2**31, 2**32 - 1, 60 << 20)))
+        case "overlap":
+            second = data.index(b"PK\x01\x02", first + 4)
+            data[second + 42 : second + 46] = data[first + 42 : first + 46]
+        case "zip64":
+            data[-6:-2] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    if what == "sparse":
+        with path.open("r+b") as file:
+            file.truncate(int(rng.integers(100 << 20, 8 << 30)))
+    check = equals_or_finding if dixon else _bone_or_tissue
+    return Case(f"hostile: {what}", (dixon_reading if dixon else dxa_reading)(path), check)
+
+
+def _bone_or_tissue(scan: DxaScan) -> str:
+    fault = equals_original(scan)
+    alone = LONE_IMAGE in scan.warnings and not differs("tissue", scan.bone, originals.tissue(), 0.6)
+    return "" if alone else fault
+
+
+def _packed(rng: np.random.Generator, contents: Members) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", allowZip64=True) as archive:
+        for name, data in contents.items():
+            info = zipfile.ZipInfo(name, (int(rng.integers(1980, 2107)), 1, 1, 0, 0, 0))
+            info.compress_type = pick(rng, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+            with archive.open(info, "w", force_zip64=rng.random() < 0.1) as member:
+                member.write(data)
+        archive.comment = rng.bytes(int(rng.integers(0, 200))) if rng.random() < 0.2 else b""
+    return stream.getvalue()
+
+
+def _repacked(rng: np.random.Generator, contents: Members) -> Members:
+    """Members in another order, under other names, in other encodings, with harmless others."""
+    names = list(contents)
+    out: Members = {}
+    rename, packed = rng.random() < 0.5, rng.random() < 0.5
+    for k in rng.permutation(len(names)):
+        name, data = names[k], contents[names[k]]
+        if packed and name.endswith(".dcm") and rng.random() < 0.1:
+            data = _encoded(data, SYNTAXES[int(rng.integers(1, 5))])
+        if rename and name.endswith(".dcm") and rng.random() < 0.3:
+            name = f"{k}{pick(rng, NAMES)}".replace("..", ".")
+        out[name] = data
+    for k in range(int(rng.integers(0, 5))):
+        folder = pick(rng, ("", "__MACOSX/", "docs/", ".hidden/"))
+        out[f"{folder}odd{k}{pick(rng, ('.txt', '.pdf', '', '.csv', '.xml'))}"] = pick(rng, HARMLESS)
+    if rng.random() < 0.2:
+        out["folder/"] = b""
+    return out
+
+
+def _encoded(data: bytes, syntax: str) -> bytes:
+    header = pydicom.dcmread(io.BytesIO(data))
+    if header.file_meta.TransferSyntaxUID.is_compressed or header.BitsAllocated == 16 and "1.2.2" in syntax:
+        return data
+    header["PixelData"].VR = "OB" if header.BitsAllocated == 8 else "OW"
+    if syntax.endswith("1.2.5"):
+        header.compress(syntax, generate_instance_uid=False)
+    header.file_meta.TransferSyntaxUID = syntax
+    stream = io.BytesIO()
+    order = {"implicit_vr": False, "little_endian": not syntax.endswith("1.2.2")}
+    pydicom.dcmwrite(stream, header, force_encoding=True, **order)
+    return stream.getvalue()
+
+
+def _with_bad_members(rng: np.random.Generator, contents: Members) -> Members:
+    out = dict(contents)
+    names = [name for name in out if name.endswith(".dcm")]
+    for _ in range(int(rng.integers(1, 4))):
+        name, other = pick(rng, names), pick(rng, names)
+        if name not in out or other not in out:
+            continue
+        match pick(rng, ("damage", "fields", "fields", "drop", "double", "swap", "cut")):
+            case "damage":
+                out[name] = damage(rng, out[name], out[other], pick(rng, (None, 1200)))
+            case "fields":
+                out[name] = _hostile_fields(rng, out[name])
+            case "drop":
+                del out[name]
+            case "double":
+                out[f"copy{len(out)}.dcm"] = out[name]
+            case "swap":
+                out[name], out[other] = out[other], out[name]
+            case "cut":
+                out[name] = out[name][: int(rng.integers(len(out[name]) + 1))]
+    return out
+
+
+def _hostile_fields(rng: np.random.Generator, data: bytes) -> bytes:
+    try:
+        elements = elements_of(pydicom.dcmread(io.BytesIO(data)))
+    except Exception:  # noqa: BLE001 - damaged before
+        return data
+    tags = [k for k, e in enumerate(elements) if e.tag in SLICE_FIELDS]
+    for _ in range(int(rng.integers(1, 3))):
+        if tags:
+            k = pick(rng, tags)
+            elements[k] = hostile_value(rng, elements[k])
+    return file_of(elements)
