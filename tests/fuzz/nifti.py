@@ -81,8 +81,9 @@ def same(rng: np.random.Generator, folder: Path) -> Case:
     if rng.random() < 0.3:
         image = nib.Nifti1Image(np.asarray(image.dataobj)[..., None], image.affine)
     if rng.random() < 0.3:
+        affine = image.affine
+        image.set_qform(affine, code=1)
         image.set_sform(None, code=0)
-        image.set_qform(image.affine, code=1)
     if rng.random() < 0.3:
         image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"anything" * 9))
     if rng.random() < 0.2:
