@@ -6,15 +6,23 @@ import shutil
 from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
-from cohort_driver import make_record
 
 from spinelift.cohort.manifest import MANIFEST, SCHEMA, SPLITS, compact, read_manifest, read_splits
-from spinelift.cohort.record import STAGES, STATUSES, Record, all_parts, read_part, write_part
+from spinelift.cohort.record import (
+    DONE,
+    FAILED,
+    REJECTED,
+    STAGES,
+    STATUSES,
+    Record,
+    all_parts,
+    read_part,
+    write_part,
+)
 from spinelift.store.rows import PairStore
 from tests.fuzz.case import Case, differs
 from tests.fuzz.damage import NUMBERS, damage, mutate_tree, pick
@@ -26,11 +34,24 @@ def _store() -> Path:
     """A small store made from eight parts."""
     store = Path(mkdtemp(prefix="spinelift-fuzz-")) / "store"
     for eid in range(1000, 1008):
-        names = {field: Path(f"{eid}_{number}_2_0.zip") for field, number in (("dxa", 20158), ("mri", 20201))}
-        visit = SimpleNamespace(eid=eid, instance=2, fingerprint="x", **names)
-        write_part(store / "parts", make_record(visit))
+        write_part(store / "parts", _record(eid))
     compact(store)
     return store
+
+
+def _record(eid: int) -> Record:
+    """Of a made-up visit: most are kept, one is rejected, one failed."""
+    rng = np.random.default_rng(eid)
+    status = {1006: REJECTED, 1007: FAILED}.get(eid, DONE)
+    values = {"mm_per_px": 2.0 + rng.random(), "ferguson_deg": 20 * rng.random(), "iou": rng.random()}
+    return Record(
+        eid, 2, f"{eid}_20158_2_0.zip", f"{eid}_20201_2_0.zip", "fingerprint", "settings", status,
+        {DONE: "curves", REJECTED: "overlap", FAILED: "mri"}[status],
+        values=values if status != FAILED else {},
+        image=rng.integers(0, 255, (224, 224), dtype=np.uint8),
+        curves=rng.random((6, 209), np.float32) if status == DONE else None,
+        outlines=np.zeros((2, 224, 28), np.uint8),
+    )  # fmt: skip
 
 
 def part(rng: np.random.Generator, folder: Path) -> Case:
@@ -56,7 +77,9 @@ def part(rng: np.random.Generator, folder: Path) -> Case:
             arrays[pick(rng, list(arrays))] = np.array([{"an": "object"}], object)
         case "bomb":
             arrays["image"] = np.zeros((int(rng.integers(1000, 30_000)), 20_000), np.uint8)
-    if what != "bytes":
+    if what == "same":
+        path.write_bytes(data)
+    elif what != "bytes":
         with path.open("wb") as file:
             (np.savez if what == "pickle" else np.savez_compressed)(file, **arrays)
     return Case(f"part: {what}", partial(read_part, path), check, must_read=what == "same")
