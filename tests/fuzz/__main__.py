@@ -44,7 +44,14 @@ def main() -> int:
     if args.replay:
         kind, seed, number = args.replay.split(":")
         one = run_one((kind, int(seed), int(number)), args.keep / args.replay.replace(":", "-"))
-        print(one.what, one.outcome, one.error, one.detail, f"{one.seconds:.2f} s, {one.peak_mb:.0f} MB", sep="\n")
+        print(
+            one.what,
+            one.outcome,
+            one.error,
+            one.detail,
+            f"{one.seconds:.2f} s, {one.peak_mb:.0f} MB",
+            sep="\n",
+        )
         return int(one.failed)
     began, outcomes = time.perf_counter(), []
     for one in run(keys(args.seed, args.count, args.kinds), args.keep, args.workers):

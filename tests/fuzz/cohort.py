@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from tests.fuzz.case import Case, differs
+from tests.fuzz.damage import NUMBERS, damage, mutate_tree, pick
+from tests.fuzz.documents import finite
 
 from spinelift.cohort.manifest import MANIFEST, SCHEMA, SPLITS, compact, read_manifest, read_splits
 from spinelift.cohort.record import (
@@ -24,9 +27,6 @@ from spinelift.cohort.record import (
     write_part,
 )
 from spinelift.store.rows import PairStore
-from tests.fuzz.case import Case, differs
-from tests.fuzz.damage import NUMBERS, damage, mutate_tree, pick
-from tests.fuzz.documents import finite
 
 
 @cache
@@ -70,8 +70,8 @@ def part(rng: np.random.Generator, folder: Path) -> Case:
             arrays["record"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
         case "array":
             name = pick(rng, list(arrays))
-            bad = (np.zeros(3), np.zeros((0, 224)), np.full((6, 209), pick(rng, NUMBERS), np.float32),
-                   np.array("text"), np.zeros((224, 224), np.int64), np.zeros((6, 208), np.float32))  # fmt: skip
+            curves = np.full((6, 209), pick(rng, NUMBERS), np.float32)
+            bad = (np.zeros(3), np.zeros((0, 224)), curves, np.array("text"), np.zeros((224, 224), np.int64))
             arrays[name] = pick(rng, bad)
         case "pickle":
             arrays[pick(rng, list(arrays))] = np.array([{"an": "object"}], object)
@@ -90,10 +90,16 @@ def _sound_record(record: Record) -> str:
         return f"a record of status {record.status!r}, stage {record.stage!r}"
     if not (isinstance(record.eid, int) and isinstance(record.instance, int)):
         return "a record of nobody"
-    forms = {"image": ((224, 224), np.uint8), "curves": ((6, 209), np.float32), "outlines": ((2, 224, 28), np.uint8)}
+    forms = {
+        "image": ((224, 224), np.uint8),
+        "curves": ((6, 209), np.float32),
+        "outlines": ((2, 224, 28), np.uint8),
+    }
     for name, (shape, kind) in forms.items():
         array = getattr(record, name)
-        if array is not None and (array.shape != shape or array.dtype != kind or not np.isfinite(array).all()):
+        if array is not None and (
+            array.shape != shape or array.dtype != kind or not np.isfinite(array).all()
+        ):
             return f"{name} of shape {array.shape} and type {array.dtype}, or not finite"
     return finite(record.values)
 

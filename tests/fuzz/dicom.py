@@ -16,7 +16,6 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-
 from tests.fuzz.originals import bone, copy_of, dxa_dataset
 
 PLAIN = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)

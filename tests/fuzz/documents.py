@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 from predict_cases import write_bundle
+from tests.fuzz.case import Case
+from tests.fuzz.damage import damage, mutate_tree, pick
 from truth_cases import column_fields, simulated_truth
 
 from spinelift.bundle import Bundle, PredictionCard, hash_files, load_bundle
@@ -23,8 +25,6 @@ from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.segmenter.config import SegmenterConfig
-from tests.fuzz.case import Case
-from tests.fuzz.damage import damage, mutate_tree, pick
 
 CONFIGS = (RegressorConfig, SegmenterConfig, AlignerConfig, MriSegmenterConfig, PseudoLabelConfig)
 
@@ -132,7 +132,9 @@ def config(rng: np.random.Generator, folder: Path) -> Case:
             base = pick(rng, (str(path), "config.yaml", "/etc/passwd", "default.yaml", "[1]", "''", "~", "3"))
             path.write_text(f"base: {base}\nloop: {{seed: 1}}\n")
         case "text":
-            path.write_text(pick(rng, ("", "~", "- 1", "a", "!!python/object:os.system x", "\t", "? ? ?", "&a *a")))
+            path.write_text(
+                pick(rng, ("", "~", "- 1", "a", "!!python/object:os.system x", "\t", "? ? ?", "&a *a"))
+            )
     return Case(f"{kind.__name__} from {name}", partial(kind.load, path), _sound_config)
 
 
@@ -173,7 +175,9 @@ def truth(rng: np.random.Generator, folder: Path) -> Case:
 
 def _sound_truth(found: SimulatedTruth) -> str:
     again = SimulatedTruth.model_validate_json(found.model_dump_json(exclude_none=True))
-    return finite(found.model_dump()) or ("" if str(again) == str(found) else "a truth that changes when written")
+    return finite(found.model_dump()) or (
+        "" if str(again) == str(found) else "a truth that changes when written"
+    )
 
 
 def withdrawn(rng: np.random.Generator, folder: Path) -> Case:
@@ -195,7 +199,9 @@ def withdrawn(rng: np.random.Generator, folder: Path) -> Case:
     if what == "huge":
         rows = rows * 2000
     if what == "odd":
-        rows = [pick(rng, (r, "-" + r, r + "9" * 30, "abc", "", "1e6", "\x00", ";;", "eid", "٣٤")) for r in rows]
+        rows = [
+            pick(rng, (r, "-" + r, r + "9" * 30, "abc", "", "1e6", "\x00", ";;", "eid", "٣٤")) for r in rows
+        ]
     data = (mark + end.join(rows)).encode()
     path.write_bytes(damage(rng, data, data[::-1]) if what == "bytes" else data)
     known = partial(_same_people, expected=set(people)) if what in ("same", "huge") else _are_numbers

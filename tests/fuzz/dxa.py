@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-
-from spinelift.io import DxaScan, read_dxa
 from tests.fuzz.case import Case, differs
 from tests.fuzz.damage import damage, pick
 from tests.fuzz.dicom import SYNTAXES, encoded
 from tests.fuzz.elements import PIXELS, Element, elements_of, file_of, hostile_value, padded, put
 from tests.fuzz.originals import SPACING, bone, dxa_dataset
 from tests.fuzz.reference import wrong_scan
+
+from spinelift.io import DxaScan, read_dxa
 
 SUFFIXES = (".dcm", ".dcm", "", ".DCM", ".png", ".zip", ".nii.gz", ".txt", ".dcm.tmp")
 FIELDS = (
@@ -98,7 +98,9 @@ def bomb(rng: np.random.Generator, folder: Path) -> Case:
     path = folder / "scan.dcm"
     head = file_of([e for e in base() if e.tag != PIXELS])
     count = int(rng.integers(20_000, 1_500_000))
-    what = pick(rng, ("zeros", "sparse", "items", "elements", "nested", "deflate", "fragments", "rows", "values"))
+    what = pick(
+        rng, ("zeros", "sparse", "items", "elements", "nested", "deflate", "fragments", "rows", "values")
+    )
     item = b"\xfe\xff\x00\xe0"
     match what:
         case "zeros":
@@ -189,7 +191,10 @@ def _spaced(rng: np.random.Generator, elements: Elements) -> Elements:
 
 
 def _trailing(rng: np.random.Generator, elements: Elements) -> Elements:
-    return [*(e for e in elements if e.tag != 0xFFFCFFFC), Element(0xFFFCFFFC, "OB", bytes(2 * int(rng.integers(0, 500))))]
+    return [
+        *(e for e in elements if e.tag != 0xFFFCFFFC),
+        Element(0xFFFCFFFC, "OB", bytes(2 * int(rng.integers(0, 500)))),
+    ]
 
 
 def _identity_table(rng: np.random.Generator, elements: Elements) -> Elements:
@@ -199,7 +204,10 @@ def _identity_table(rng: np.random.Generator, elements: Elements) -> Elements:
 
 def _long_pixels(rng: np.random.Generator, elements: Elements) -> Elements:
     others, pixels = _last(elements)
-    return [*(e for e in others if e.tag < PIXELS), Element(PIXELS, pixels.vr, pixels.value + bytes(2 * int(rng.integers(1, 9))))]
+    return [
+        *(e for e in others if e.tag < PIXELS),
+        Element(PIXELS, pixels.vr, pixels.value + bytes(2 * int(rng.integers(1, 9)))),
+    ]
 
 
 def _deep(rng: np.random.Generator, elements: Elements) -> Elements:

@@ -14,7 +14,6 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
-
 from tests.fuzz.damage import NUMBERS, TEXTS, WHOLE, pick
 
 LONG = {vr.value for vr in EXPLICIT_VR_LENGTH_32}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from tests.fuzz.case import Case, differs
+from tests.fuzz.damage import NUMBERS, WHOLE, damage, pick
 
 from spinelift.geometry.arrays import Float32
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 from spinelift.io.nifti.volume import read_nifti_on
-from tests.fuzz.case import Case, differs
-from tests.fuzz.damage import NUMBERS, WHOLE, damage, pick
 
 SHAPE = (60, 30, 24)
 """Of the volume and of the label map, [z, y, x]."""

@@ -9,11 +9,11 @@ import numpy as np
 from dixon_cases import phantom_stations
 from io_cases import dataset, members, phantom, visit_zip
 from pydicom.dataset import Dataset
+from tests.fuzz.case import PERSON
 
 from spinelift.io.dixon.volume import DixonVolume, StitchGrid
 from spinelift.simulate.archive.dixon import write_dixon_zip
 from spinelift.simulate.archive.series import StationPlan
-from tests.fuzz.case import PERSON
 
 SPACING = (8.5, 8.0)
 """Pixel size of the phantom, mm (row, column)."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
-from spinelift.io import DxaScan, read_dxa
 from tests.fuzz.case import Case, differs
 from tests.fuzz.damage import WORDS, damage, pick
 from tests.fuzz.originals import SPACING, bone
 from tests.fuzz.reference import implausible
+
+from spinelift.io import DxaScan, read_dxa
 
 _MODES = ("L", "L", "RGB", "RGBA", "P", "LA", "I;16")
 
@@ -23,7 +23,7 @@ def same(rng: np.random.Generator, folder: Path) -> Case:
     """The phantom as PNG or TIFF of any mode and compression."""
     kind = pick(rng, ("png", "tiff"))
     path = folder / f"bone.{kind}"
-    data, mode, checked = _written(rng, kind)
+    data, mode, _ = _written(rng, kind)
     if kind == "png":
         data = _with_chunks(rng, data)
     path.write_bytes(data)
@@ -52,7 +52,9 @@ def fields(rng: np.random.Generator, folder: Path) -> Case:
     for _ in range(int(rng.integers(1, 3))):
         if kind == "png":
             at = 16 + int(rng.integers(13))
-            data[at : at + 1] = pick(rng, (b"\0", b"\1", b"\2", b"\3", b"\4", b"\6", b"\x08", b"\x10", b"\xff"))
+            data[at : at + 1] = pick(
+                rng, (b"\0", b"\1", b"\2", b"\3", b"\4", b"\6", b"\x08", b"\x10", b"\xff")
+            )
             data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
         else:
             ifd = struct.unpack_from("<I", data, 4)[0]

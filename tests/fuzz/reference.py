@@ -44,7 +44,7 @@ def implausible(scan: DxaScan) -> str:
     values = (scan.bone, *(() if scan.tissue is None else (scan.tissue,)))
     if not all(v.dtype == np.float32 and np.isfinite(v).all() for v in values):
         return "pixels that are not finite float32"
-    if not all(0 <= v.min() and v.max() <= 255 for v in values):
+    if not all(v.min() >= 0 and v.max() <= 255 for v in values):
         return "pixels beyond 0 to 255"
     if not all(0.2 <= mm <= 10 for mm in (scan.spacing.row_mm, scan.spacing.col_mm)):
         return f"a pixel size of {scan.spacing}"
@@ -119,6 +119,9 @@ def _unlike(found: np.ndarray, reference: np.ndarray, skip: np.ndarray) -> str:
             return f"pixels that differ from pydicom's by {far:.4g} of 255"
     order = np.argsort(reference, kind="stable")
     ends = found[order]
-    if ends.size and np.diff(np.array([b.mean() for b in np.array_split(ends, 8) if b.size])).min(initial=0) < -1:
+    if (
+        ends.size
+        and np.diff(np.array([b.mean() for b in np.array_split(ends, 8) if b.size])).min(initial=0) < -1
+    ):
         return "pixels in another order than pydicom's"
     return ""

@@ -8,6 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -16,9 +17,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 import numpy as np
+from tests.fuzz.case import PERSON
 
 from spinelift.errors import MissingExtraError, SpineliftError
-from tests.fuzz.case import PERSON
 
 HANG_S = 20.0
 MEMORY_MB = 1500.0
@@ -163,10 +164,8 @@ def _serve(pipe: Connection, folder: str) -> None:
 
 
 def _forget_peak() -> None:
-    try:
+    with suppress(OSError):  # the peak is then that of the process so far
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # the peak is then that of the process so far
-        pass
 
 
 def _peak_mb() -> float:

@@ -9,11 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-
-from spinelift.io import DxaScan, read_dxa
-from spinelift.io.dixon.read import read_dixon
-from spinelift.io.dixon.volume import DixonVolume
-from spinelift.io.dxa.visit import LONE_IMAGE
 from tests.fuzz import originals
 from tests.fuzz.case import Case, differs
 from tests.fuzz.damage import damage, pick
@@ -22,15 +17,21 @@ from tests.fuzz.dxa import equals_original
 from tests.fuzz.elements import elements_of, file_of, hostile_value
 from tests.fuzz.reference import implausible, wrong_scan
 
+from spinelift.io import DxaScan, read_dxa
+from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.volume import DixonVolume
+from spinelift.io.dxa.visit import LONE_IMAGE
+
 Members = dict[str, bytes]
-Reader = Callable[[Path], object]
 HARMLESS = (b"", b"text", b"%PDF-1.4", b"GIF89a", b"\xff\xd8\xff\xe0", b"<html>", bytes(300))
 NAMES = ("a b.dcm", "\\sub\\one.dcm", "ä/ö.dcm", "\u3000x.dcm", "no-suffix", "x" * 200 + ".dcm", "CON.dcm",
          "deep/" * 30 + "x.dcm", "IMG.TXT", "файл", "-rf.dcm", "a.png")  # fmt: skip
 BAD_NAMES = ("../x.dcm", "/etc/x.dcm", "C:\\x.dcm", "a/../../x", "a\x00b.dcm", "a\nb.dcm", "..\\..\\x")
-SLICE_FIELDS = (0x00080060, 0x0008103E, 0x00180050, 0x00200011, 0x00200013, 0x00200032, 0x00200037, 0x0020000E,
-                0x00280010, 0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281053,
-                0x7FE00010)  # fmt: skip
+SLICE_FIELDS = (
+    0x00080060, 0x0008103E, 0x00180050, 0x00200011, 0x00200013, 0x00200032, 0x00200037, 0x0020000E,
+    0x00280010, 0x00280011, 0x00280030, 0x00280100, 0x00280101, 0x00280102, 0x00280103, 0x00281053,
+    0x7FE00010,
+)  # fmt: skip
 
 
 def dxa_reading(path: Path) -> Callable[[], DxaScan]:
@@ -73,27 +74,27 @@ def equals_or_finding(volume: DixonVolume) -> str:
     return "" if {f.trap for f in volume.findings} - usual else equals_volume(volume)
 
 
-def damaged(rng: np.random.Generator, folder: Path, contents: Members, name: str, reading: Callable[[Path], Callable[[], object]], check: Callable[[object], str]) -> Case:  # fmt: skip
-    """A zip with damaged bytes: the result is undisturbed, or none; zip's checksums see to it."""
-    path = folder / name
-    data = _packed(rng, contents)
-    other = _packed(rng, dict(list(originals.dxa_members().items())[:2]))
-    if rng.random() < 0.4:  # in the table of contents
-        tail = data.index(b"PK\x01\x02")
-        data = data[:tail] + damage(rng, data[tail:], other)
-    else:
-        data = damage(rng, data, other)
-    path.write_bytes(data)
-    return Case("damaged zip", reading(path), check)
-
-
 def dxa_damaged(rng: np.random.Generator, folder: Path) -> Case:
-    return damaged(rng, folder, originals.dxa_members(), "1234567_20158_2_0.zip", dxa_reading, _bone_or_tissue)
+    """Damaged bytes: the result is undisturbed, or none; zip's checksums see to it."""
+    path = folder / "1234567_20158_2_0.zip"
+    path.write_bytes(_damaged(rng, originals.dxa_members()))
+    return Case("damaged zip", dxa_reading(path), _bone_or_tissue)
 
 
 def dixon_damaged(rng: np.random.Generator, folder: Path) -> Case:
-    contents, name = originals.dixon_members(), "1234567_20201_2_0.zip"
-    return damaged(rng, folder, contents, name, dixon_reading, equals_or_finding)
+    """Damaged bytes of an MRI's zip."""
+    path = folder / "1234567_20201_2_0.zip"
+    path.write_bytes(_damaged(rng, originals.dixon_members()))
+    return Case("damaged zip", dixon_reading(path), equals_or_finding)
+
+
+def _damaged(rng: np.random.Generator, contents: Members) -> bytes:
+    data = _packed(rng, contents)
+    other = _packed(rng, dict(list(originals.dxa_members().items())[:2]))
+    if rng.random() < 0.6:
+        return damage(rng, data, other)
+    table = data.index(b"PK\x01\x02")  # of contents
+    return data[:table] + damage(rng, data[table:], other)
 
 
 def dxa_members(rng: np.random.Generator, folder: Path) -> Case:
@@ -211,7 +212,7 @@ def _repacked(rng: np.random.Generator, contents: Members) -> Members:
 
 def _encoded(data: bytes, syntax: str) -> bytes:
     header = pydicom.dcmread(io.BytesIO(data))
-    if header.file_meta.TransferSyntaxUID.is_compressed or header.BitsAllocated == 16 and "1.2.2" in syntax:
+    if header.file_meta.TransferSyntaxUID.is_compressed or (header.BitsAllocated == 16 and "1.2.2" in syntax):
         return data
     header["PixelData"].VR = "OB" if header.BitsAllocated == 8 else "OW"
     if syntax.endswith("1.2.5"):
