@@ -20,13 +20,23 @@ from spinelift.bundle import Bundle, PredictionCard, hash_files, load_bundle
 from spinelift.cohort.leave import read_withdrawn
 from spinelift.io.truth import SimulatedTruth, read_truth
 from spinelift.learn.aligner.config import AlignerConfig
-from spinelift.learn.loop.config import Config, packaged_configs
+from spinelift.learn.loop.config import Config
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.segmenter.config import SegmenterConfig
 
-CONFIGS = (RegressorConfig, SegmenterConfig, AlignerConfig, MriSegmenterConfig, PseudoLabelConfig)
+CONFIGS: dict[str, type[Config]] = {
+    "align.yaml": AlignerConfig,
+    "mri_segmenter.yaml": MriSegmenterConfig,
+    "segmenter.yaml": SegmenterConfig,
+    "segmenter_smoke.yaml": SegmenterConfig,
+    "default.yaml": RegressorConfig,
+    "paper.yaml": RegressorConfig,
+    "resnet50.yaml": RegressorConfig,
+    "pseudo_labels_smoke.yaml": PseudoLabelConfig,
+}
+"""Configurations of the package, and what they are read as."""
 
 
 def finite(value: Any) -> str:
@@ -110,10 +120,15 @@ def _zip_of(rng: np.random.Generator, files: dict[str, bytes]) -> bytes:
 def config(rng: np.random.Generator, folder: Path) -> Case:
     """A configuration of training, by any of the classes."""
     packaged = Path(__import__("spinelift").__file__).parent / "configs"
-    name, kind = pick(rng, packaged_configs()), pick(rng, CONFIGS)
+    name = pick(rng, list(CONFIGS))
+    kind = CONFIGS[name]
     path = folder / "config.yaml"
     text = (packaged / name).read_text()
-    match pick(rng, ("bytes", "tree", "tree", "tree", "aliases", "nested", "base", "text")):
+    what = pick(rng, ("same", "bytes", "tree", "tree", "tree", "aliases", "nested", "base", "text"))
+    match what:
+        case "same":
+            width, flow = int(rng.integers(20, 200)), bool(rng.integers(2))
+            path.write_text(yaml.safe_dump(yaml.safe_load(text), width=width, default_flow_style=flow))
         case "bytes":
             path.write_bytes(damage(rng, text.encode(), text.encode()[::-1]))
         case "tree":
@@ -135,11 +150,13 @@ def config(rng: np.random.Generator, folder: Path) -> Case:
             path.write_text(
                 pick(rng, ("", "~", "- 1", "a", "!!python/object:os.system x", "\t", "? ? ?", "&a *a"))
             )
-    return Case(f"{kind.__name__} from {name}", partial(kind.load, path), _sound_config)
+    expected = kind.load(name) if what == "same" else None
+    check = partial(_sound_config, expected=expected)
+    return Case(f"{name}: {what}", partial(kind.load, path), check, must_read=what == "same")
 
 
-def _sound_config(found: Config) -> str:
-    return finite(found.model_dump())
+def _sound_config(found: Config, expected: Config | None) -> str:
+    return finite(found.model_dump()) or ("another configuration" if expected not in (None, found) else "")
 
 
 @cache

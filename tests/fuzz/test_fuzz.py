@@ -1,12 +1,18 @@
 """A bounded run of the harness: no traceback, abort, hang, waste of memory, or silent wrong result."""
 
+import os
+import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from tests.fuzz import runner
 from tests.fuzz.__main__ import table, write_report
+from tests.fuzz.case import PERSON, Case
 from tests.fuzz.kinds import KINDS, keys
 from tests.fuzz.runner import FAILURES, Outcome, run, run_one, save
+
+from spinelift.errors import ConfigError
 
 COUNT = 1500
 
@@ -38,24 +44,39 @@ def test_same_number_gives_the_same_input(tmp_path):
         assert contents(folders[0]) == contents(folders[1])
 
 
-def _raise(rng, folder):
-    from tests.fuzz.case import Case
+@pytest.mark.parametrize(
+    ("read", "outcome"),
+    [
+        (lambda: [][1], "traceback"),
+        (lambda: 0, "wrong"),
+        (lambda: (_ for _ in ()).throw(ConfigError(found=PERSON, expected="", do="")), "leak"),
+        (lambda: (_ for _ in ()).throw(ConfigError(found="", expected="", do="")), "wrong"),
+    ],
+)
+def test_failures_are_noticed(tmp_path, monkeypatch, read, outcome):
+    case = Case("x", read, lambda result: "it is 0" if result == 0 else "", must_read=True)
+    monkeypatch.setitem(KINDS, "truth", lambda rng, folder: case)
+    assert run_one(("truth", 1, 1), tmp_path / "case").outcome == outcome
 
-    return Case("raise", lambda: [][1], str)
+
+def _serve_dying(pipe, folder):
+    pipe.recv()
+    pipe.send("dying")
+    os.abort()
 
 
-def _wrong(rng, folder):
-    from tests.fuzz.case import Case
+def _serve_sleeping(pipe, folder):
+    pipe.recv()
+    pipe.send("sleeping")
+    time.sleep(60)
 
-    return Case("wrong", int, lambda result: "a number that is 0")
 
-
-@pytest.mark.parametrize(("maker", "outcome"), [(_raise, "traceback"), (_wrong, "wrong")])
-def test_failures_are_noticed(tmp_path, monkeypatch, maker, outcome):
-    monkeypatch.setitem(KINDS, "withdrawn", maker)
-    found = run_one(("withdrawn", 1, 1), tmp_path / "case")
-    assert found.outcome == outcome
-    assert found.failed
+@pytest.mark.parametrize(("serve", "outcome"), [(_serve_dying, "abort"), (_serve_sleeping, "hang")])
+def test_deaths_and_hangs_are_those_of_their_inputs(tmp_path, monkeypatch, serve, outcome):
+    monkeypatch.setattr(runner, "_serve", serve)
+    monkeypatch.setattr(runner, "HANG_S", 0.5)
+    (found,) = run([("truth", 1, 1)], tmp_path, workers=1)
+    assert (found.outcome, found.what) == (outcome, serve.__name__.removeprefix("_serve_"))
 
 
 def test_table_counts_every_outcome(tmp_path):

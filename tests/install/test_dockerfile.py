@@ -78,6 +78,7 @@ def image():
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_wheel_is_installed_into_the_prefix(image):
     code = "import spinelift; print(spinelift.__file__)"
     command = [image / "bin" / "python", "-c", code]
@@ -85,6 +86,7 @@ def test_wheel_is_installed_into_the_prefix(image):
     assert Path(found.stdout.strip()).is_relative_to(image)
 
 
+@pytest.mark.slow
 def test_entry_point_predicts_for_a_user_without_rights(image):
     """As nobody, who may read all files and write to one folder alone; its home cannot be written."""
     out = image.parent / "results"
