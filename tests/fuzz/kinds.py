@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.fuzz import cohort, documents, dxa, nifti, pictures, zips
+from tests.fuzz import cohort, documents, dxa, nifti, pictures, slices, zips
 from tests.fuzz.case import Maker
 
 SHARES: dict[str, tuple[Maker, float]] = {
@@ -12,10 +12,10 @@ SHARES: dict[str, tuple[Maker, float]] = {
     "dicom-bombs": (dxa.bomb, 0.5),
     "dxa-zip-same": (zips.dxa_same, 4),
     "dxa-zip-damaged": (zips.dxa_damaged, 6),
-    "dxa-zip-members": (zips.dxa_members, 6),
+    "dxa-zip-members": (slices.dxa, 6),
     "dixon-zip-same": (zips.dixon_same, 2),
     "dixon-zip-damaged": (zips.dixon_damaged, 2),
-    "dixon-zip-members": (zips.dixon_members, 4),
+    "dixon-zip-members": (slices.dixon, 4),
     "zip-hostile": (zips.hostile, 3),
     "picture-same": (pictures.same, 4),
     "picture-fields": (pictures.fields, 5),
