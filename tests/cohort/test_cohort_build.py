@@ -52,7 +52,7 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
         "99_2": (None, "99_20201_2_0.zip"),
     }
     assert [v.key for v in found.visits] == ["7_2", "7_3", "12_2", "99_2"]
-    assert sorted(found.unknown) == ["7_20158_2_0_copy.zip", "7_20158_9_0.zip", "notes.zip"]
+    assert found.ignored == {"with names of another kind": 3, "of a visit that has another archive": 1}
     labels = {v.key: [p.name for p in v.labels] for v in found.visits}
     assert labels == {"7_2": [], "7_3": ["7_20201_3_0_spine.nii.gz"], "12_2": ["12_2.nii.gz"], "99_2": []}
 

@@ -89,8 +89,9 @@ def _check_decoder(syntax: UID) -> None:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
         jpeg_xl = syntax.startswith(_JPEG_XL)
+        known = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
         raise UnsupportedImageError(
-            found=f"pixels stored as {'JPEG XL' if jpeg_xl else syntax.name[:40]}",
+            found=f"pixels stored as {'JPEG XL' if jpeg_xl else known[:40]}",
             expected="uncompressed pixels, or RLE, JPEG, JPEG-LS or JPEG 2000",
             do="Decode them with djxl or the package imagecodecs." if jpeg_xl else "Convert the file.",
         ) from None
