@@ -3,7 +3,6 @@
 import copy
 import io
 import struct
-import warnings
 
 import numpy as np
 import pydicom
@@ -18,7 +17,7 @@ from spinelift.errors import NoSpacingError, SpineliftError, UnsupportedImageErr
 from spinelift.io import read_dxa
 from spinelift.io.dicom_image import to_grey
 
-PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=25, deadline=None, derandomize=True)
 DEEP = phantom().astype(np.uint16) * 16
 
 
@@ -57,7 +56,7 @@ NO_SIZE = {"ExposedArea": None, "PixelSpacing": None, "ImagerPixelSpacing": None
     repeated=st.booleans(),
 )
 def test_spacing_at_the_detector_is_divided_by_the_magnification(plain, factor, by_distances, repeated):
-    at_detector = [round(5.0 * factor, 6), round(4.5 * factor, 6)]
+    at_detector = [round(5.5 * factor, 6), round(5.0 * factor, 6)]
     fields = {**NO_SIZE, "ImagerPixelSpacing": at_detector}
     fields |= {"PixelSpacing": at_detector} if repeated else {}
     if by_distances:
@@ -65,7 +64,7 @@ def test_spacing_at_the_detector_is_divided_by_the_magnification(plain, factor, 
     else:
         fields |= {"EstimatedRadiographicMagnificationFactor": factor}
     spacing = read_dxa(encoded(changed(plain, **fields))).spacing
-    assert (spacing.row_mm, spacing.col_mm) == pytest.approx((5.0, 4.5), abs=1e-4)
+    assert (spacing.row_mm, spacing.col_mm) == pytest.approx((5.5, 5.0), abs=1e-4)
 
 
 @pytest.mark.parametrize("written", ["8.5\\8", " 8,5 \\ 8,0 ", "8.5E+00\\.8e1", "+8.5\\08.00"])
@@ -74,7 +73,9 @@ def test_numbers_in_any_form(plain, written):
     assert (spacing.row_mm, spacing.col_mm) == (8.5, 8.0)
 
 
-@pytest.mark.parametrize("written", ["8.5 mm\\8 mm", "8.5,8.0", "8.5/8", "8.5", "8.5\\", "8.5\\8\\1", "Jane Roe", "\\"])
+@pytest.mark.parametrize(
+    "written", ["8.5 mm\\8 mm", "8.5,8.0", "8.5/8", "8.5", "8.5\\", "8.5\\8\\1", "Jane Roe", "\\"]
+)
 def test_a_spacing_that_is_not_two_numbers_is_named_and_can_be_given(plain, written):
     data = with_text(changed(plain, **NO_SIZE), "PixelSpacing", written)
     with pytest.raises(NoSpacingError, match="PixelSpacing") as caught:
@@ -119,7 +120,10 @@ def test_the_direction_cosines_say_what_the_letters_would(plain, rows, columns, 
     pixels = np.ascontiguousarray(np.tile(np.arange(240, dtype=np.uint8), (240, 1)))
     fields = {**NO_SIZE, "Rows": 240, "Columns": 240, "PixelSpacing": [5, 5], "PixelData": pixels.tobytes()}
     bones = []
-    for orientation in ({"PatientOrientation": [rows, columns]}, {"ImageOrientationPatient": cosines.tolist()}):
+    for orientation in (
+        {"PatientOrientation": [rows, columns]},
+        {"ImageOrientationPatient": cosines.tolist()},
+    ):
         data = changed(plain, **fields, **({"PatientOrientation": None} | orientation))
         try:
             bones.append(read_dxa(encoded(data), area="total-body").bone)
@@ -169,11 +173,11 @@ def test_tables_of_signed_values_in_every_encoding(plain, syntax, name, vr, word
     item.add_new("LUTData", words, table.astype(f"{order}u2").tobytes() if words == "OW" else table.tolist())
     setattr(data, name, Sequence([item]))
     data.file_meta.TransferSyntaxUID = syntax
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        raw = encoded(data)
+    stream = io.BytesIO()
+    implicit, little = syntax.is_implicit_VR, syntax.is_little_endian
+    pydicom.dcmwrite(stream, data, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     expected = table[DEEP] * (255 / (table.max() if name == "VOILUTSequence" else table[DEEP].max()))
-    np.testing.assert_allclose(read_dxa(raw).bone, expected, atol=1e-3)
+    np.testing.assert_allclose(read_dxa(stream.getvalue()).bone, expected, atol=1e-3)
 
 
 def test_a_window_of_one_value_is_a_step(plain):
@@ -200,11 +204,13 @@ def test_padding_that_8_bits_cannot_hold_is_of_no_pixel(plain, padding):
 def test_refusals_hold_no_text_of_a_header(plain, keyword, around):
     data = with_text(plain, keyword, f"ROE^JANE {around}")
     for options in ({}, {"area": "total-body"}):
+        message = ""
         try:
             read_dxa(data, **options)
         except SpineliftError as error:
-            assert "ROE" not in str(error)
-            assert "JANE" not in str(error)
+            message = str(error)
+        assert "ROE" not in message
+        assert "JANE" not in message
 
 
 def test_refusals_hold_no_unknown_transfer_syntax(plain):

@@ -155,7 +155,7 @@ def _affines(header: Any) -> Iterator[Float]:
         with suppress(ValueError):
             affine, _ = read(coded=True)
             if affine is not None:
-                yield np.diag([mm, mm, mm, 1.0]) @ np.asarray(affine, np.float64)
+                yield np.asarray(affine, np.float64) * [[mm], [mm], [mm], [1.0]]
 
 
 def _is_plausible(affine: Float) -> bool:
