@@ -216,7 +216,7 @@ def _look_up(dataset: Dataset, sequence: str, values: Float, *, to_255: bool = F
         first -= 65536
     data = item.LUTData
     if isinstance(data, bytes):
-        word = "<u2" if dataset.original_encoding[1] else ">u2"
+        word = ">u2" if dataset.original_encoding[1] is False else "<u2"
         data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else word)
     table = np.asarray(data, np.float64).ravel()[: count or 65536]
     table = stretch(table).astype(np.float64) if to_255 else table
