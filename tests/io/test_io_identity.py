@@ -49,10 +49,7 @@ def test_fields_that_both_carry_and_that_differ_are_named(of_dxa, of_mri, change
         ("PatientSex", "F", "female"),
         *(("PatientID", "1234567", text) for text in ("", "ANONYMOUS", "Anonymized", "XXXX", "0", "n/a")),
         *(("PatientBirthDate", "19500312", text) for text in ("", "19000101", "00010101", "1950", "?")),
-        *(
-            ("PatientBirthDate", "19500312", text)
-            for text in ("19500000", "195000", "1950-01-01")
-        ),
+        *(("PatientBirthDate", "19500312", text) for text in ("19500000", "195000", "1950-01-01")),
         *(("PatientSex", "F", text) for text in ("", "O", "U")),
     ],
 )
