@@ -45,6 +45,7 @@ def test_fields_that_both_carry_and_that_differ_are_named(of_dxa, of_mri, change
     [
         ("PatientID", " ab12 ", "AB12\0"),
         ("PatientID", "001234567", "1234567"),
+        ("PatientID", "123 4567", "１２３４５６７"),
         ("PatientBirthDate", "1950.03.12", "19500312"),
         ("PatientSex", "F", "female"),
         *(("PatientID", "1234567", text) for text in ("", "ANONYMOUS", "Anonymized", "XXXX", "0", "n/a")),

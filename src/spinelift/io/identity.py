@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -74,7 +75,7 @@ def check_same_person(dxa: Identity, mri: Identity) -> None:
 
 def _plain(name: str, value: str) -> str:
     """A value as it is compared; empty if it says nothing."""
-    value = value.strip(" \0").casefold()
+    value = "".join(unicodedata.normalize("NFKC", value).strip(" \0").casefold().split())
     if name == "PatientSex":
         return value[:1] if value[:1] in ("f", "m") else ""
     if name == _BIRTH:

@@ -12,6 +12,7 @@ VisitId = tuple[int, int]
 """Participant and instance."""
 
 _EXPECTED = f"<eid>_{DXA_FIELD}_<instance>_<array>.zip and <eid>_{DIXON_FIELD}_<instance>_<array>.zip"
+_NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 _LABELS = re.compile(rf"([0-9]+)(?:_{DIXON_FIELD})?_([0-9]+)(?![0-9])")
 
 
@@ -117,9 +118,9 @@ def find_labels(folder: Path) -> dict[str, tuple[Path, ...]]:
     The folder is searched to any depth.
     """
     out: dict[str, tuple[Path, ...]] = {}
-    for path in sorted(folder.rglob("*.nii*")):
-        match = _LABELS.match(path.name)
-        if match and not re.search(r"_(water|fat)\.nii(\.gz)?$", path.name):
+    for path in sorted(folder.rglob("*")):
+        match = _LABELS.match(path.name) if _NIFTI.search(path.name) else None
+        if match and not re.search(r"_(water|fat)\.", path.name) and path.is_file():
             key = visit_key(int(match[1]), int(match[2]))
             out[key] = (*out.get(key, ()), path)
     return out
