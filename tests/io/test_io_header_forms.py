@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from io_cases import dataset, encoded, phantom
+from PIL import Image
+from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from spinelift.errors import NoSpacingError, SpineliftError, UnsupportedImageError
 from spinelift.io import read_dxa
@@ -178,6 +186,25 @@ def test_tables_of_signed_values_in_every_encoding(plain, syntax, name, vr, word
     pydicom.dcmwrite(stream, data, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     expected = table[DEEP] * (255 / (table.max() if name == "VOILUTSequence" else table[DEEP].max()))
     np.testing.assert_allclose(read_dxa(stream.getvalue()).bone, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["plain", "RLE", "JPEG 2000"])
+@pytest.mark.parametrize("high_bit", [11, 13, 15])
+def test_bits_are_where_the_header_says_in_every_encoding(plain, codec, high_bit):
+    cells = (DEEP | 5) << (high_bit - 11)
+    cells |= 0x8000 if high_bit < 15 else 1  # bits that do not count
+    data = changed(plain, BitsAllocated=16, BitsStored=12, HighBit=high_bit)
+    data.PixelData = cells.tobytes()
+    if codec == "RLE":
+        data.compress(RLELossless)
+    elif codec == "JPEG 2000":  # holds values, not cells
+        stream = io.BytesIO()
+        Image.fromarray(DEEP | 5).save(stream, "JPEG2000", irreversible=False, no_jp2=True)
+        data.PixelData = encapsulate([stream.getvalue()])
+        data["PixelData"].VR = "OB"
+        data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    expected = DEEP * (255 / DEEP.max())
+    np.testing.assert_allclose(read_dxa(encoded(data)).bone, expected, atol=1e-3)
 
 
 def test_a_window_of_one_value_is_a_step(plain):

@@ -133,12 +133,13 @@ def _geometry(header: Any) -> tuple[tuple[int, ...], Float]:
         raise unsupported(f"a NIfTI of shape {'×'.join(map(str, stored))[:60]}")
     if not int(header["sform_code"]) and not int(header["qform_code"]):
         raise unsupported("a NIfTI without orientation (sform and qform codes are 0)")
-    affines = list(filter(_is_plausible, _affines(header)))
-    if not affines:
+    affines = list(_affines(header))
+    if not affines or not _is_plausible(affines[0]):
         unit = header.get_xyzt_units()[0]
         raise unsupported(f"a NIfTI whose affine has voxels of no plausible size or shape (unit: {unit})")
     corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)]) * [*np.array(shape) - 1, 1]
-    apart = max(np.linalg.norm(corners @ (affines[0] - affine)[:3].T, axis=1).max() for affine in affines)
+    others = [affines[0] - affine for affine in affines[1:] if _is_plausible(affine)]
+    apart = max((np.linalg.norm(corners @ other[:3].T, axis=1).max() for other in others), default=0.0)
     if apart > MAX_APART_MM:
         raise UnsupportedImageError(
             found=f"a NIfTI whose sform and qform are {apart:.0f} mm apart",
