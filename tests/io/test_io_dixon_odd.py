@@ -9,6 +9,7 @@ import pytest
 from dixon_cases import phantom_stations
 
 from spinelift.errors import HostileArchiveError, TruncatedDicomError, UnsupportedImageError
+from spinelift.io.dixon.plane import numbers_of
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.slices import collect_slices
 from spinelift.io.dixon.volume import StitchGrid, Trap
@@ -76,6 +77,11 @@ def test_a_slice_whose_pixels_mean_nothing_is_counted_and_its_cause_named_if_all
     assert len(one_broken.slices) == len(plain.slices) - 1
     with pytest.raises((UnsupportedImageError, TruncatedDicomError)):
         collect_slices([*fat, *broken])
+
+
+@pytest.mark.parametrize("text", ["2.5\\2.25", "2,5\\2,25", " 2.5E0 \\ .225e1"])
+def test_numbers_of_a_slice_in_any_form(text):
+    assert numbers_of({"PixelSpacing": text}, "PixelSpacing", 2) == (2.5, 2.25)
 
 
 def test_a_member_that_cannot_be_read_is_counted_as_damaged(slices):

@@ -136,8 +136,9 @@ def _check_form(dataset: Dataset) -> None:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise unsupported(f"an image of {frames} frames")
-    if dataset.BitsAllocated not in (8, 16):
-        raise unsupported(f"an image of {dataset.BitsAllocated} bits a pixel")
+    allocated = int(dataset.BitsAllocated)
+    if allocated not in (8, 16):
+        raise unsupported(f"an image of {allocated} bits a pixel")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
         raise unsupported(f"an image of {rows} × {columns} pixels")
