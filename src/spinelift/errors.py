@@ -117,3 +117,7 @@ class InvalidCurveError(SpineliftError, ValueError, exit_code=34):
 
 class InputTypeError(SpineliftError, TypeError, exit_code=35):
     """An argument of a type that cannot be used, from Python."""
+
+
+class WorkerError(SpineliftError, exit_code=38):
+    """A worker process that died, most often for lack of memory."""
