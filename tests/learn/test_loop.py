@@ -61,7 +61,7 @@ def state(outcome):
 
 
 def test_it_learns_logs_and_leaves_files(tmp_path):
-    outcome = fit(LineTask(line()), optim=OPTIM, loop=loop(steps=300), out=tmp_path)
+    outcome = fit(LineTask(line()), optim=OPTIM, loop=loop(steps=300, checkpoint_seconds=60.0), out=tmp_path)
     assert outcome.steps == 300
     assert outcome.validation["mse"] < 0.2  # 5.2 at the start
     assert (tmp_path / WEIGHTS).is_file()

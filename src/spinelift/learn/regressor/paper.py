@@ -1,11 +1,13 @@
 """The paper's network: ResNet50 → 7×7×2048 → bottleneck transformer → average → dropout → 6 × 209."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor, nn
 
@@ -16,6 +18,11 @@ from spinelift.learn.regressor.config import PaperConfig
 from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
 
 MAP = CROP_SIZE // 32
+UNLOADABLE = (
+    OSError, RuntimeError, ValueError, KeyError, HfHubHTTPError, LocalEntryNotFoundError, SafetensorError,
+    UnpicklingError,
+)  # fmt: skip
+"""What timm raises for weights that are out of reach, damaged, or of another network."""
 
 
 class BotLayer(nn.Module):
@@ -89,10 +96,10 @@ def _backbone(config: PaperConfig, *, load: bool) -> Any:
         where = {"pretrained_cfg_overlay": {"file": config.weights, "custom_load": numpy}}
     try:
         return create(pretrained=True, **where)
-    except (OSError, RuntimeError, KeyError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except UNLOADABLE as error:
         source = Path(config.weights).name if config.weights else "the Hugging Face hub"
         raise ConfigError(
-            found=f"no weights of {config.backbone} from {source} ({str(error).splitlines()[0]})",
+            found=f"no weights of {config.backbone} from {source} ({type(error).__name__})",
             expected="pre-trained weights, as in the paper",
             do="Give --weights FILE, or --from-scratch to start from random weights.",
         ) from error
