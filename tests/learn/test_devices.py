@@ -18,7 +18,8 @@ from spinelift.learn.aligner.encoder import Aligner
 from spinelift.learn.aligner.train import AlignerTask
 from spinelift.learn.loop.config import OptimConfig
 from spinelift.learn.loop.examples import Examples
-from spinelift.learn.loop.loop import Step, _Fit
+from spinelift.learn.loop.loop import Fitting
+from spinelift.learn.loop.task import Step
 from spinelift.learn.loop.train import launch
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
@@ -121,7 +122,7 @@ NAMES = ["rows", "paper", "segmenter", "windows", "aligner", "slices"]
 def fit_of(task, tmp_path, device="cpu"):
     loop = task.config.loop.model_copy(update={"batch": 4, "ema": 0.5})
     fabric = launch(task.config.device.model_copy(update={"accelerator": device}))
-    return _Fit(task, OptimConfig(rate=1e-3), loop, tmp_path, fabric, None)
+    return Fitting(task, OptimConfig(rate=1e-3), loop, tmp_path, fabric, None)
 
 
 @pytest.mark.parametrize("make", TASKS, ids=NAMES)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -22,38 +22,10 @@ from spinelift.learn.loop import checkpoint
 from spinelift.learn.loop.average import Ema, make_optimizer, rate_factor
 from spinelift.learn.loop.budget import Budget
 from spinelift.learn.loop.config import LoopConfig, OptimConfig
-from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.saver import Saver
+from spinelift.learn.loop.task import Step, Task
 from spinelift.learn.random import Random
 from spinelift.progress import Progress
-
-Batch = tuple[Tensor, ...]
-"""Tensors on the device, [B, ...] each."""
-
-
-class Task(Protocol):
-    """A network with its examples, augmentation, loss and validation.
-
-    ``batch`` and ``losses`` run on the device: shapes must not depend on values of tensors, and no value may
-    be read.
-    """
-
-    @property
-    def model(self) -> nn.Module:
-        """The network."""
-
-    @property
-    def examples(self) -> Examples:
-        """The training examples."""
-
-    def batch(self, rows: Batch, random: Random, progress: float) -> Batch:
-        """Augmented examples, at share ``progress`` 0..1 of a run."""
-
-    def losses(self, batch: Batch, random: Random) -> dict[str, Tensor]:
-        """Losses of augmented examples; ``loss`` is minimised."""
-
-    def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Metrics of a model on at most ``limit`` held-out examples."""
 
 
 class Outcome(NamedTuple):
@@ -70,19 +42,6 @@ class Outcome(NamedTuple):
     main: bool = True
 
 
-class Step(nn.Module):
-    """A task's losses as a module: what is given to DDP and to mixed precision."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.model = task.model
-        self._losses = task.losses
-
-    def forward(self, batch: Batch, random: Random) -> dict[str, Tensor]:
-        """Losses of a batch."""
-        return self._losses(batch, random)
-
-
 def fit(
     task: Task, *, optim: OptimConfig, loop: LoopConfig, out: Path, fabric: Fabric | None = None,
     resume: bool = False, title: str = "run", start: str | None = None, compiled: bool = False,
@@ -94,7 +53,7 @@ def fit(
     says that this is not the run of the checkpoint.
     """
     make_folder(out)
-    run = _Fit(task, optim, loop, out, fabric or Fabric(accelerator="cpu", devices=1), start)
+    run = Fitting(task, optim, loop, out, fabric or Fabric(accelerator="cpu", devices=1), start)
     if resume:
         run.restore(checkpoint.load_checkpoint(out / checkpoint.CHECKPOINT))
     if compiled:
@@ -103,8 +62,8 @@ def fit(
     return run.train(title)
 
 
-class _Fit:
-    """State of a run, and what is done with it."""
+class Fitting:
+    """A run: its state, and the parts of the loop."""
 
     def __init__(
         self, task: Task, optim: OptimConfig, loop: LoopConfig, out: Path, fabric: Fabric, start: str | None

@@ -19,7 +19,8 @@ from spinelift.files import file_sha256, make_folder, remove_unfinished, whole_f
 from spinelift.learn.loop.checkpoint import CHECKPOINT, LOG, WEIGHTS, load_weights, read_rows
 from spinelift.learn.loop.config import DeviceConfig, TrainingConfig
 from spinelift.learn.loop.examples import Examples
-from spinelift.learn.loop.loop import Outcome, Task, fit
+from spinelift.learn.loop.loop import Outcome, fit
+from spinelift.learn.loop.task import Task
 
 CONFIG, RECORD, PICTURE = "config.yaml", "run.json", "log.png"
 PACKAGES = ("spinelift", "torch", "lightning", "numpy", "zarr")
