@@ -19,7 +19,7 @@ import torch
 
 from spinelift.learn.loop.config import DeviceConfig
 from spinelift.learn.loop.examples import Examples
-from spinelift.learn.loop.loop import Fitting
+from spinelift.learn.loop.loop import Fitting, compile_parts
 from spinelift.learn.loop.train import describe, launch
 from spinelift.learn.random import Random
 from spinelift.learn.regressor.config import RegressorConfig
@@ -61,8 +61,7 @@ def measure(
     fabric = launch(device)
     fit = Fitting(task, config.optim, config.loop, Path(tempfile.gettempdir()), fabric, None)
     if device.compile:
-        for part in model.children():
-            part.compile()
+        compile_parts(model)
     model.train()
     whole = images_per_second(lambda: fit.take_step(1.0), batch, fabric.device, seconds)
     random = Random(fabric.device)

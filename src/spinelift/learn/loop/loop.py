@@ -57,9 +57,15 @@ def fit(
     if resume:
         run.restore(checkpoint.load_checkpoint(out / checkpoint.CHECKPOINT))
     if compiled:
-        for part in task.model.children():
-            part.compile()
+        compile_parts(task.model)
     return run.train(title)
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Compile the parts of a model that have parts of their own; what calls them stays Python."""
+    for part in model.children():
+        if next(part.children(), None) is not None:
+            part.compile()
 
 
 class Fitting:
