@@ -119,5 +119,9 @@ class InputTypeError(SpineliftError, TypeError, exit_code=35):
     """An argument of a type that cannot be used, from Python."""
 
 
-class WorkerError(SpineliftError, exit_code=38):
-    """A worker process that died, most often for lack of memory."""
+class DamagedFileError(SpineliftError, exit_code=40):
+    """A file of a store or of a training run that was cut or changed, or is missing or of another version."""
+
+
+class WorkerDiedError(SpineliftError, exit_code=42):
+    """A process that died, or was killed, while it worked on one scan or visit."""

@@ -281,6 +281,14 @@ def test_the_frame_seeds_starts_from_weights_records_and_loads_again(tmp_path):
     assert torch.equal(model.weight, first.model.weight)
 
 
+@pytest.mark.parametrize("rate", [".nan", ".inf", "-.inf"])
+def test_numbers_of_a_configuration_are_finite(tmp_path, rate):
+    path = tmp_path / "config.yaml"
+    path.write_text(f"optim: {{rate: {rate}}}\nloop: {{steps: 1}}\n")
+    with pytest.raises(ConfigError, match="rate"):
+        TrainingConfig.load(path)
+
+
 def test_the_frame_refuses_to_overwrite_a_run_or_to_train_on_too_little(tmp_path):
     config = TrainingConfig(optim=OPTIM, loop=loop())
     train_line(config, tmp_path / "a")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from store_cases import make_pairs
 
-from spinelift.errors import ConfigError, WorkerError
+from spinelift.errors import ConfigError, WorkerDiedError
 from spinelift.learn.loop.checkpoint import CHECKPOINT, read_rows
 from spinelift.learn.regressor.config import RegressorConfig, SimulatedConfig
 from spinelift.learn.regressor.train import train_regressor
@@ -128,7 +128,7 @@ def dies_at_two(number: int) -> int:
 
 def test_a_worker_that_dies_ends_the_run_with_an_error():
     numbers = stream(dies_at_two, 0, 1)
-    with pytest.raises(WorkerError, match="died"):
+    with pytest.raises(WorkerDiedError, match="died"):
         list(numbers)
 
 

@@ -1,7 +1,9 @@
 """Options, checks and messages that commands share."""
 
 import inspect
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from importlib.util import find_spec
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from spinelift.learn.loop.loop import Outcome
 
 Bundle = Annotated[Path | None, typer.Option(help="Model bundle: folder or zip.", show_default="shipped")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")]
 MriNetworks = Annotated[
     Path | None, typer.Option(help="Run or folder of an MRI segmenter.", show_default="shipped")
 ]
@@ -43,6 +46,7 @@ Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit ba
 
 PACKAGES = {
     "train": ("torch", "lightning", "zarr", "safetensors"),
+    "mri": ("nibabel",),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
 """Packages of an extra whose presence is checked before a command starts."""
@@ -160,6 +164,24 @@ def require_extra(name: str) -> None:
             expected=f"the packages of the {name} extra",
             do=f"Run: pip install 'spinelift[{name}]'",
         )
+
+
+@contextmanager
+def exit_code_of_signals() -> Iterator[None]:
+    """End the block on SIGTERM as on Ctrl-C, with the exit code of the signal: 143, or 130."""
+    received = [signal.SIGINT]
+
+    def stop(number: int, _: object) -> None:
+        received[0] = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(128 + received[0]) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse_spacing(text: str) -> "Spacing":

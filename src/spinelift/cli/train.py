@@ -104,29 +104,51 @@ def _print_metrics(card: "Card") -> None:
 @app.command("mri-segmenter")
 @opt.with_options
 def mri_segmenter(
-    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on, with folders mri/ and truth/.")],
+    cohort: Annotated[
+        Path, typer.Option(help="Folder with mri/ and truth/, or mri/ and labels/, to train on.")
+    ],
     val: opt.ValCohort, out: opt.Out, run: opt.RunOptions, config: opt.ConfigPath = "mri_segmenter.yaml",
+    label_scheme: Annotated[
+        str, typer.Option(help="Labelling of the NIfTI maps in labels/: vibesegmentator, …")
+    ] = "",
 ) -> None:  # fmt: skip
     """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
 
-    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
+    Both folders hold Dixon zips in mri/. Their true spines are the truth of simulated people in truth/, or,
+    with --label-scheme, label maps in labels/: NIfTI files whose names begin with <eid>_<instance>.
+
+    [bold]Examples[/bold]
+
+    Simulated people:
+    [cyan]spinelift train mri-segmenter --cohort people --val others --out runs/mri[/cyan]
+
+    Label maps of another tool:
+    [cyan]spinelift train mri-segmenter --cohort a --val b --label-scheme spineps-vert --out runs/mri[/cyan]
     """
     opt.require_extra("train")
     from spinelift.bundle import MriSegmenterCard, add_metrics
+    from spinelift.io.nifti.labels import LabelScheme
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
-    from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_cohort
+    from spinelift.learn.mri_segmenter.data import count_text, load_people
+    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_segmenter
+    from spinelift.learn.mri_segmenter.reference import find_examples
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
     chosen = MriSegmenterConfig.load(config).override(run.changes())
-    people = []
-    for folder, name in ((cohort, "train"), (val, "val")):
-        with progress(f"reading {folder.name}", len(list((folder / "truth").glob("*.json")))) as advance:
-            people.append(load_people(folder, out / "cache" / name, advance=advance))
+    scheme = LabelScheme.named(label_scheme, "--label-scheme") if label_scheme else None
+    examples = {"train": find_examples(cohort, scheme), "val": find_examples(val, scheme)}
+    people = {}
+    for name, found in examples.items():
+        with progress(f"reading {name}", len(found)) as advance:
+            cache = out / "cache" / (label_scheme or "truth") / name
+            people[name], refused = load_people(found, cache, advance=advance)
+        if refused:
+            typer.echo(f"{name}: {refused.total()} MRI cannot be used: {count_text(refused)}", err=True)
     outcome = train_mri_segmenter(
-        chosen, people=people[0], held_out=people[1], source=[cohort], out=out, resume=run.resume
-    )
-    metrics = evaluate_cohort(val, out)
+        chosen, people=people["train"], held_out=people["val"], source=[cohort],
+        labels=label_scheme or "truth of simulated people", out=out, resume=run.resume,
+    )  # fmt: skip
+    metrics = evaluate_segmenter(examples["val"], out)
     add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
     opt.print_outcome(outcome, out)
     for name, value in metrics.items():

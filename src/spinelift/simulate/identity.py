@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from spinelift.errors import ConfigError, WorkerError
+from spinelift.errors import ConfigError, WorkerDiedError
 
 T = TypeVar("T")
 MAX_SEED = 10**10 - 1
@@ -67,9 +67,9 @@ def in_order(make: Callable[[int], T], numbers: Iterable[int], workers: int) -> 
 def stream(make: Callable[[int], T], first: int, workers: int) -> Iterator[T]:
     """``make`` of the numbers from ``first`` on, in order and without end, in ``workers`` processes.
 
-    A few people are made ahead. The processes end when the generator is closed, and when this process dies. A
-    :class:`WorkerError` says that one of them died. They are new processes, not copies of this one, which may
-    hold a GPU.
+    A few people are made ahead. The processes end when the generator is closed, and when this process dies;
+    they are new ones, not copies of this one, which may hold a GPU. A :class:`WorkerDiedError` says that one
+    of them died.
     """
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
@@ -79,7 +79,7 @@ def stream(make: Callable[[int], T], first: int, workers: int) -> Iterator[T]:
                 made = ahead.popleft().result()
                 ahead.append(pool.submit(make, number))
             except BrokenProcessPool as error:
-                raise WorkerError(
+                raise WorkerDiedError(
                     found="a process of the simulation that died",
                     expected="processes that run as long as the training",
                     do="Free some memory or use fewer --workers, and resume.",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,10 +17,31 @@ from spinelift.files import write_whole
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Config(BaseModel):
-    """A frozen model that refuses unknown keys."""
+MAX_BYTES = 1 << 16
+"""Largest file of a configuration; the parser reads about 100 kB a second."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: a few lines of them expand to billions of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name): write the value itself")
+        return super().compose_node(parent, index)
+
+
+def _text(file: Traversable) -> str:
+    with file.open("rb") as stream:
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES >> 10} KiB")
+    return data.decode()
+
+
+class Config(BaseModel):
+    """A frozen model that refuses unknown keys, NaN and infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -31,23 +53,22 @@ class Config(BaseModel):
         packaged = files("spinelift") / "configs" / source.name
         try:
             file = source if source.is_file() else packaged
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
+            document = yaml.load(_text(file), _Plain)
             base = document.pop("base", None) if isinstance(document, dict) else None
             return cls.model_validate(
                 _merged(cls.load(str(base)).model_dump(), document) if base else document
             )
         except FileNotFoundError as error:
             raise ConfigError(
-                found=f"no file {path}",
+                found=f"no file {source.name}",
                 expected="a YAML file, or the name of a configuration of the package",
                 do=f"Choose one of {', '.join(packaged_configs())}.",
             ) from error
-        except (
-            yaml.YAMLError,
-            ValueError,
-        ) as error:  # pydantic's is a ValueError, and so is that of no UTF-8
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # pydantic's, UnicodeError: ValueErrors
             raise ConfigError(
-                found=f"in {path}: {error}", expected=f"a {cls.__name__}", do="Fix the values named above."
+                found=f"in {source.name}: {error}",
+                expected=f"a {cls.__name__}",
+                do="Fix the values named above.",
             ) from error
 
     def dump(self, path: Path) -> None:

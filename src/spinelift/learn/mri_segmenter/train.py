@@ -184,25 +184,29 @@ def augment_features(
 
 
 def export_mri_segmenter(
-    slices: SliceNetwork, ends: EndsNetwork, config: MriNetworkConfig, run: Path
+    slices: SliceNetwork, ends: EndsNetwork, config: MriNetworkConfig, run: Path, *, labels: str
 ) -> MriSegmenterCard:
-    """Write both networks and their card into the folder of their run."""
+    """Write both networks and their card into the folder of their run; ``labels`` as for training."""
+    limits = [f"Trained on {labels}; never tested on another scanner or protocol. Research use."]
     signatures = MriWindow().signatures()
     windows, features = torch.rand(2, CHANNELS, WINDOW, WINDOW), torch.rand(1, config.features, 400)
     export_onnx(slices, run / "slices.onnx", windows, signatures["slices"])
     export_onnx(ends, run / "ends.onnx", features, signatures["ends"], free=2)
     return write_new_card(
         MriSegmenterCard, run, [f"{name}.onnx" for name in signatures], name="mri_segmenter",
-        version=__version__, training=training_of(read_record(run)),
+        version=__version__, training=training_of(read_record(run), labels=labels), limits=limits,
         networks={"slices": network_of(slices, config), "ends": network_of(ends, config)},
     )  # fmt: skip
 
 
 def train_mri_segmenter(
     config: MriSegmenterConfig, *, people: list[MriPerson], held_out: list[MriPerson], source: Sequence[Path],
-    out: Path, resume: bool = False,
+    labels: str, out: Path, resume: bool = False,
 ) -> Outcome:  # fmt: skip
-    """Train both networks, or resume; ``out`` then holds a run's files, both ONNX files and their card."""
+    """Train both networks, or resume; ``out`` then holds a run's files, both ONNX files and their card.
+
+    ``labels`` names for the card where the true columns come from.
+    """
     run = begin(config, out, resume=resume)
     examples, others = Slices(people, config.heights), Slices(held_out, config.heights)
     outcome = train(
@@ -214,5 +218,5 @@ def train_mri_segmenter(
     assert isinstance(network, SliceNetwork)
     ends = train_ends(config, slice_features(network, people), people)
     save_weights(ends.state_dict(), out / ENDS_WEIGHTS)
-    export_mri_segmenter(network, ends, config.network, out)
+    export_mri_segmenter(network, ends, config.network, out, labels=labels)
     return outcome

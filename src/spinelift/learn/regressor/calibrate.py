@@ -26,7 +26,7 @@ from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.tone import change_tone
 from spinelift.learn.regressor.train import batch_of
-from spinelift.store.rows import Pairs
+from spinelift.store.memory import Pairs
 
 JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
 """Errors of the crop's place, as a segmenter makes them."""

@@ -22,7 +22,8 @@ from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
-from spinelift.store.rows import Pairs, load_pairs
+from spinelift.store.memory import Pairs
+from spinelift.store.rows import load_pairs
 
 SLOPE_ROWS = 8
 """Rows over which the slope of a centre curve is compared: about a vertebra."""

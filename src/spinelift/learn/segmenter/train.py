@@ -21,7 +21,8 @@ from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.memory import Scans
+from spinelift.store.rows import load_scans
 
 
 @dataclass(eq=False)
