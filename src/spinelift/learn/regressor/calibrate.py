@@ -20,6 +20,7 @@ from spinelift.curves import Curve
 from spinelift.evaluate.bootstrap import Estimate, resample_counts
 from spinelift.geometry import SPINE_ROWS
 from spinelift.geometry.arrays import Float
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, draw_placement, place
 from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
@@ -73,12 +74,12 @@ def _joined(parts: list[Tensor]) -> Float:
 
 def _predictions(model: nn.Module, pairs: Pairs) -> Iterator[tuple[Batch, Prediction]]:
     """All people as simulated, then all with augmented tones; each with a jittered crop."""
-    generator = torch.Generator().manual_seed(0)
+    random = Random()
     for tone in (None, ToneAugment()):
         for i in range(0, len(pairs), BATCH):
             part = batch_of(pairs, slice(i, i + BATCH))
-            placed = place(part, draw_placement(len(part.image), JITTER, generator))
-            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
+            placed = place(part, draw_placement(len(part.image), JITTER, random))
+            image = placed.image if tone is None else change_tone(placed.image, tone, random)
             with torch.inference_mode():
                 yield placed, model.eval()(image)
 
