@@ -35,7 +35,7 @@ def make_pairs(path: Path, n: int, seed: int, *, first_eid: int = 1_000_000) -> 
     return path
 
 
-def make_scans(path: Path, n: int, seed: int) -> Path:
+def make_scans(path: Path, n: int, seed: int, *, first_eid: int = 0) -> Path:
     """A scan store of n painted bodies, each with a bright bar for a spine."""
     rng = np.random.default_rng(seed)
     with ScanStore.create(path) as store:
@@ -46,5 +46,5 @@ def make_scans(path: Path, n: int, seed: int) -> Path:
             mask[top : top + 200, left : left + 18] = 1
             image[mask > 0] += 150
             ends = np.array([[top, left + 8.5], [top + 199, left + 8.5]], np.float32)
-            store.append(image=image, mask=mask, ends=ends, eid=k)
+            store.append(image=image, mask=mask, ends=ends, eid=first_eid + k)
     return path

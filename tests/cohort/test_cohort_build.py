@@ -12,19 +12,19 @@ from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.aggregates import aggregates, suppress
 from spinelift.cohort.build import Plan, build
 from spinelift.cohort.engine import lost
+from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
     PARTS,
     compact,
-    export_split,
     read_manifest,
     read_splits,
 )
 from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
-from spinelift.cohort.splits import FOLDS, SHARES, deal
+from spinelift.cohort.splits import FOLDS, SHARES, deal, parse_folds
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.errors import NoScansError
+from spinelift.errors import ConfigError, NoScansError
 from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
@@ -81,8 +81,27 @@ def test_splits_are_balanced_and_never_change(people, data):
         places = [p for p in both.values() if p.scoliosis == stratum]
         for split, share in SHARES.items():
             assert abs(sum(p.split == split for p in places) - share * len(places)) <= 1.0
-        folds = [sum(p.fold == f for p in places) for f in range(FOLDS)]
-        assert max(folds) - min(folds) <= 1
+        for split in SHARES:
+            folds = [sum(p.fold == f for p in places if p.split == split) for f in range(FOLDS)]
+            assert max(folds) - min(folds) <= 1
+
+
+@given(st.sets(st.integers(1, 10**7), min_size=300, max_size=600))
+def test_folds_say_nothing_of_splits(eids):
+    places = deal(dict.fromkeys(eids, False)).values()
+    for split, share in SHARES.items():
+        inside = [p.fold for p in places if p.split == split]
+        for fold in range(FOLDS):
+            assert abs(inside.count(fold) - share * len(eids) / FOLDS) <= 2
+
+
+def test_folds_of_the_command_line():
+    assert parse_folds("0") == {0}
+    assert parse_folds("1-4") == {1, 2, 3, 4}
+    assert parse_folds("0,2-3") == {0, 2, 3}
+    for wrong in ("", "5", "2-1", "a", "-1"):
+        with pytest.raises(ConfigError, match="from 0 to 4"):
+            parse_folds(wrong)
 
 
 def test_splits_do_not_depend_on_the_order_of_people():
@@ -194,6 +213,29 @@ def test_a_split_can_be_exported_as_a_store(store, tmp_path):
     wanted = manifest.filter(pl.col("split") == "val")["eid"].to_list()
     assert PairStore.open(tmp_path / "val.zarr").load().eid.tolist() == wanted
     assert count == len(wanted)
+
+
+def test_folds_of_a_split_are_exported_across_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(PairStore, "SHARD", 32)
+    monkeypatch.setattr(PairStore, "CHUNK", 8)
+    rng = np.random.default_rng(0)
+    n = 2 * PairStore.SHARD + 7
+    rows = {"image": rng.integers(0, 255, (n, 224, 224), dtype=np.uint8), "eid": np.arange(n)}
+    rows |= {"curves": rng.random((n, 6, 209), np.float32), "mm_per_px": rng.random(n, np.float32)}
+    with PairStore.create(tmp_path / PAIRS) as pairs:
+        pairs.extend(**rows)
+    split = pl.Series(["train", "val"] * (n // 2) + ["train"])
+    frame = pl.DataFrame({"eid": np.arange(n), "split": split, "fold": np.arange(n) % 5, "row": np.arange(n)})
+    frame.write_parquet(tmp_path / MANIFEST)
+    count = export_split(tmp_path, "train", tmp_path / "out.zarr", {1, 3})
+    wanted = frame.filter((pl.col("split") == "train") & pl.col("fold").is_in([1, 3]))["row"].to_numpy()
+    got = PairStore.open(tmp_path / "out.zarr").load()
+    assert count == len(wanted) == len(got)
+    for name, values in rows.items():
+        assert np.array_equal(vars(got)[name], values[wanted])
+    with pytest.raises(NoScansError, match="no pairs of the split test"):
+        export_split(tmp_path, "test", tmp_path / "none.zarr")
+    assert not (tmp_path / "none.zarr").exists()
 
 
 def test_aggregates_hold_no_small_count_and_no_person(store):

@@ -12,12 +12,15 @@ from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
+from spinelift.evaluate.people import hash_people
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
+from spinelift.learn.export.card import terms_of
 from spinelift.learn.loop.checkpoint import read_rows
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+from spinelift.learn.people import people_beside
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.calibrate import (
     Gains,
@@ -209,6 +212,62 @@ def test_mistakes_are_told(trained, stores, tmp_path):
         fit(other, stores, tmp_path / "other")
 
 
+def test_people_of_training_are_refused_as_those_of_validation(trained, stores, tmp_path):
+    out, _ = trained
+    whole = [stores / "train.zarr", stores / "val.zarr"]
+    with pytest.raises(ConfigError, match="24 people who are both in training and validation"):
+        train_regressor(SMOKE, data=whole, validation=stores / "val.zarr", out=tmp_path / "run")
+    later = SMOKE.model_copy(update={"init_from": str(out / "weights.safetensors")})
+    with pytest.raises(ConfigError, match="16 people who are both in training and validation"):
+        train_regressor(
+            later, data=[stores / "test.zarr"], validation=stores / "train.zarr", out=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_real_people_makes_a_bundle_that_says_so(trained, stores, tmp_path):
+    """With the segmenter that ships; people who were trained on cannot calibrate or test it."""
+    out, _ = trained
+    where = ["--regressor", out, "--segmenter", "default", "--out", tmp_path / "bundle", "--name", "real"]
+    people = {"calibration": stores / "calibration.zarr", "test": stores / "test.zarr"}
+
+    def make(**stores_of):
+        words = [word for name, path in stores_of.items() for word in (f"--{name}", path)]
+        return CliRunner().invoke(train_app, ["bundle", *map(str, [*where, *words])])
+
+    for name in people:
+        wrong = make(**people | {name: stores / "train.zarr"})
+        assert f"people who are both in training and {name}" in str(wrong.exception)
+    assert not (tmp_path / "bundle").exists()
+    done = make(**people)
+    assert done.exit_code == 0, done.output
+    bundle = load_bundle(PredictionCard, tmp_path / "bundle")
+    assert "160 real and 0 simulated people" in bundle.card.limits[0]
+    assert "simulated people only" not in "".join(bundle.card.limits)
+    assert bundle.card.licence != "Apache-2.0"
+    assert bundle.card.training.details["real_people"] == 160
+    assert bundle.people == (out / "people.bin").read_bytes()
+    default = load_bundle(PredictionCard)
+    for file in ("segmenter.onnx", "segmenter.safetensors"):
+        assert bundle.card.files[file] == default.card.files[file]
+    again = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "train.zarr"), "--limit", "5"]
+    result = CliRunner().invoke(evaluate_app, ["model", *again])
+    assert "5 people who are both in training and test" in str(result.exception)
+
+
+def test_terms_of_simulated_people_are_those_of_the_package():
+    terms = terms_of(hash_people(np.array([10**8, 10**8 + 1])))
+    assert terms["licence"] == "Apache-2.0"
+    assert "simulated people only" in terms["limits"][0]
+    assert terms_of(hash_people(np.array([1234567])), "CC0")["licence"] == "CC0"
+
+
+def test_real_people_whose_hashes_were_left_out_cannot_be_trained_on_further(tmp_path):
+    (tmp_path / "card.json").write_text('{"training": {"details": {"real_people": 3}}}')
+    with pytest.raises(ConfigError, match="real people, without"):
+        people_beside(tmp_path)
+
+
 def test_conformal_factors_cover_what_they_promise():
     rng = np.random.default_rng(0)
     draw = rng.laplace(size=(2000, 6, 209)) * np.array([1, 2, 3, 1, 2, 3])[:, None]
@@ -280,17 +339,17 @@ def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
 
 def test_too_few_people_to_calibrate_on(trained, stores):
     pairs = PairStore.open(stores / "val.zarr").load()
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ConfigError, match="at least 48"):
         calibrate(load_regressor(trained[0])[0], pairs, source="")
 
 
 def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     out, _ = trained
     make_scans(tmp_path / "scans.zarr", 4, 1)
-    scans = tmp_path / "scans.zarr"
+    scans, others = tmp_path / "scans.zarr", make_scans(tmp_path / "others.zarr", 4, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml")
     config = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 2})})
-    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "segmenter")
+    train_segmenter(config, data=[scans], validation=others, out=tmp_path / "segmenter")
     plan = BundlePlan(
         "painted",
         "1",
@@ -328,7 +387,7 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert table["sagittal_mae_mm"] == pytest.approx(metrics["sagittal_mae_mm"].value, abs=1e-3)
 
     shared = BundlePlan("x", "1", stores / "test.zarr", stores / "test.zarr")
-    with pytest.raises(BundleError, match="both the calibration"):
+    with pytest.raises(ConfigError, match="at least 48"):
         make_bundle(Trained.from_bundle(tmp_path / "bundle"), shared, tmp_path / "other")
 
     again = ["--bundle", str(tmp_path / "bundle"), "--version", "2", "--out", str(tmp_path / "again")]

@@ -156,24 +156,31 @@ def export(
         bool, typer.Option("--aggregates-only", help="Only counts and histograms, none below 5.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="Only these folds of the split, such as 1-4.", show_default="all")
+    ] = None,
 ) -> None:
     """Write aggregates that may leave the platform, or the pairs of one split.
 
-    [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
+    People to calibrate on are a fold of the training people that no network was trained on.
+
+    [bold]Example[/bold]: spinelift cohort export store --split train --folds 1-4 -o train.zarr
     """
     require_extra("cohort")
     from spinelift.cohort.aggregates import aggregates
-    from spinelift.cohort.manifest import export_split, read_manifest
-    from spinelift.cohort.splits import SHARES
+    from spinelift.cohort.export import export_split
+    from spinelift.cohort.manifest import read_manifest
+    from spinelift.cohort.splits import SHARES, parse_folds
 
-    if aggregates_only == bool(split) or (split and split not in SHARES):
+    if aggregates_only == bool(split) or (split and split not in SHARES) or (folds and not split):
         raise ConfigError(
-            found="neither or both of --aggregates-only and --split, or an unknown split",
+            found="neither or both of --aggregates-only and --split, an unknown split, or folds without one",
             expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
             do="Give one of them.",
         )
     if split:
-        typer.echo(f"{export_split(store, split, out)} pairs → {out}")
+        count = export_split(store, split, out, parse_folds(folds) if folds else None)
+        typer.echo(f"{count} pairs → {out}")
         return
     write_json(out, aggregates(read_manifest(store), store))
     typer.echo(out)

@@ -108,13 +108,3 @@ def read_manifest(store: Path) -> pl.DataFrame:
             do="Build it, or run an interrupted build again.",
         )
     return pl.read_parquet(store / MANIFEST)
-
-
-def export_split(store: Path, split: str, out: Path) -> int:
-    """Write the pairs of one split as a store of their own; returns how many."""
-    rows = read_manifest(store).filter(pl.col("split") == split)["row"].sort().to_list()
-    pairs = PairStore.open(store / PAIRS)
-    with PairStore.create(out, about={"cohort": "built by spinelift cohort build", "split": split}) as part:
-        for row in rows:
-            part.extend(**{name: pairs.read(name, row, row + 1) for name in PairStore.FIELDS})
-    return len(rows)

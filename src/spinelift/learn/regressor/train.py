@@ -8,11 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.curves import CORONAL, SAGITTAL, Curve
+from spinelift.files import write_whole
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
+from spinelift.learn.people import people_of_training
 from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
@@ -134,6 +137,7 @@ def train_regressor(
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)
+    seen = people_of_training(pairs.eid, held_out.eid, config.init_from)
     mean = torch.from_numpy(pairs.curves.mean(0))
 
     def make_model() -> nn.Module:
@@ -146,10 +150,12 @@ def train_regressor(
         model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
         return RegressorTask(config, pairs, held_out, model)
 
-    return train(
+    outcome = train(
         config, make_model, make_task, data=data, people=len(np.unique(pairs.eid)), examples=len(pairs),
         held_out=len(held_out), out=out, resume=resume, title="regressor",
     )  # fmt: skip
+    write_whole(out / PEOPLE, seen)
+    return outcome
 
 
 def load_regressor(run: Path) -> tuple[nn.Module, RegressorConfig]:

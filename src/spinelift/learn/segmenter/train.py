@@ -11,10 +11,13 @@ from monai.losses.dice import DiceLoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.errors import ConfigError
+from spinelift.files import write_whole
 from spinelift.geometry.canonical import CANONICAL_MM
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import load_run, train
+from spinelift.learn.people import people_of_training
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
@@ -109,7 +112,10 @@ def train_segmenter(
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    return fit_segmenter(config, scans, held_out, data=data, out=out, resume=resume)
+    seen = people_of_training(scans.eid, held_out.eid, config.init_from)
+    outcome = fit_segmenter(config, scans, held_out, data=data, out=out, resume=resume)
+    write_whole(out / PEOPLE, seen)
+    return outcome
 
 
 def fit_segmenter(

@@ -1,0 +1,61 @@
+"""Pairs of a store, written into stores of their own."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from spinelift.cohort.manifest import PAIRS, read_manifest
+from spinelift.errors import NoScansError
+from spinelift.store.rows import Pairs, PairStore
+
+ABOUT = "built by spinelift cohort build"
+
+
+def export_split(store: Path, split: str, out: Path, folds: Collection[int] | None = None) -> int:
+    """Write the pairs of one split, or of some of its folds, as a store of their own; returns how many.
+
+    Raises NoScansError if there are none.
+    """
+    chosen = read_manifest(store).filter(pl.col("split") == split)
+    about: dict[str, object] = {"cohort": ABOUT, "split": split}
+    if folds is not None:
+        chosen = chosen.filter(pl.col("fold").is_in(list(folds)))
+        about["folds"] = sorted(folds)
+    rows = chosen["row"].sort().to_list()
+    if not rows:
+        raise NoScansError(
+            found=f"no pairs of the split {split}" + ("" if folds is None else f" in folds {about['folds']}"),
+            expected="at least one pair",
+            do="Add people to the cohort, or choose other folds.",
+        )
+    write_stores(store, {out: rows}, {out: about})
+    return len(rows)
+
+
+def write_stores(
+    store: Path,
+    rows: Mapping[Path, Sequence[int]],
+    about: Mapping[Path, Mapping[str, object]],
+    change: Callable[[Pairs, list[int]], Pairs] = lambda pairs, rows: pairs,
+) -> None:
+    """Write pairs of a cohort into new stores, each with the given rows in ascending order.
+
+    The cohort is read once, shard by shard. ``change`` may alter pairs, given their rows, before they are
+    written.
+    """
+    source = PairStore.open(store / PAIRS)
+    targets = {path: PairStore.create(path, about=about[path]) for path in rows}
+    wanted = {path: np.unique(np.asarray(chosen, np.int64)) for path, chosen in rows.items()}
+    for start in range(0, len(source), PairStore.SHARD):
+        stop = min(start + PairStore.SHARD, len(source))
+        inside = {path: chosen[(chosen >= start) & (chosen < stop)] for path, chosen in wanted.items()}
+        if not any(map(len, inside.values())):
+            continue
+        block = Pairs(**{name: source.read(name, start, stop) for name in PairStore.FIELDS})
+        for path, chosen in inside.items():
+            if len(chosen):
+                targets[path].extend(**vars(change(block.take(chosen - start), chosen.tolist())))
+    for target in targets.values():
+        target.flush()
