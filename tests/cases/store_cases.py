@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
+from spinelift.cohort.manifest import MANIFEST, PAIRS
+from spinelift.cohort.splits import deal
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.geometry.canonical import CANONICAL_SHAPE
@@ -48,3 +51,19 @@ def make_scans(path: Path, n: int, seed: int, *, first_eid: int = 0) -> Path:
             ends = np.array([[top, left + 8.5], [top + 199, left + 8.5]], np.float32)
             store.append(image=image, mask=mask, ends=ends, eid=first_eid + k)
     return path
+
+
+def make_cohort(folder: Path, n: int, seed: int) -> Path:
+    """Manifest and pairs of a cohort of n painted spines, a fifth of them scoliotic; of some two visits."""
+    make_pairs(folder / PAIRS, n, seed)
+    eid = 1_000_000 + np.arange(n) - np.arange(n) // 50  # the row after every fiftieth is the same person
+    eid = 1_000_000 + np.unique(eid, return_inverse=True)[1]
+    places = deal({int(e): int(e) % 5 == 0 for e in eid})
+    rows = [
+        {"eid": int(e), "instance": 2 + k % 2, "row": k, "settings": "painted"} for k, e in enumerate(eid)
+    ]
+    frame = pl.DataFrame(
+        [row | {"split": places[row["eid"]].split, "fold": places[row["eid"]].fold} for row in rows]
+    )
+    frame.write_parquet(folder / MANIFEST)
+    return folder

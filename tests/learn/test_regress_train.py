@@ -7,12 +7,12 @@ from safetensors.torch import load_file
 from store_cases import make_pairs, make_scans
 from typer.testing import CliRunner
 
-from spinelift.bundle import PredictionCard, load_bundle
+from spinelift.bundle import PredictionCard, load_bundle, shipped
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
-from spinelift.evaluate.people import hash_people
+from spinelift.evaluate.people import hash_people, join_people
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
@@ -37,6 +37,7 @@ from spinelift.learn.regressor.train import load_regressor, make_network, predic
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter
 from spinelift.store.rows import PairStore
+from spinelift.study.config import StudyConfig
 
 SMOKE = RegressorConfig.load("smoke.yaml")
 
@@ -74,6 +75,7 @@ def test_every_packaged_config_is_valid(name):
         "align": AlignerConfig,
         "mri_segmenter": MriSegmenterConfig,
         "pseudo_labels": PseudoLabelConfig,
+        "study": StudyConfig,
     }
     kind = next((k for start, k in kinds.items() if name.startswith(start)), RegressorConfig)
     config = kind.load(name)
@@ -225,34 +227,21 @@ def test_people_of_training_are_refused_as_those_of_validation(trained, stores, 
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_on_real_people_makes_a_bundle_that_says_so(trained, stores, tmp_path):
-    """With the segmenter that ships; people who were trained on cannot calibrate or test it."""
+def test_people_of_training_cannot_calibrate_or_test_and_the_segmenter_that_ships_can_be_named(
+    trained, stores, tmp_path
+):
     out, _ = trained
-    where = ["--regressor", out, "--segmenter", "default", "--out", tmp_path / "bundle", "--name", "real"]
+    whole = Trained.from_runs(out, shipped(PredictionCard))
+    assert whole.weights["segmenter"] == shipped(PredictionCard) / "segmenter.safetensors"
+    assert whole.networks["segmenter"] == load_bundle(PredictionCard).card.networks["segmenter"]
+    where = ["--regressor", out, "--segmenter", "default", "--out", tmp_path / "bundle"]
     people = {"calibration": stores / "calibration.zarr", "test": stores / "test.zarr"}
-
-    def make(**stores_of):
-        words = [word for name, path in stores_of.items() for word in (f"--{name}", path)]
-        return CliRunner().invoke(train_app, ["bundle", *map(str, [*where, *words])])
-
     for name in people:
-        wrong = make(**people | {name: stores / "train.zarr"})
-        assert f"people who are both in training and {name}" in str(wrong.exception)
+        stores_of = people | {name: stores / "train.zarr"}
+        words = [word for kind, path in stores_of.items() for word in (f"--{kind}", path)]
+        result = CliRunner().invoke(train_app, ["bundle", *map(str, [*where, *words])])
+        assert f"people who are both in training and {name}" in str(result.exception)
     assert not (tmp_path / "bundle").exists()
-    done = make(**people)
-    assert done.exit_code == 0, done.output
-    bundle = load_bundle(PredictionCard, tmp_path / "bundle")
-    assert "160 real and 0 simulated people" in bundle.card.limits[0]
-    assert "simulated people only" not in "".join(bundle.card.limits)
-    assert bundle.card.licence != "Apache-2.0"
-    assert bundle.card.training.details["real_people"] == 160
-    assert bundle.people == (out / "people.bin").read_bytes()
-    default = load_bundle(PredictionCard)
-    for file in ("segmenter.onnx", "segmenter.safetensors"):
-        assert bundle.card.files[file] == default.card.files[file]
-    again = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "train.zarr"), "--limit", "5"]
-    result = CliRunner().invoke(evaluate_app, ["model", *again])
-    assert "5 people who are both in training and test" in str(result.exception)
 
 
 def test_terms_of_simulated_people_are_those_of_the_package():
@@ -345,7 +334,7 @@ def test_too_few_people_to_calibrate_on(trained, stores):
 
 def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     out, _ = trained
-    make_scans(tmp_path / "scans.zarr", 4, 1)
+    make_scans(tmp_path / "scans.zarr", 4, 1, first_eid=500_000)
     scans, others = tmp_path / "scans.zarr", make_scans(tmp_path / "others.zarr", 4, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml")
     config = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 2})})
@@ -358,7 +347,8 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
         baselines=(stores / "train.zarr",),
         iou_step_mm=None,
     )
-    card = make_bundle(Trained.from_runs(out, tmp_path / "segmenter"), plan, tmp_path / "bundle")
+    runs = out, tmp_path / "segmenter"
+    card = make_bundle(Trained.from_runs(*runs), plan, tmp_path / "bundle")
     bundle = load_bundle(PredictionCard, tmp_path / "bundle")
     assert bundle.card == card
     assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
@@ -368,6 +358,14 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert 70 < metrics["sagittal_coverage90_percent"].value <= 100
     assert "painted" in card.calibration.source
     assert card.training.people == 160
+    assert "164 real and 0 simulated people" in card.limits[0]
+    assert not any("simulated people only" in limit for limit in card.limits)
+    assert card.licence != "Apache-2.0"
+    assert card.training.details["real_people"] == 164  # and four of the segmenter
+    assert bundle.people == join_people(*((r / "people.bin").read_bytes() for r in runs))
+    seen = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "train.zarr"), "--limit", "5"]
+    result = CliRunner().invoke(evaluate_app, ["model", *seen])
+    assert "5 people who are both in training and test" in str(result.exception)
 
     test = PairStore.open(stores / "test.zarr").load()
     predicted = run_regressor(bundle.network("regressor"), test.image)

@@ -1,13 +1,20 @@
 """Pairs of a store, written into stores of their own."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from spinelift.cohort.manifest import PAIRS, read_manifest
+from spinelift.cohort.manifest import PAIRS, PARTS, read_manifest
+from spinelift.cohort.record import part_path, read_part
+from spinelift.curves import CORONAL, resample_rows, zero_sagittal
 from spinelift.errors import NoScansError
+from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.geometry.arrays import Float32
+from spinelift.io.truth import read_truth, truth_path
+from spinelift.io.ukb_names import visit_key
 from spinelift.store.rows import Pairs, PairStore
 
 ABOUT = "built by spinelift cohort build"
@@ -32,6 +39,29 @@ def export_split(store: Path, split: str, out: Path, folds: Collection[int] | No
         )
     write_stores(store, {out: rows}, {out: about})
     return len(rows)
+
+
+def with_true_curves(store: Path, truth: Path) -> Callable[[Pairs, list[int]], Pairs]:
+    """For :func:`write_stores`: the true curves of simulated people in the DXA, in place of the pipeline's.
+
+    ``truth`` is their folder; raises ConfigError if a person has no file in it.
+    """
+    manifest = read_manifest(store).filter(pl.col("row").is_not_null())
+    visits = {row["row"]: visit_key(row["eid"], row["instance"]) for row in manifest.iter_rows(named=True)}
+
+    def change(pairs: Pairs, rows: list[int]) -> Pairs:
+        return replace(pairs, curves=np.stack([_true_curves(store, truth, visits[row]) for row in rows]))
+
+    return change
+
+
+def _true_curves(store: Path, truth: Path, key: str) -> Float32:
+    """Curves [6, 209] in crop px of a simulated visit, in the crop that the pipeline made."""
+    values = read_part(part_path(store / PARTS, key), arrays=False).values
+    known, size = read_truth(truth_path(truth, key)).dxa, values["mm_per_px"]
+    curves = resample_rows(known.z_mm, known.curves_mm, values["z0_mm"] + SPINE_CROP_ROWS * size)
+    curves[CORONAL] -= values["x0_mm"]
+    return np.asarray(zero_sagittal(curves) / size, np.float32)
 
 
 def write_stores(

@@ -12,7 +12,7 @@ from spinelift.evaluate.bootstrap import pearson_estimate, people_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
-from spinelift.geometry.arrays import Float, Float32, UInt8
+from spinelift.geometry.arrays import AnyFloat, Float, Float32, UInt8
 from spinelift.store.rows import Pairs
 
 Regressor = Callable[[Float32], Sequence[Float32]]
@@ -58,11 +58,15 @@ def score_pairs(
     return out
 
 
-def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
-    """Predictions [n, 6, 209], crop px, of every baseline for the test people."""
+def baseline_curves(train: Pairs, test: Pairs, predicted: AnyFloat) -> dict[str, Float]:
+    """Predictions [n, 6, 209], crop px, of every baseline for the test people.
+
+    ``predicted`` [n, 6, 209] are a model's curves, whose coronal ones are what a user has of the image.
+    """
     return {
         "mean curve": mean_curve(train.curves, len(test)),
         "shape model, true coronal curve": conditioned_shape(train.curves, test.curves),
+        "shape model, predicted coronal curve": conditioned_shape(train.curves, predicted),
         "ridge on image": ridge_on_image(train.image, train.curves, test.image),
     }
 
@@ -80,7 +84,7 @@ def evaluate_pairs(
     predicted = run_regressor(regressor, test.image)
     half_width = None if factors is None else predicted.scale * factors
     model = score_pairs(predicted.curves, test, half_width=half_width, iou_step_mm=iou_step_mm)
-    others = {} if train is None else baseline_curves(train, test)
+    others = {} if train is None else baseline_curves(train, test, predicted.curves)
     scored = {name: columns(score_pairs(c, test, iou_step_mm=iou_step_mm)) for name, c in others.items()}
     return [*table_rows(columns(model), scored, test.eid), *_pearson_rows(predicted.curves, others, test)]
 

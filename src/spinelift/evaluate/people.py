@@ -25,7 +25,7 @@ def hash_people(eid: Integers) -> bytes:
 
 def join_people(*seen: bytes) -> bytes:
     """Hashes of all people of several files of hashes."""
-    return np.unique(_read(b"".join(seen))).tobytes()
+    return np.unique(_read(b"".join(seen))).astype(">u8").tobytes()
 
 
 def count_people(seen: bytes) -> tuple[int, int]:
@@ -47,4 +47,4 @@ def refuse_seen(eid: Integers, seen: bytes, where: str) -> None:
 
 
 def _read(seen: bytes) -> NDArray[np.uint64]:
-    return np.frombuffer(seen, ">u8")
+    return np.frombuffer(seen, ">u8").astype(np.uint64)
