@@ -173,6 +173,30 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
     assert steps[0] == steps[1]
 
 
+def test_the_best_weights_are_kept_and_a_run_stops_for_want_of_better_ones(stores, tmp_path, monkeypatch):
+    from spinelift.learn.regressor.train import RegressorTask
+
+    values = [5.0, 3.0, 4.0, float("nan"), 2.0]
+
+    def found(self, model, limit):
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        return {"mae_mm": values[len(weights) - 1]}
+
+    monkeypatch.setattr(RegressorTask, "validate", found)
+    loop = {"keep_best": "mae_mm", "patience": 2, "validate_every": 2, "steps": 40}
+    weights: list[dict[str, torch.Tensor]] = []
+    outcome = fit(shorter(**loop), stores, tmp_path / "run")
+    assert (outcome.steps, outcome.validation) == (8, {"mae_mm": 3.0})
+    kept = load_file(tmp_path / "run" / "weights.safetensors")
+    assert all(torch.equal(kept[k], v) for k, v in weights[1].items())
+    weights = []
+    fit(shorter(**loop | {"steps": 4}), stores, tmp_path / "cut")
+    outcome = fit(shorter(**loop), stores, tmp_path / "cut", resume=True)  # it has the best of before
+    assert (outcome.steps, outcome.validation) == (8, {"mae_mm": 3.0})
+    with pytest.raises(ConfigError, match="a metric of the validation: mae_mm"):
+        fit(shorter(keep_best="dice"), stores, tmp_path / "none")
+
+
 def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_path):
     out, outcome = trained
     config = shorter(steps=None, max_seconds=0.5).model_copy(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from spinelift.files import make_folder
 from spinelift.learn.loop import checkpoint
+from spinelift.learn.loop.best import Best
 from spinelift.learn.loop.config import CosineSchedule, LoopConfig, OptimConfig, StepSchedule
 from spinelift.progress import Progress
 
@@ -37,7 +38,7 @@ class Task(Protocol):
 
 
 class Outcome(NamedTuple):
-    """Result of a run: averaged model, number of steps and seconds, last validation."""
+    """Result of a run: averaged model, number of steps and seconds, its last or best validation."""
 
     model: nn.Module
     steps: int
@@ -103,7 +104,7 @@ def fit(
     optimizer = make_optimizer(model, optim)
     generator = torch.Generator().manual_seed(loop.seed)
     torch.manual_seed(loop.seed)
-    step, before = 0, 0.0
+    step, before, best = 0, 0.0, Best(loop, out)
     if resume:
         state = checkpoint.load_checkpoint(out / checkpoint.CHECKPOINT)
         model.load_state_dict(state["model"])
@@ -111,6 +112,7 @@ def fit(
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"])
         torch.set_rng_state(state["torch_rng"])
+        best.restore(state["best"])
         step, before, ema.updates = state["step"], state["seconds"], state["step"]
     per_epoch = max(1, len(task) // loop.batch)
     limits = [n for n in (loop.steps, loop.epochs and loop.epochs * per_epoch) if n]
@@ -129,12 +131,13 @@ def fit(
         checkpoint.save_weights(ema.model.state_dict(), out / checkpoint.WEIGHTS)
         state = {"model": model.state_dict(), "ema": ema.model.state_dict(), "step": step}
         state |= {"optimizer": optimizer.state_dict(), "generator": generator.get_state()}
-        state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds()}
+        state |= {"torch_rng": torch.get_rng_state(), "seconds": seconds(), "best": best.state}
         checkpoint.save_checkpoint(state, out / checkpoint.CHECKPOINT)
 
     def validate(rate: float) -> dict[str, float]:
         metrics = task.validate(ema.model, loop.validate_limit)
         log.add(step, seconds(), rate, "validation", metrics)
+        best.update(metrics, ema.model)
         shown.message(f"validation at step {step}: {_text(metrics)}")
         return metrics
 
@@ -144,7 +147,7 @@ def fit(
     order, order_epoch = torch.empty(0, dtype=torch.long), -1
     log = checkpoint.CsvLog(out / checkpoint.LOG, after_step=step)
     with Progress(title, 1.0, done=progress()) as shown:
-        while (done := progress()) < 1.0:
+        while (done := progress()) < 1.0 and not best.stop:
             epoch, k = divmod(step, per_epoch)
             if epoch != order_epoch:
                 shuffle = torch.Generator().manual_seed(loop.seed * 1_000_003 + epoch)
@@ -177,6 +180,9 @@ def fit(
         save()
         if not validation or step % loop.validate_every:
             validation = validate(0.0)
+        if of_best := best.load(ema.model):
+            validation = of_best
+            checkpoint.save_weights(ema.model.state_dict(), out / checkpoint.WEIGHTS)
     return Outcome(ema.model, step, seconds(), validation)
 
 

@@ -57,7 +57,10 @@ class RegressorTask:
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
         parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
-        return {name: float(error[:, part].mean()) for name, part in parts.items()}
+        return {
+            "mae_mm": float(error.mean()),
+            **{k: float(error[:, part].mean()) for k, part in parts.items()},
+        }
 
 
 def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
