@@ -47,6 +47,7 @@ METRICS = {
     "sagittal_pearson_r": "Pearson's r over people at a point, mean over the sagittal curves",
 }
 """Every metric with its definition. A key ends in its unit; without one it is a pure number."""
+ANGLES = ("ferguson", "cobb_equivalent", "kyphosis", "lordosis")
 _UNITS = {"_mm": "mm", "_px": "px", "_deg": "°", "_percent": "%"}
 _PARTS = {"coronal": CORONAL, "sagittal": SAGITTAL}
 
@@ -100,7 +101,8 @@ def score(
     pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float, *, crop: CropScale | None = None,
     half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0,
 ) -> dict[str, float]:  # fmt: skip
-    """Metrics of one spine, by the keys of ``METRICS``.
+    """Metrics of one spine, by the keys of ``METRICS``, and both angles of each error: ``<angle>_deg`` of
+    the prediction, ``true_<angle>_deg``.
 
     ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as
     in :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the
@@ -122,7 +124,10 @@ def score(
         own[SAGITTAL] -= float(resample_rows(pred_z, own[Curve.SAGITTAL], true_z).mean())
         out["iou3d"] = float(solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm))
     read, wanted = angles_deg(true_z, pred), angles_deg(true_z, true)
-    return out | {f"{name}_error_deg": abs(read[name] - wanted[name]) for name in wanted}
+    for name in ANGLES:
+        out |= {f"{name}_deg": read[name], f"true_{name}_deg": wanted[name]}
+        out[f"{name}_error_deg"] = abs(read[name] - wanted[name])
+    return out
 
 
 def _zeroed(mm: Float) -> Float:

@@ -50,6 +50,7 @@ class StudyConfig(Config):
     version: Literal[1] = 1
     folds: int = Field(default=FOLDS, ge=1, le=FOLDS)
     budget: Budget
+    keep_best: bool = Field(default=True, description="weights of the best validation, not the last ones")
     networks: list[NetworkEntry] = Field(min_length=1)
     iou_step_mm: PositiveFloat | None = Field(default=1.0, description="grid of the 3D IoU; None: left out")
     smallest_group: PositiveInt = Field(default=10, description="people below which a group has no figures")
@@ -72,6 +73,7 @@ class StudyConfig(Config):
             "loop.epochs": self.budget.epochs,
             "loop.max_seconds": self.budget.minutes and self.budget.minutes * 60,
             "loop.steps": None,
+            "loop.keep_best": "mae_mm" if self.keep_best else None,
         }
         backbone: dict[str, Any] = {} if weights is None else {"network.weights": str(weights)}
         backbone |= {"network.pretrained": False} if from_scratch else {}

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 
 from spinelift.curves import CORONAL, SAGITTAL
-from spinelift.evaluate.metrics import METRICS, angles_deg
 from spinelift.evaluate.pairs import score_pairs
 from spinelift.evaluate.table import columns
 from spinelift.files import make_folder, whole_file
-from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.geometry.arrays import AnyFloat, Float, Integers
 from spinelift.store.rows import Pairs
 
@@ -84,13 +82,9 @@ def score_model(
     """
     curves = predicted.astype(np.float64)
     half = None if scale is None or factors is None else scale * factors[LEVELS.index(0.9)]
-    metrics = columns(score_pairs(curves, pairs, half_width=half, iou_step_mm=iou_step_mm))
-    z = SPINE_CROP_ROWS * pairs.mm_per_px[:, None].astype(np.float64)
-    angles: dict[str, list[float]] = {}
-    for which, values in (("", curves), ("true_", pairs.curves.astype(np.float64))):
-        for k, mm in enumerate(values * pairs.mm_per_px[:, None, None]):
-            for name, value in angles_deg(z[k], mm).items():
-                angles.setdefault(which + name, []).append(value)
+    scores = score_pairs(curves, pairs, half_width=half, iou_step_mm=iou_step_mm)
+    names = [which + name for name in ANGLES for which in ("", "true_")]
+    angles = {name: np.array([score[f"{name}_deg"] for score in scores]) for name in names}
     error = np.abs(curves - pairs.curves)
     covered = np.empty(0)
     if scale is not None and factors is not None:
@@ -100,7 +94,7 @@ def score_model(
     return Scored(
         row=rows, eid=pairs.eid, fold=np.full(len(rows), fold), curves=curves.astype(np.float32),
         error_mm=np.stack([mm_error[:, part].mean(1) for part in (CORONAL, SAGITTAL)], 1).astype(np.float32),
-        metrics={k: v for k, v in metrics.items() if k in METRICS},
-        angles={k: np.array(v) for k, v in angles.items()},
+        metrics=columns(scores),
+        angles=angles,
         covered=covered, factors=np.empty(0) if fresh is None else fresh,
     )  # fmt: skip
