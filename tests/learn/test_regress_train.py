@@ -244,7 +244,7 @@ def test_people_of_training_are_refused_as_those_of_validation(trained, stores, 
     with pytest.raises(ConfigError, match="24 people who are both in training and validation"):
         train_regressor(SMOKE, data=whole, validation=stores / "val.zarr", out=tmp_path / "run")
     later = SMOKE.model_copy(update={"init_from": str(out / "weights.safetensors")})
-    with pytest.raises(ConfigError, match="16 people who are both in training and validation"):
+    with pytest.raises(ConfigError, match="160 people who are both in training and validation"):
         train_regressor(
             later, data=[stores / "test.zarr"], validation=stores / "train.zarr", out=tmp_path / "run"
         )

@@ -20,7 +20,7 @@ from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
-from spinelift.store.rows import Pairs, load_pairs
+from spinelift.store.rows import Pairs, PairStore, load_pairs
 
 SLOPE_ROWS = 8
 """Rows over which the slope of a centre curve is compared: about a vertebra."""
@@ -140,7 +140,7 @@ def train_regressor(
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)
-    seen = people_of_training(pairs.eid, held_out.eid, config.init_from)
+    seen = people_of_training(pairs.eid, PairStore.open(validation).read("eid"), config.init_from)
     mean = torch.from_numpy(pairs.curves.mean(0))
 
     def make_model() -> nn.Module:

@@ -22,7 +22,7 @@ from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.rows import Scans, ScanStore, load_scans
 
 DICE = DiceLoss(sigmoid=True, batch=True)
 
@@ -112,7 +112,7 @@ def train_segmenter(
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    seen = people_of_training(scans.eid, held_out.eid, config.init_from)
+    seen = people_of_training(scans.eid, ScanStore.open(validation).read("eid"), config.init_from)
     outcome = fit_segmenter(config, scans, held_out, data=data, out=out, resume=resume)
     write_whole(out / PEOPLE, seen)
     return outcome
