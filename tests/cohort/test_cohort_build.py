@@ -7,7 +7,9 @@ import pytest
 from cohort_driver import DIGEST, make_folders, make_record, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from spinelift.cli.cohort import app as cohort_app
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.aggregates import aggregates, suppress
 from spinelift.cohort.build import Plan, build
@@ -236,6 +238,20 @@ def test_folds_of_a_split_are_exported_across_shards(tmp_path, monkeypatch):
     with pytest.raises(NoScansError, match="no pairs of the split test"):
         export_split(tmp_path, "test", tmp_path / "none.zarr")
     assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_fold_is_exported_by_the_command(store, tmp_path):
+    def export(*words):
+        return CliRunner().invoke(
+            cohort_app, ["export", str(store), "-o", str(tmp_path / "out.zarr"), *words]
+        )
+
+    assert "folds without one" in str(export("--folds", "1", "--aggregates-only").exception)
+    assert "from 0 to 4" in str(export("--split", "train", "--folds", "5").exception)
+    done = export("--split", "train", "--folds", "0,2-3")
+    assert done.exit_code == 0, done.output
+    wanted = read_manifest(store).filter((pl.col("split") == "train") & pl.col("fold").is_in([0, 2, 3]))
+    assert PairStore.open(tmp_path / "out.zarr").load().eid.tolist() == wanted["eid"].to_list()
 
 
 def test_aggregates_hold_no_small_count_and_no_person(store):

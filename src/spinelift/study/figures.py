@@ -68,7 +68,7 @@ def bland_altman_plot(scored: Scored) -> str:
 def cases(image: UInt8, true: AnyFloat, pred: AnyFloat, titles: list[str]) -> str:
     """Crops [n, 224, 224] with true and predicted coronal curves, and beside each its side view."""
     figure = Figure(figsize=(3.6 * len(titles), 4.2), layout="constrained")
-    grid = figure.subplots(1, 2 * len(titles), width_ratios=[1.5, 1] * len(titles))
+    grid = figure.subplots(1, 2 * len(titles), width_ratios=[1.5, 1.0] * len(titles))
     for k, title in enumerate(titles):
         front, side = grid[2 * k], grid[2 * k + 1]
         front.imshow(image[k], cmap="gray", vmin=0, vmax=255)
@@ -77,7 +77,8 @@ def cases(image: UInt8, true: AnyFloat, pred: AnyFloat, titles: list[str]) -> st
         front.set_title(title, fontsize=9, loc="left")
         _draw(side, true[k][SAGITTAL], pred[k][SAGITTAL])
         side.set_xlim(-CROP_SIZE * 0.2, CROP_SIZE * 0.2)
-        side.set_ylim(CROP_SIZE, 0)
+        side.set_ylim(CROP_SIZE - 0.5, -0.5)
+        side.set_aspect("equal")
         side.set_facecolor("#262626")
         for axes in (front, side):
             axes.set_xticks([])
