@@ -7,11 +7,13 @@ RUNS   ?= runs
 MINUTES ?= 110
 TEST_ARGS ?=
 YARDSTICKS ?=
+SEED ?= 1
+COUNT ?= 6000
 resume  = $$(test -f $(RUNS)/default/$(1)/checkpoint.pt && echo --resume)
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-.PHONY: help demo test lint bench docs yardsticks train-default bench-accuracy cohort-demo clean
+.PHONY: help demo test fuzz lint bench docs yardsticks train-default bench-accuracy cohort-demo clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,10 @@ demo: $(VENV)/.base ## Predict a simulated person who was never in training; pic
 
 test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+# SEED and COUNT can be set. Inputs that fail are kept in RUNS/fuzz; `python -m tests.fuzz --help` has more options.
+fuzz: $(VENV)/.dev ## Read thousands of damaged and hostile files, and write the table of docs/reliability.md
+	@$(BIN)/python -m tests.fuzz --seed $(SEED) --count $(COUNT) --keep $(RUNS)/fuzz --report docs/reliability.md
 
 lint: $(VENV)/.dev ## Check style, format and types
 	@$(BIN)/ruff check .

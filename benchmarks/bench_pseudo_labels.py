@@ -23,7 +23,8 @@ from spinelift.learn.pseudo_labels.review import DONE, mask_name, waiting
 from spinelift.learn.pseudo_labels.rounds import LoopData, run_loop
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.memory import Scans
+from spinelift.store.rows import load_scans
 
 ROUNDS, PAINTED = 5, 5
 SEGMENTER = {

@@ -13,12 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spinelift.errors import OutputError
+from spinelift.errors import DamagedFileError, OutputError
 from spinelift.files import (
+    UNSEALED,
     file_sha256,
+    is_sealed,
     make_folder,
+    read_sealed,
     remove_files,
     remove_unfinished,
+    seal,
     whole_file,
     whole_folder,
     write_csv,
@@ -251,3 +255,30 @@ def test_hash_is_that_of_the_bytes(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "hashed"
     write_whole(path, data)
     assert file_sha256(path) == hashlib.sha256(data).hexdigest()
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200), st.data())
+def test_a_seal_finds_every_change(before, after, data):
+    sealed = seal(before + UNSEALED + after)
+    assert is_sealed(sealed)
+    assert len(sealed) == len(before) + len(UNSEALED) + len(after)
+    k, bit = data.draw(st.integers(0, len(sealed) - 1)), data.draw(st.integers(0, 7))
+    changed = bytearray(sealed)
+    changed[k] ^= 1 << bit
+    assert not is_sealed(bytes(changed))
+    assert not is_sealed(sealed[:k])
+    assert not is_sealed(sealed + b"x")
+    assert not is_sealed(b"")
+
+
+def test_a_sealed_file_that_was_changed_is_named_without_its_folder(tmp_path):
+    path = tmp_path / "a.json"
+    for data in (b"{}", b"", UNSEALED):
+        path.write_bytes(data)
+        with pytest.raises(DamagedFileError, match=r"damaged a\.json .* Do this\.") as caught:
+            read_sealed(path, do="Do this.")
+        assert str(tmp_path) not in str(caught.value)
+    with pytest.raises(DamagedFileError, match="No such file"):
+        read_sealed(tmp_path / "none", do="Do this.")
+    path.write_bytes(seal(UNSEALED))
+    assert read_sealed(path, do="") == seal(UNSEALED)

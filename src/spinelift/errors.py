@@ -117,3 +117,11 @@ class InvalidCurveError(SpineliftError, ValueError, exit_code=34):
 
 class InputTypeError(SpineliftError, TypeError, exit_code=35):
     """An argument of a type that cannot be used, from Python."""
+
+
+class DamagedFileError(SpineliftError, exit_code=40):
+    """A file of a store or of a training run that was cut or changed, or is missing or of another version."""
+
+
+class WorkerDiedError(SpineliftError, exit_code=42):
+    """A process that died, or was killed, while it worked on one scan or visit."""

@@ -15,12 +15,15 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from spinelift.errors import OutputError
+from spinelift.errors import DamagedFileError, OutputError
 
+UNSEALED = b"spinelift-sha256:" + b"0" * 64
+"""What a file holds, once and uncompressed, where :func:`seal` puts its checksum."""
+_SEAL = re.compile(re.escape(UNSEALED[:-64]) + rb"[0-9a-f]{64}")
 _UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
@@ -92,6 +95,36 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_whole(path, text.getvalue())
 
 
+def seal(data: bytes) -> bytes:
+    """The content of a file with the SHA-256 of ``data`` in place of its ``UNSEALED``."""
+    if len(_SEAL.findall(data)) != 1:
+        raise ValueError("a file is sealed in one place")
+    return data.replace(UNSEALED, UNSEALED[:-64] + hashlib.sha256(data).hexdigest().encode())
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether a file's content is what :func:`seal` returned."""
+    return len(_SEAL.findall(data)) == 1 and seal(_SEAL.sub(UNSEALED, data)) == data
+
+
+def read_sealed(path: Path, *, do: str) -> bytes:
+    """Content of a sealed file; a :class:`DamagedFileError` if it is not what was written."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, error.strerror or "unreadable", do) from None
+    if not is_sealed(data):
+        raise damaged(path, f"{len(data)} bytes that do not fit its checksum", do)
+    return data
+
+
+def damaged(path: Path, how: str, do: str) -> DamagedFileError:
+    """The error of a file of ours that cannot be read."""
+    return DamagedFileError(
+        found=f"a damaged {path.name} ({how})", expected="the file as it was written", do=do
+    )
+
+
 def remove_files(paths: Iterable[Path]) -> None:
     """Remove files that may be there; an :class:`OutputError` names one that cannot be removed."""
     for path in paths:
@@ -107,6 +140,24 @@ def remove_unfinished(*folders: Path) -> None:
                 shutil.rmtree(item, ignore_errors=True)
             else:
                 remove_files([item])
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Wait until no other process holds this lock of a folder, which ends with the process at the latest.
+
+    Yields False where the system has no such locks (Windows, some network disks): then nobody waits.
+    """
+    with ExitStack() as stack:
+        alone = False
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            alone = True
+        yield alone
 
 
 def make_folder(path: Path) -> None:
@@ -154,3 +205,21 @@ def _output_errors(path: Path) -> Iterator[None]:
             expected="a place that exists, has room and can be written to",
             do="Free some space, or choose another place.",
         ) from error
+
+
+class Bounded:
+    """An open file of which no read is larger than ``most`` bytes, while it is set.
+
+    zipfile reads the table of contents of an archive in one go, and makes an object of each entry.
+    """
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self.most, self.exceeded = file, cast(int | None, most), False
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as the file does; a ValueError if it is too much."""
+        if self.most is not None and size > self.most:
+            self.exceeded = True
+            raise ValueError
+        return self._file.read(size)

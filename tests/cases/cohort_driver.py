@@ -1,11 +1,12 @@
 """A build of made-up visits with made-up stages, to be killed: ``cohort_driver.py FOLDER OUT SECONDS``.
 
-Run as a script, so that workers get its functions by value.
+Worker processes import this module: it is found beside the script.
 """
 
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +36,9 @@ def make_record(visit):
     )  # fmt: skip
 
 
-def slow(seconds):
-    def work(visit):
-        time.sleep(seconds)
-        return make_record(visit)
-
-    return work
+def slow(visit, seconds):
+    time.sleep(seconds)
+    return make_record(visit)
 
 
 @contextmanager
@@ -60,7 +58,9 @@ def make_folders(folder, people):
 
 
 if __name__ == "__main__":
+    import cohort_driver
+
     source, out, wait = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     plan = Plan(source / "dxa", source / "mri", out, workers=2)
-    build(plan, digest=DIGEST, progress=quiet, log=print, work=slow(wait))
+    build(plan, digest=DIGEST, progress=quiet, log=print, work=partial(cohort_driver.slow, seconds=wait))
     print("whole", flush=True)

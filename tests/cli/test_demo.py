@@ -36,7 +36,7 @@ def test_demo_writes_the_pictures_and_tells_the_error_beside_the_mean_curves(per
     result = run(archive, truth, bundle, tmp_path / "out")
     assert result.exit_code == 0, result.output
     for name in PICTURE_NAMES:
-        assert (tmp_path / "out" / "1900001_2" / name).is_file()
+        assert (tmp_path / "out" / "1900001_2_0" / name).is_file()
         assert name in result.output
     row = next(line for line in result.output.splitlines() if "3D deviation" in line)
     errors = [float(cell) for cell in row.replace("│", " ").split() if cell.replace(".", "").isdigit()]

@@ -1,4 +1,4 @@
-import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,7 @@ from typer.testing import CliRunner
 
 from spinelift.cli.cohort import app as cohort_app
 from spinelift.cohort import manifest as manifest_module
-from spinelift.cohort.aggregates import aggregates, suppress
 from spinelift.cohort.build import Plan, build
-from spinelift.cohort.engine import lost
 from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
@@ -23,10 +21,10 @@ from spinelift.cohort.manifest import (
     read_manifest,
     read_splits,
 )
-from spinelift.cohort.record import DONE, FAILED, STAGES, all_parts, part_path, read_part, write_part
+from spinelift.cohort.record import FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
 from spinelift.cohort.splits import FOLDS, SHARES, deal, parse_folds
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.errors import ConfigError, NoScansError
+from spinelift.errors import ConfigError, NoScansError, WorkerDiedError
 from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
@@ -160,7 +158,7 @@ def test_the_manifest_and_the_store_agree(store):
 
 def test_each_stage_says_how_far_a_visit_came(store):
     failed = read_manifest(store).filter(pl.col("status") == FAILED).row(0, named=True)
-    assert [failed[f"stage_{s}"] for s in STAGES[:4]] == ["done", "done", "failed", ""]
+    assert [failed[f"stage_{s}"] for s in STAGES[:5]] == ["done", "done", "done", "failed", ""]
     assert failed["error"] == "TruncatedZipError"
 
 
@@ -254,46 +252,13 @@ def test_a_fold_is_exported_by_the_command(store, tmp_path):
     assert PairStore.open(tmp_path / "out.zarr").load().eid.tolist() == wanted["eid"].to_list()
 
 
-def test_aggregates_hold_no_small_count_and_no_person(store):
-    manifest = read_manifest(store)
-    document = aggregates(manifest, store)
-    text = json.dumps(document)
-    assert not any(str(e) in text for e in manifest["eid"])
-
-    def numbers(value, key=""):
-        if isinstance(value, dict):
-            for k, v in value.items():
-                yield from numbers(v, k)
-        elif isinstance(value, list):
-            for v in value:
-                yield from numbers(v, key)
-        elif isinstance(value, int) and key not in ("edges", "seconds"):
-            yield value
-
-    assert all(v == 0 or v >= 5 for v in numbers(document))
-
-
-@pytest.mark.parametrize("scoliotic", [3, 17])
-def test_aggregates_hide_small_totals_and_both_sides_of_a_share(store, scoliotic):
-    manifest = read_manifest(store)
-    small = aggregates(manifest.head(3), store)
-    assert (small["visits"], small["people"]) == ("<5", "<5")
-    kept = manifest.filter(pl.col("kept")).head(20)
-    kept = kept.with_columns(split=pl.lit("val"), scoliosis=pl.int_range(20) < scoliotic)
-    (row,) = aggregates(kept, store)["splits"]
-    assert row == {"split": "val", "pairs": 20, "scoliosis": "<5 people with or without"}
-
-
 def test_a_visit_whose_worker_died_and_whose_archive_is_gone_becomes_a_row(tmp_path):
-    record = lost(Visit(1, 2, tmp_path / "1_20158_2_0.zip", None), "signal 9", "test")
-    assert (record.status, record.error, record.fingerprint) == (FAILED, "WorkerDied", "")
-    assert "signal 9" in record.message
-
-
-def test_a_lone_small_count_is_not_given_away_by_subtraction():
-    assert suppress([100, 3, 0, 40]) == [100, "<5", 0, "<41"]
-    assert suppress([3, 2, 50]) == ["<5", "<5", 50]
-    assert suppress([9, 8]) == [9, 8]
+    error = WorkerDiedError(found="a process that died (SIGKILL)", expected="it to finish", do="Try again.")
+    record = failed_record(Visit(1, 2, tmp_path / "1_20158_2_0.zip", None), error, "test")
+    assert (record.status, record.error, record.fingerprint) == (FAILED, "WorkerDiedError", "")
+    assert "SIGKILL" in record.message
+    record = failed_record(Visit(1, 2, None, None), ValueError("/home/someone/file"), "test")
+    assert (record.error, record.message) == ("ValueError", "unexpected error")
 
 
 def broken(tmp_path, name, data):
@@ -311,8 +276,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 @pytest.mark.parametrize("which", ["dxa", "mri"])
-def test_broken_archives_become_rows(tmp_path, monkeypatch, kind, which):
-    monkeypatch.setattr("spinelift.cohort.stages._networks", lambda *_: (None, None, None))
+def test_broken_archives_become_rows(tmp_path, no_networks, kind, which):
     dxa = broken(tmp_path, "1_20158_2_0.zip", BROKEN[kind]) if which == "dxa" else DEMO
     mri = broken(tmp_path, "1_20201_2_0.zip", BROKEN[kind])
     record = process_visit(Visit(1, 2, dxa, mri), Settings(), "test")
@@ -320,6 +284,7 @@ def test_broken_archives_become_rows(tmp_path, monkeypatch, kind, which):
     assert record.stage == which
     assert record.error.endswith("Error")
     assert "Expected" in record.message
+    assert record.values.get("ferguson_deg") == (3.0 if which == "mri" else None)
 
 
 def test_a_visit_without_its_mri_and_an_error_nobody_thought_of_become_rows(tmp_path, monkeypatch):
@@ -333,8 +298,8 @@ def test_a_visit_without_its_mri_and_an_error_nobody_thought_of_become_rows(tmp_
     monkeypatch.setattr("spinelift.cohort.stages._networks", explodes)
     both = Visit(1, 2, tmp_path / "1_20158_2_0.zip", touch(tmp_path / "1_20201_2_0.zip"))
     record = process_visit(both, Settings(), "test")
-    assert (record.status, record.error, record.message) == (FAILED, "ZeroDivisionError", "surprise")
-    assert record.status != DONE
+    assert (record.status, record.error) == (FAILED, "ZeroDivisionError")
+    assert re.fullmatch(r"unexpected error, in line \d+ of test_cohort_build.py", record.message)
 
 
 def test_parts_come_in_numerical_order(tmp_path):

@@ -30,19 +30,18 @@ def archives(folder):
 
 
 def records(folder, settings, pairs):
-    """Records of pairs up to the networks, of which there are none."""
+    """Records of pairs up to the MRI's network, of which there is none."""
     for one, other in pairs:
         visit = Visit(one, 2, folder / f"{one}_20158_2_0.zip", folder / f"{other}_20201_2_0.zip")
         yield process_visit(visit, settings, "test")
 
 
 @pytest.fixture
-def no_networks(monkeypatch):
-    monkeypatch.setattr("spinelift.cohort.stages._networks", lambda *_: (None, None, None))
+def coarse(monkeypatch):
     monkeypatch.setattr("spinelift.cohort.stages.read_dixon", partial(read_dixon, grid=GRID))
 
 
-def test_cross_pairs_are_refused_and_their_records_hold_no_identity(tmp_path, no_networks):
+def test_cross_pairs_are_refused_and_their_records_hold_no_identity(tmp_path, no_networks, coarse):
     folder, parts = archives(tmp_path / "in"), tmp_path / "parts"
     pairs = [(a, b) for a, b in product(PEOPLE, PEOPLE) if a != b]
     birthdays = [headers.invent_study(e, 2, np.random.default_rng(0)).PatientBirthDate for e in PEOPLE]
@@ -56,12 +55,12 @@ def test_cross_pairs_are_refused_and_their_records_hold_no_identity(tmp_path, no
         with np.load(path) as held:
             assert not any(text.encode() in held["record"].tobytes() for text in birthdays)
     for record in records(folder, Settings(), [(e, e) for e in PEOPLE]):
-        assert record.stage == "dxa_mask"
+        assert record.stage == "mri_mask"
     (ignored,) = records(folder, Settings(ignore_identity=True), pairs[:1])
-    assert ignored.stage == "dxa_mask"
+    assert ignored.stage == "mri_mask"
 
 
-def test_cross_pairs_without_headers_are_read(tmp_path, no_networks, monkeypatch):
+def test_cross_pairs_without_headers_are_read(tmp_path, no_networks, coarse, monkeypatch):
     def anonymous(*args):
         study = headers.invent_study(*args)
         for name in FIELDS:
@@ -72,4 +71,4 @@ def test_cross_pairs_without_headers_are_read(tmp_path, no_networks, monkeypatch
         monkeypatch.setattr(module, "invent_study", anonymous)
     folder = archives(tmp_path / "in")
     pairs = [(a, b) for a, b in product(PEOPLE, PEOPLE) if a != b]
-    assert {record.stage for record in records(folder, Settings(), pairs)} == {"dxa_mask"}
+    assert {record.stage for record in records(folder, Settings(), pairs)} == {"mri_mask"}

@@ -55,7 +55,7 @@ def workers_of(pid):
                 line = (entry / "cmdline").read_bytes()
             except (OSError, IndexError):
                 continue
-            if parent == pid and b"spawn_main" in line:
+            if parent == pid and b"serve()" in line:
                 out.append(int(entry.name))
     return out
 
@@ -103,4 +103,4 @@ def test_a_worker_killed_in_the_middle_costs_nothing(tmp_path):
     finish(run, folder)
     manifest = pl.read_parquet(out / MANIFEST)
     assert len(manifest) == 15
-    assert not (manifest["error"] == "WorkerDied").any()
+    assert not (manifest["error"] == "WorkerDiedError").any()

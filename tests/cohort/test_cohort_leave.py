@@ -10,7 +10,8 @@ from spinelift.cohort.build import Plan, build
 from spinelift.cohort.leave import read_withdrawn
 from spinelift.cohort.manifest import MANIFEST, PAIRS, PARTS, TIMES, compact, read_manifest, read_splits
 from spinelift.cohort.record import all_parts, write_part
-from spinelift.errors import ConfigError
+from spinelift.cohort.stages import Settings
+from spinelift.errors import ConfigError, NoScansError
 from spinelift.io.visits import find_visits
 from spinelift.store.rows import PairStore
 
@@ -85,6 +86,53 @@ def test_everybody_may_leave(store, tmp_path):
     assert len(PairStore.open(store / PAIRS)) == len(all_parts(store / PARTS)) == 0
 
 
+def unmount(tmp_path, kind, people):
+    for path in sorted((tmp_path / "in" / kind).iterdir())[:people]:
+        path.unlink()
+
+
+@pytest.mark.parametrize("kinds", [("dxa", "mri"), ("mri",)])
+def test_a_folder_that_is_half_mounted_removes_nobody(store, tmp_path, kinds):
+    before = contents(store)
+    for kind in kinds:
+        unmount(tmp_path, kind, 20)
+    with pytest.raises(ConfigError, match=r"20 of the store's 48 visits .* --remove-missing"):
+        again(tmp_path)
+    assert contents(store) == before
+    if len(kinds) == 2:
+        assert len(again(tmp_path, remove_missing=True)) == 28
+
+
+def test_few_missing_visits_leave_unasked(store, tmp_path):
+    for kind in ("dxa", "mri"):
+        unmount(tmp_path, kind, 9)
+    assert len(again(tmp_path)) == 48 - 9
+
+
+@pytest.mark.parametrize("kind", ["empty", "missing"])
+def test_withdrawn_people_leave_though_a_folder_is_wrong(store, tmp_path, kind):
+    (tmp_path / "w.csv").write_text("1000\n1001\n")
+    for name in ("dxa", "mri"):
+        (tmp_path / "in" / name).rename(tmp_path / name)
+        if kind == "empty":
+            (tmp_path / "in" / name).mkdir()
+    with pytest.raises(NoScansError):
+        again(tmp_path, withdrawn=tmp_path / "w.csv")
+    check_gone(store, {1000, 1001})
+    assert len(read_manifest(store)) == 48 - 3
+
+
+def test_folders_are_looked_at_before_networks_are_loaded(tmp_path, monkeypatch):
+    def load(_):
+        raise AssertionError
+
+    monkeypatch.setattr(Settings, "load_and_hash", load)
+    plan = Plan(tmp_path / "dxa", tmp_path / "mri", tmp_path / "store")
+    with pytest.raises(NoScansError, match="no folder"):
+        build(plan, progress=quiet, log=print)
+    assert not (tmp_path / "store").exists()
+
+
 @pytest.mark.parametrize("at", ["remove_files", "compact"])
 def test_a_removal_that_was_cut_short_is_finished(store, tmp_path, monkeypatch, at):
     (tmp_path / "w.csv").write_text("1000\n1001\n")
@@ -109,7 +157,7 @@ def test_they_are_gone_before_anything_else_is_done(store, tmp_path, monkeypatch
 
     make_folders(tmp_path / "in", PEOPLE + 5)
     (tmp_path / "w.csv").write_text("1000\n1001\n")
-    monkeypatch.setattr("spinelift.cohort.build.connect", dies)
+    monkeypatch.setattr("spinelift.engine.run", dies)
     with pytest.raises(KeyboardInterrupt):
         again(tmp_path, withdrawn=tmp_path / "w.csv")
     check_gone(store, {1000, 1001})

@@ -1,17 +1,28 @@
+import base64
+import json
+import re
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
+import polars as pl
 import pytest
 from cohort_driver import make_folders, make_record
+from PIL import Image
 from truth_cases import column_fields, simulated_truth
+from typer.testing import CliRunner
 
+from spinelift.cli.cohort import app
+from spinelift.cohort import report
+from spinelift.cohort.aggregates import outcomes, severity, share
 from spinelift.cohort.manifest import PARTS, compact, read_manifest
-from spinelift.cohort.record import DONE, write_part
-from spinelift.cohort.report import write_report
+from spinelift.cohort.record import DONE, FAILED, REJECTED, write_part
+from spinelift.cohort.report import OVERLAYS, write_report
 from spinelift.cohort.truth import Quantity, judge
 from spinelift.curves import Curve
 from spinelift.errors import NoScansError
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
+from spinelift.io.dixon.volume import Trap
 from spinelift.io.truth import write_truth
 from spinelift.io.visits import find_visits
 
@@ -95,11 +106,53 @@ def test_errors_are_those_that_were_made(store):
     assert errors["sagittal MAE"].max() < 0.05
 
 
-def test_traps_are_counted_as_found_or_missed(store):
-    verdict = judge(store, read_manifest(store), store.parent / "truth")
-    (row,) = verdict.traps
-    assert (row["planted"], row["detected"], row["corrected"], row["missed"]) == (2, 1, 1, 1)
+def test_flaws_are_counted_as_found_missed_or_false_alarms(store):
+    manifest = read_manifest(store)
+    false = json.dumps([{"trap": str(Trap.GAP), "station": 1, "action": "corrected", "detail": ""}])
+    arms = json.dumps([{"trap": str(Trap.CUT_ARMS), "station": 1, "action": "reported", "detail": ""}])
+    findings = [manifest["findings"][0], manifest["findings"][1], false, arms, *manifest["findings"][4:]]
+    manifest = manifest.with_columns(
+        findings=pl.Series(findings), mri_sha256=pl.lit("a"), error=pl.lit(""), stage=pl.lit("curves")
+    )
+    verdict = judge(store, manifest, store.parent / "truth")
+    rows = {row["flaw"]: row for row in verdict.flaws}
+    visits = len(manifest)
+    wanted = {"planted": 2, "found": 1, "refused": 0, "clean": visits - 2, "false_alarms": 0}
+    assert rows["duplicate station"] == {"flaw": "duplicate station", **wanted}
+    assert (rows["gap between stations"]["planted"], rows["gap between stations"]["false_alarms"]) == (0, 1)
+    wanted |= {"false_alarms": 1}
+    assert rows["any of these"] == {"flaw": "any of these", **wanted}
+    assert str(Trap.CUT_ARMS) not in rows
     assert sum(verdict.filtered["bent too far"].values()) == 1
+
+
+def test_a_refusal_is_of_a_missing_station_and_tells_nothing_of_other_flaws(store):
+    manifest = read_manifest(store).with_columns(
+        findings=pl.lit("[]"), error=pl.lit("IncompleteScanError"), stage=pl.lit("mri")
+    )
+    visits = len(manifest)
+    rows = {row["flaw"]: row for row in judge(store, manifest, store.parent / "truth").flaws}
+    assert (rows["duplicate station"]["planted"], rows["duplicate station"]["clean"]) == (0, 0)
+    assert (rows["missing station"]["clean"], rows["missing station"]["false_alarms"]) == (visits, visits)
+    other = manifest.with_columns(error=pl.lit("TruncatedZipError"), mri_sha256=pl.lit(""))
+    rows = judge(store, other, store.parent / "truth").flaws
+    assert not any(row["planted"] + row["clean"] for row in rows)
+
+
+def test_outcomes_are_counted_by_severity(store):
+    manifest = read_manifest(store)
+    angles = pl.when(pl.col("status") == FAILED).then(None).otherwise(pl.col("ferguson_deg"))
+    rows = outcomes(manifest.with_columns(ferguson_deg=angles))
+    assert sum(row["visits"] for row in rows) == len(manifest)
+    assert rows[-1]["visits"] == rows[-1][FAILED] == (manifest["status"] == FAILED).sum()
+    assert [severity(v) for v in (5.99, 6.0, 9.99, 10.0)] == [rows[k]["severity"] for k in (0, 1, 1, 2)]
+    bent = manifest.filter(pl.col("ferguson_deg") >= 10)["status"]
+    assert rows[2][REJECTED] == (bent == REJECTED).sum()
+
+
+def test_shares_have_wilson_intervals():
+    assert share(3, 40) == "3 of 40 (7.5 %; 2.6 to 19.9)"
+    assert share(0, 0) == "–"
 
 
 def test_a_quantity_has_an_interval():
@@ -115,13 +168,34 @@ def test_truth_of_other_people_is_refused(store, tmp_path):
         judge(store, read_manifest(store), tmp_path / "empty")
 
 
-def test_the_page_is_whole_and_calls_nobody(store, tmp_path):
+def test_the_page_is_whole_and_calls_nobody(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "OVERLAYS", 2)
     manifest = read_manifest(store)
     verdict = judge(store, manifest, tmp_path / "truth")
     write_report(store, manifest, tmp_path / "report.html", verdict)
     page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
-    assert "http" not in page
+    assert page.count("data:image/png;base64,") == 5
+    assert "://" not in page
     assert "duplicate station" in page
     assert "48,384 people on 100 cores" in " ".join(page.split())
     assert "Undefined" not in page
+    assert "{&#39;" not in page
+    tags = re.findall("<img [^>]*>", page)
+    assert all('alt="' in tag and 'alt=""' not in tag for tag in tags)
+    assert all('scope="' in cell for cell in re.findall("<th[ >][^>]*", page))
+    jpegs = re.findall('data:image/jpeg;base64,([^"]*)', page)
+    assert len(jpegs) == 4
+    assert max(map(len, jpegs)) * 2 * OVERLAYS < 10_000_000  # of noise, which compresses worst
+    assert all(Image.open(BytesIO(base64.b64decode(data))).size[0] >= 800 for data in jpegs)
+
+
+def test_the_command_prints_tables(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "OVERLAYS", 1)
+    done = CliRunner().invoke(
+        app, ["report", str(store), "--truth", str(tmp_path / "truth")], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    assert "{" not in done.output
+    assert "duplicate station" in done.output
+    assert (store / "report.html").is_file()
+    assert {"flaws", "errors", "filter"} == json.loads((store / "verdict.json").read_text()).keys()

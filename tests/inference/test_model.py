@@ -107,7 +107,7 @@ def test_without_calibration_the_fields_are_left_out_and_it_is_told(tmp_path):
 def test_curves_json_has_exactly_the_agreed_fields(prediction):
     document = json.loads(prediction.curves_json())
     assert list(document) == [
-        "spine_id", "mm_per_px", "z_mm", "coronal_mm", "sagittal_mm", "centreline_mm", "interval90",
+        "format", "scan_id", "mm_per_px", "z_mm", "coronal_mm", "sagittal_mm", "centreline_mm", "interval90",
         "shift_score", "warnings", "bundle",
     ]  # fmt: skip
     assert list(document["coronal_mm"]) == ["left", "centre", "right"]

@@ -1,11 +1,12 @@
 import io
 import struct
 import zipfile
+from collections import Counter
 
 import pytest
 
-from spinelift.errors import HostileArchiveError, TruncatedZipError
-from spinelift.io.archive import Limits, iter_members
+from spinelift.errors import HostileArchiveError, SpineliftError, TruncatedZipError
+from spinelift.io.archive import REPEATED, Limits, iter_members
 
 
 def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
@@ -17,7 +18,12 @@ def packed(*entries: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
 
 
 def read(data: bytes, limits: Limits | None = None) -> list[tuple[str, bytes]]:
-    return list(iter_members(io.BytesIO(data), limits))
+    members: list[tuple[str, bytes]] = []
+    for name, content in iter_members(io.BytesIO(data), limits):
+        if isinstance(content, SpineliftError):
+            raise content
+        members.append((name, content))
+    return members
 
 
 def test_members_come_in_order_and_folders_do_not() -> None:
@@ -29,7 +35,7 @@ def test_members_come_in_order_and_folders_do_not() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "a/../../evil", "/etc/evil", "C:evil", "C:\\evil", "..\\evil", "\\evil", "a\nb", "a\x1bb"],
+    ["../evil", "a/../../evil", "..\\evil", "a/..", "/../evil"],
 )
 def test_hostile_names_are_refused_before_anything_is_read(name: str) -> None:
     data = packed(("good", b"1"), (name, b"2"))
@@ -78,9 +84,49 @@ def test_bombs_are_refused() -> None:
         read(packed(*((str(i), b"") for i in range(5))), Limits(max_members=4))
 
 
-@pytest.mark.parametrize("name", ["患者\u3000太郎/a.dcm", "a\u00a0b", "a\u202eb", "12:30.dcm", "é\u0301"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("患者\u3000太郎/a.dcm", "a\u00a0b", "a\u202eb", "é\u0301", "a\nb", "a\x1bb", "a. ", "a..", "NUL"),
+        *("12:30.dcm", "C:a.dcm", "C:/a.dcm", "/data/a.dcm", "//host/share/a.dcm"),
+    ],
+)
 def test_names_in_any_script_are_no_attack(name: str) -> None:
     assert read(packed((name, b"1"))) == [(name, b"1")]
+
+
+def test_names_in_utf_16_and_long_forms_of_zip_are_read() -> None:
+    data = packed(("a.dcm___", b"1")).replace(b"a.dcm___", "a.dc".encode("utf-16-le"))
+    assert read(data) == [("a.dc", b"1")]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.dcm", "w", force_zip64=True) as member:
+        member.write(b"1")
+    assert read(buffer.getvalue()) == [("a.dcm", b"1")]
+
+
+def test_names_that_are_not_as_declared_are_named() -> None:
+    data = bytearray(packed(("aä", b"1")))
+    for at in (data.index(b"PK\x03\x04") + 30, data.index(b"PK\x01\x02") + 46):
+        data[at : at + 3] = b"\xff\xfe\xfd"
+    with pytest.raises(HostileArchiveError, match="names in another encoding"):
+        read(bytes(data))
+
+
+def test_a_part_of_a_split_archive_is_named() -> None:
+    data = bytearray(packed(("a", b"1")))
+    end = data.index(b"PK\x05\x06")
+    record = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 1, 0, 1, 1, 0, 0)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 1, end, 2)
+    with pytest.raises(HostileArchiveError, match="part of its volumes"):
+        read(bytes(data[:end] + record + locator + data[end:]))
+
+
+def test_repeats_are_counted() -> None:
+    with pytest.warns(UserWarning, match="Duplicate"):
+        data = packed(("a", b"1"), ("b", b"2"), ("a", b"1"), ("a", b"1"))
+    skipped: Counter[str] = Counter()
+    assert len([*iter_members(io.BytesIO(data), skipped=skipped)]) == 2
+    assert skipped == {REPEATED: 2}
 
 
 def test_backslashes_are_slashes() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -18,7 +19,9 @@ from dixon_cases import (
 )
 
 from spinelift import errors
+from spinelift.io.dixon.match import Match
 from spinelift.io.dixon.read import read_dixon
+from spinelift.io.dixon.stitch import _findings
 from spinelift.io.dixon.volume import Action, StitchGrid, Trap
 from spinelift.simulate.archive.dixon import ArchiveTrap, write_dixon_zip
 
@@ -187,6 +190,22 @@ def test_intensity_steps_leave_no_seam(clean, tmp_path):
     total = (volume.water + volume.fat)[:, 40:70, 40:70]
     profile = np.median(total[volume.rows[0] + 5 : volume.rows[1] - 5], axis=(1, 2))
     assert np.abs(np.diff(np.log(profile))).max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("usual", "flaw", "trap"),
+    [
+        ({"log_gain": 0.45}, {"log_gain": -0.55}, Trap.INTENSITY_STEP),
+        ({"front_mm": (0, 8, 0)}, {"front_mm": (0, -9, 0)}, Trap.BREATHING_OFFSET),
+        ({"front_mm": (0, 0, -17)}, {"front_mm": (0, 0, 19)}, Trap.BREATHING_OFFSET),
+        ({"back_mm": (2.5, 0, 0)}, {"back_mm": (-3.5, 0, 0)}, Trap.BREATHING_OFFSET),
+    ],
+)
+def test_what_usually_differs_between_stations_is_no_flaw(usual, flaw, trap):
+    slabs = [SimpleNamespace(number=k) for k in (1, 2, 3)]
+    bias = np.zeros((2, 2), np.float32)
+    matches = [Match(**{"log_gain": 0.0, "log_bias": bias, **values}) for values in (usual, flaw)]
+    assert [(f.trap, f.station) for f in _findings(slabs, matches)] == [(trap, 2)]
 
 
 def test_breathing_offset_is_reported(clean, tmp_path):

@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from spinelift.errors import UnsupportedImageError
 from spinelift.io.dicom import reading
-from spinelift.io.dicom_image import mask_unused_bits
+from spinelift.io.dicom_pixels import mask_unused_bits
 from spinelift.io.dixon.header import KEYWORDS, plain_fields, slow_fields
 from spinelift.io.dixon.slices import collect_slices
 from spinelift.simulate.archive.dixon import write_dixon_zip

@@ -1,7 +1,10 @@
 import dataclasses
 import io
 import pickle
+import re
+import tarfile
 import warnings
+import zipfile
 
 import numpy as np
 import pydicom
@@ -42,7 +45,7 @@ from spinelift.errors import (
     WrongModalityError,
 )
 from spinelift.geometry import Spacing
-from spinelift.io import read_dxa
+from spinelift.io import inputs, read_dxa
 from spinelift.simulate.archive.dxa import DxaImage
 
 SPACING = Spacing(8.5, 8.0)
@@ -65,8 +68,8 @@ def test_folder_and_renamed_zip_give_the_same_pixels(tmp_path):
     renamed = tmp_path / "scan.bin"
     renamed.write_bytes(path.read_bytes())
     one, other, third = read_dxa(path), read_dxa(folder), read_dxa(renamed)
-    assert one.scan_id == other.scan_id == "1234567_2"
-    assert third.scan_id == f"dxa-{one.sha256[:12]}"
+    assert one.scan_id == other.scan_id == "1234567_2_0"
+    assert third.scan_id == "scan"
     for scan in (other, third):
         np.testing.assert_array_equal(scan.bone, one.bone)
         np.testing.assert_array_equal(scan.tissue, one.tissue)
@@ -161,12 +164,72 @@ def test_odd_members_beside_the_pair_are_passed_over_and_counted(tmp_path):
         "copy.dcm": encoded(copy),
         "report.dcm": encoded(report),
         "other.dcm": of(tmp_path, "AP Spine", PatientID="other"),
+        "again.dcm": of(tmp_path, number=2),
+        "README.txt": b"read me",
+        "thumbs.db": b"\xd0\xcf\x11\xe0",
+        "__MACOSX/._a.dcm": b"mac",
+        "more.zip": b"PK\x03\x04",
+        "manifest.cvs": b"name",
     }
     scan = read_dxa(zip_of(tmp_path / "a.zip", contents))
     np.testing.assert_array_equal(scan.bone, phantom())
     (warning,) = scan.warnings
-    for part in ("2 in colour", "1 of another modality", "1 a copy", "1 without", "1 of another person"):
+    parts = ("2 in colour", "1 of another modality", "1 a copy", "1 without", "1 of another person")
+    for part in (*parts, "1 repeated", "3 not DICOM", "1 that cannot be read"):
         assert part in warning
+    (tmp_path / "folder").mkdir()
+    for name, data in contents.items():
+        if "/" not in name:
+            (tmp_path / "folder" / name).write_bytes(data)
+    (warning,) = read_dxa(tmp_path / "folder").warnings
+    for part in (*parts, "1 repeated", "3 not DICOM"):
+        assert part in warning
+
+
+@pytest.mark.parametrize("harm", ["encrypted", "damaged", "bzip2", "link", "bomb"])
+@pytest.mark.parametrize("name", ["README.txt", "report.dcm"])
+def test_member_that_cannot_be_read_is_passed_over_beside_the_pair(tmp_path, harm, name):
+    pair = {"a.dcm": of(tmp_path, number=1), "b.dcm": of(tmp_path, number=2)}
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_BZIP2 if harm == "bzip2" else zipfile.ZIP_DEFLATED
+    info.create_system, info.external_attr = 3, (0o120777 if harm == "link" else 0o100644) << 16
+    path = zip_of(tmp_path / "a.zip", pair)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(info, bytes(5 << 20) if harm == "bomb" else b"some text, some text, some text")
+    data = bytearray(path.read_bytes())
+    if harm == "encrypted":
+        data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    if harm == "damaged":
+        data[data.rindex(b"PK\x03\x04") + 30 + len(name) + 5] ^= 0xFF
+    path.write_bytes(data)
+    scan = read_dxa(path)
+    np.testing.assert_array_equal(scan.bone, phantom())
+    (warning,) = scan.warnings
+    assert "1 that cannot be read" in warning or "1 damaged" in warning
+
+
+def test_zip_of_archives_says_so(tmp_path):
+    with pytest.raises(HostileArchiveError, match="inside"):
+        read_dxa(zip_of(tmp_path / "a.zip", {"1.zip": b"PK\x03\x04", "2.zip": b"PK\x03\x04"}))
+
+
+@pytest.mark.parametrize("head", sorted(inputs._NOT_READ))
+def test_every_format_that_is_known_is_named(tmp_path, head):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(head + bytes(300))
+    with pytest.raises(UnsupportedImageError, match=f"which is {re.escape(inputs._NOT_READ[head])} file"):
+        read_dxa(path, spacing=SPACING)
+
+
+def test_a_tar_and_zeros_are_named(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("scan.dcm"))
+    with pytest.raises(UnsupportedImageError, match="a tar file"):
+        read_dxa(path)
+    path.write_bytes(bytes(5000))
+    with pytest.raises(UnsupportedImageError, match="zeros"):
+        read_dxa(path)
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -12,7 +12,8 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from spinelift.errors import UnsupportedImageError
 from spinelift.io import read_dxa
-from spinelift.io.dicom_image import mask_unused_bits, to_grey
+from spinelift.io.dicom_image import to_grey
+from spinelift.io.dicom_pixels import mask_unused_bits
 
 SEEDS = st.integers(0, 2**32 - 1)
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)

@@ -83,17 +83,6 @@ def test_every_packaged_config_is_valid(name):
         make_network(config.network)
 
 
-def test_the_paper_config_has_the_numbers_of_the_paper():
-    c = RegressorConfig.load("paper.yaml")
-    assert (c.network.dropout, c.network.bot) == (0.3, True)
-    assert (c.optim.rate, c.optim.betas, c.optim.weight_decay) == (1e-4, (0.9, 0.999), 0)
-    assert (c.optim.schedule.kind, c.optim.schedule.every_epochs) == ("step", 200)
-    assert (c.loop.epochs, c.loop.batch) == (500, 16)
-    ablation = RegressorConfig.load("resnet50.yaml")  # a file with a base
-    assert ablation.network == c.network.model_copy(update={"bot": False})
-    assert ablation.model_copy(update={"network": c.network}) == c
-
-
 def test_wrong_configs_say_what_is_wrong(tmp_path):
     with pytest.raises(ConfigError, match=r"default\.yaml"):
         RegressorConfig.load("no_such.yaml")
@@ -157,10 +146,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
 
     calls, losses = iter(range(1000)), RegressorTask.losses
 
-    def killed(self, index, generator, progress):
+    def killed(self, batch, random):
         if next(calls) == 13:
             raise KeyboardInterrupt
-        return losses(self, index, generator, progress)
+        return losses(self, batch, random)
 
     with monkeypatch.context() as patch:
         patch.setattr(RegressorTask, "losses", killed)
@@ -217,9 +206,14 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
 def test_the_command_trains(stores, tmp_path):
     words = ["regressor", "--data", stores / "train.zarr", "--val", stores / "val.zarr"]
     words += ["--out", tmp_path / "r", "--config", "smoke.yaml", "--max-minutes", "0.01"]
+    words += ["--batch", "4", "--rate", "0.001", "--precision", "bf16", "--accelerator", "cpu"]
     result = CliRunner().invoke(train_app, [str(w) for w in words])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "r" / "weights.safetensors").is_file()
+    config = RegressorConfig.load(tmp_path / "r" / "config.yaml")
+    assert (config.loop.batch, config.optim.rate) == (4, 0.001)
+    device = json.loads((tmp_path / "r" / "run.json").read_text())["device"]
+    assert (device["type"], device["precision"], device["compile"]) == ("cpu", "bf16", False)
 
 
 def test_mistakes_are_told(trained, stores, tmp_path):
@@ -228,6 +222,13 @@ def test_mistakes_are_told(trained, stores, tmp_path):
         fit(SMOKE, stores, out)
     with pytest.raises(ConfigError, match="no checkpoint"):
         fit(SMOKE, stores, tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError, match="no people to train on"):
+        train_regressor(SMOKE, data=[], validation=stores / "val.zarr", out=tmp_path / "none")
+    with pytest.raises(ConfigError, match="a store and simulated people"):
+        fit(SMOKE.override({"simulated": {}}), stores, tmp_path / "none")
+    with pytest.raises(ConfigError, match="at least one batch of 161"):
+        fit(shorter(batch=161), stores, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     other = SMOKE.model_copy(
         update={
             "init_from": str(out / "weights.safetensors"),

@@ -15,7 +15,8 @@ from spinelift.learn.pseudo_labels.labels import Labels, Proposals, Source, dice
 from spinelift.learn.pseudo_labels.review import ends_of_mask, export, mask_name, read_corrections, waiting
 from spinelift.learn.pseudo_labels.rounds import NOTHING_LABELLED, ROUNDS, STILL, LoopData, run_loop
 from spinelift.learn.pseudo_labels.scan_list import store_archives
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.memory import Scans
+from spinelift.store.rows import load_scans
 
 
 def lopsided(*, shift=0):
@@ -200,4 +201,4 @@ def test_archives_become_a_store_once(tmp_path):
     assert scans.image.any((1, 2)).all()
     assert not scans.mask.any()
     names = (tmp_path / "scans" / "scans.csv").read_text().splitlines()
-    assert [line.split(",")[1] for line in names[1:]] == ["1234567_2", "7654321_2"]
+    assert [line.split(",")[1] for line in names[1:]] == ["1234567_2_0", "7654321_2_0"]

@@ -18,7 +18,7 @@ def test_round_trip_is_exact(tmp_path):
     np.testing.assert_array_equal(scan.bone, phantom())
     np.testing.assert_array_equal(scan.tissue, phantom(tissue=True))
     assert (scan.spacing.row_mm, scan.spacing.col_mm) == (HEIGHT_MM / 200, WIDTH_MM / 80)
-    assert scan.scan_id == "1234567_2"
+    assert scan.scan_id == "1234567_2_0"
     assert scan.warnings == ()
 
 

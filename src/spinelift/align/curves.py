@@ -35,6 +35,19 @@ def sagittal_edges(spine: MriSpine) -> Float:
     return np.column_stack([x, z, y])
 
 
+def coronal_curves(dxa: PlaneMask, frame: SpineFrame) -> Float:
+    """Left edge, centre and right edge of a DXA's mask at the heights of ``frame``, x in mm [3, 209].
+
+    Raises NoSpineError if the mask is empty.
+    """
+    edges = mask_edges(dxa.values, dxa.grid.spacing)
+    if edges is None:
+        raise no_column("an empty spine mask of the DXA")
+    z, coronal = coronal_from_edges(edges)
+    x0, z0 = dxa.grid.origin_mm
+    return resample_rows(z + z0, coronal + x0, frame.z_mm)
+
+
 def curves_of_pair(
     dxa: PlaneMask, frame: SpineFrame, spine: MriSpine, transform: RigidTransform2D
 ) -> SpineCurves:
@@ -44,13 +57,8 @@ def curves_of_pair(
     without scaling. Raises NoSpineError if the DXA's mask is empty, or the MRI's column covers too little of
     it.
     """
-    edges = mask_edges(dxa.values, dxa.grid.spacing)
-    if edges is None:
-        raise no_column("an empty spine mask of the DXA")
-    z, coronal = coronal_from_edges(edges)
-    x0, z0 = dxa.grid.origin_mm
     mm = np.empty((6, SPINE_ROWS))
-    mm[CORONAL] = resample_rows(z + z0, coronal + x0, frame.z_mm)
+    mm[CORONAL] = coronal_curves(dxa, frame)
     points = sagittal_edges(spine)
     height = transform.apply(points[:, :2])[:, 1]
     first, last = frame.z_mm[[0, -1]]

@@ -1,29 +1,48 @@
 """Spine masks: of the segmenter, a picture of the DXA's size, a NIfTI label map, the simulator's truth."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from spinelift.align.plane import PairMasks, PlaneMask, project_mask
+from spinelift.align.plane import PairMasks, PlaneMask
 from spinelift.errors import NoScansError, UnsupportedImageError
 from spinelift.geometry import PixelGrid
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.dxa.picture import read_picture
 from spinelift.io.dxa.scan import DxaScan
+from spinelift.io.inputs import read_bounded
 from spinelift.io.nifti.labels import LabelScheme, read_spine_labels
 from spinelift.io.truth import ColumnTruth, SimulatedTruth
+from spinelift.segment.mri import MriSpine
 from spinelift.segment.postprocess import SpineLocation
 
+SEGMENTER, FILE, TRUTH = "segmenter", "file", "truth"
 RASTER_MM = 1.0
 """Pixel size of true masks."""
 
 
+@dataclass(frozen=True)
+class SourcedMask:
+    """A spine mask in its image's plane and where it is from.
+
+    ``source``: ``SEGMENTER``, ``FILE`` or ``TRUTH``. ``sha256``: hash of the networks' card, or of the file.
+    """
+
+    mask: PlaneMask
+    source: str
+    sha256: str
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Source, hash and warnings."""
+        return {"source": self.source, "sha256": self.sha256, "warnings": list(self.warnings)}
+
+
 def located_mask(location: SpineLocation) -> PlaneMask:
     """The segmenter's spine mask in the scan's mm, cut at the two ends of the spine."""
-    canvas = location.grid.canvas
-    inside = np.minimum(canvas.z_mm - location.top_xz_mm[1], location.bottom_xz_mm[1] - canvas.z_mm)
-    share = np.clip(inside / canvas.spacing.row_mm + 0.5, 0, 1)
-    return PlaneMask((location.mask * share[:, None]).astype(np.float32), canvas)
+    return PlaneMask(location.column, location.grid.canvas)
 
 
 def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
@@ -33,7 +52,7 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
     """
     if not path.is_file():
         raise NoScansError(found=f"no file {path.name}", expected="a mask as PNG", do="Check --dxa-mask.")
-    pixels = read_picture(path.read_bytes())
+    pixels = read_picture(read_bounded(path))
     if pixels.shape != scan.bone.shape:
         raise UnsupportedImageError(
             found=f"a mask of {pixels.shape[0]} × {pixels.shape[1]} pixels",
@@ -44,13 +63,13 @@ def read_dxa_mask(path: Path, scan: DxaScan) -> PlaneMask:
     return PlaneMask(values, PixelGrid.of_scan(scan.spacing, pixels.shape))
 
 
-def read_mri_mask(path: Path, volume: DixonVolume, labels: str) -> tuple[PlaneMask, tuple[str, ...]]:
-    """Column T1–L5 of a label map, projected, and the remarks of its reader.
+def labelled_spine(path: Path, volume: DixonVolume, scheme: LabelScheme) -> MriSpine:
+    """Column T1–L5 of a label map on the volume's grid; the reader's remarks are its warnings.
 
-    Raises the errors of ``read_spine_labels``, and ConfigError if ``labels`` is no known scheme.
+    Raises the errors of ``read_spine_labels`` and ``MriSpine.from_mask``.
     """
-    spine = read_spine_labels(path, volume, LabelScheme.named(labels, "--mri-labels"))
-    return project_mask(spine.mask, volume), spine.remarks
+    labels = read_spine_labels(path, volume, scheme)
+    return MriSpine.from_mask(labels.mask, volume, labels.remarks)
 
 
 def pair_masks(truth: SimulatedTruth) -> PairMasks:

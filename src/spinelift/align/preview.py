@@ -18,8 +18,18 @@ MIN_REGION_MM = 40.0
 INK, SOFT, OF_DXA, OF_MRI = "#1d2733", "#5f6b7a", "#ffd43b", "#ff6b6b"
 
 
-def preview_png(alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: PairMasks | None) -> bytes:
-    """PNG with a panel for each step, all in the DXA's millimetres over the part that the MRI shows."""
+def preview_png(
+    alignment: Alignment,
+    dxa: PlaneImage,
+    mri: PlaneImage,
+    masks: PairMasks | None,
+    *,
+    sources: tuple[str, str] | None = None,
+) -> bytes:
+    """PNG with a panel for each step, all in the DXA's millimetres over the part that the MRI shows.
+
+    ``sources`` says where the masks of DXA and MRI are from.
+    """
     steps = {"Projection, before": alignment.before, "After stage 1": alignment.image}
     if alignment.spine:
         steps["After stage 2"] = alignment.spine.transform
@@ -53,18 +63,19 @@ def preview_png(alignment: Alignment, dxa: PlaneImage, mri: PlaneImage, masks: P
             outline = masks.mri.resample_to(grid, transform).values
             if outline.max() > 0.5:
                 one.contour(outline, levels=[0.5], colors=OF_MRI, linewidths=0.9)
-    figure.text(0.1 / total_w, 0.12 / total_h, _legend(alignment, masks), size=8, color=SOFT)
+    figure.text(0.1 / total_w, 0.12 / total_h, _legend(alignment, sources), size=8, color=SOFT)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": "spinelift"})
     return data.getvalue()
 
 
-def _legend(alignment: Alignment, masks: PairMasks | None) -> str:
-    if masks is None:
-        return "No masks were given: stage 1 only."
+def _legend(alignment: Alignment, sources: tuple[str, str] | None) -> str:
+    if alignment.spine is None:
+        return "No masks: stage 1 only."
     rejected = f"rejected: the masks overlap by less than {alignment.min_iou:.2f}"
-    verdict = "kept" if alignment.accepted else rejected
-    return f"Yellow: spine on the DXA. Red: spine on the MRI. This pair is {verdict}."
+    verdict = "accepted" if alignment.accepted else rejected
+    dxa, mri = (f" ({source})" for source in sources) if sources else ("", "")
+    return f"Yellow: spine on the DXA{dxa}. Red: spine in the MRI{mri}. This pair is {verdict}."
 
 
 def _region(dxa: PixelGrid, mri: PixelGrid, transform: RigidTransform2D) -> PixelGrid:

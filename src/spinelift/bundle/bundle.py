@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
@@ -17,13 +17,17 @@ from spinelift.bundle.card import CARD_NAME, Card, Metric
 from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork
 from spinelift.errors import BundleError
-from spinelift.files import file_sha256, write_whole
+from spinelift.files import Bounded, file_sha256, write_whole
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 """Folder of the sets that come with spinelift, one folder a set."""
-MAX_FILE_BYTES = 1 << 30
 PEOPLE = "people.bin"
 """File of a set, and of a training run, with the hashes of the people that the networks have seen."""
+MAX_FILE_BYTES, MAX_CARD_BYTES = 512 << 20, 16 << 20
+"""Largest content of a set, all files that its card names together, and largest card."""
+MAX_FILES = 1000
+_MAX_RATIO, _RATIO_FROM = 200, 4 << 20
+_DIRECTORY_BYTES_A_FILE = 512
 CardT = TypeVar("CardT", bound=Card)
 _Files = Mapping[str, tuple[int, Callable[[], bytes]]]
 
@@ -76,7 +80,7 @@ def load_any(path: Path | str | None = None) -> Bundle[Card]:
     with _contents(shipped(PredictionCard) if path is None else Path(path)) as files:
         kinds: tuple[type[Card], ...] = (PredictionCard, MriSegmenterCard, EncodersCard)
         try:
-            named = json.loads(_read(files, CARD_NAME))["kind"]
+            named = json.loads(_read(files, CARD_NAME, most=MAX_CARD_BYTES)[CARD_NAME])["kind"]
         except (KeyError, TypeError, ValueError):
             named = None
         return _verified(next((k for k in kinds if k.model_fields["kind"].default == named), kinds[0]), files)
@@ -90,17 +94,32 @@ def _contents(path: Path) -> Iterator[_Files]:
             yield {p.name: (p.stat().st_size, p.read_bytes) for p in path.iterdir() if p.is_file()}
             return
         if path.is_file():
-            with zipfile.ZipFile(path) as archive:
-                members = {PurePosixPath(m.filename).name: m for m in archive.infolist() if not m.is_dir()}
-                yield {name: (m.file_size, partial(archive.read, m)) for name, m in members.items()}
+            with path.open("rb") as file:
+                bounded = Bounded(file, MAX_FILES * _DIRECTORY_BYTES_A_FILE)
+                with zipfile.ZipFile(cast(BinaryIO, bounded)) as archive:
+                    bounded.most = None
+                    members = {PurePosixPath(m.filename).name: m for m in archive.infolist()}
+                    yield {name: (m.file_size, partial(_member, archive, m)) for name, m in members.items()}
             return
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
-        raise _damaged(f"a damaged file ({error}) where the bundle should be", "a folder or zip") from error
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise _damaged(f"a damaged file ({why}) where the bundle should be", "a folder or zip") from None
     raise BundleError(
-        found=f"no bundle at {path}",
+        found=f"no bundle at {path.name}",
         expected=f"a folder or a zip with {CARD_NAME}",
         do="Check the path; without one the networks that come with spinelift are used.",
     )
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Content of a file in a zip; a ValueError if it is not what the table of contents says."""
+    if info.file_size > max(_RATIO_FROM, _MAX_RATIO * info.compress_size):
+        raise ValueError
+    with archive.open(info) as member:
+        data = member.read(info.file_size + 1)
+    if len(data) != info.file_size:
+        raise ValueError
+    return data
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -127,18 +146,21 @@ def hash_files(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: file_sha256(folder / name) for name in sorted(names)}
 
 
-def _read(contents: _Files, name: str) -> bytes:
-    size, data = contents[name]
-    if size > MAX_FILE_BYTES:
-        raise _damaged(f"a bundle file {name} of more than 1 GiB", "less")
-    return data()
+def _read(contents: _Files, *names: str, most: int) -> dict[str, bytes]:
+    if sum(contents[name][0] for name in names) > most:
+        raise BundleError(
+            found=f"a bundle whose files are too large ({', '.join(names)[:200]})",
+            expected=f"at most {most >> 20} MB",
+            do="Do not trust this file; ask where it comes from.",
+        )
+    return {name: contents[name][1]() for name in names}
 
 
 def _verified(kind: type[CardT], contents: _Files) -> Bundle[CardT]:
     try:
-        raw = _read(contents, CARD_NAME)
+        raw = _read(contents, CARD_NAME, most=MAX_CARD_BYTES)[CARD_NAME]
         card = kind.model_validate_json(raw)
-        files = {name: _read(contents, name) for name in card.files}
+        files = _read(contents, *card.files, most=MAX_FILE_BYTES)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or CARD_NAME

@@ -1,5 +1,6 @@
 """``spinelift cohort``: aligned training pairs from archives of DXA and MRI."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.cli.options import Encoders, IgnoreIdentity, MinIou, MriNetworks, command_group, require_extra
+from spinelift.cli.options import (
+    Encoders,
+    IgnoreIdentity,
+    MinIou,
+    MriNetworks,
+    Scheduler,
+    command_group,
+    require_extra,
+)
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, ConfigError
 from spinelift.files import write_json
 from spinelift.progress import progress
@@ -26,7 +35,7 @@ def build(
     mri: Annotated[Path, typer.Option(help="Folder of <eid>_20201_<instance>_<array>.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store; an existing one is continued.")],
     workers: Annotated[int, typer.Option(help="Number of local processes, about 1.5 GB each.", min=1)] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="Dask scheduler, such as tcp://host:8786.")] = None,
+    scheduler: Scheduler = None,
     bundle: Annotated[Path | None, typer.Option(help="Model bundle that segments the DXA.")] = None,
     mri_networks: MriNetworks = None,
     encoders: Encoders = None,
@@ -39,6 +48,9 @@ def build(
     withdrawn: Annotated[
         Path | None, typer.Option(help="UK Biobank's list of people who withdrew: they are removed.")
     ] = None,
+    remove_missing: Annotated[
+        bool, typer.Option("--remove-missing", help="Allow that many visits left the folders.")
+    ] = False,
     ignore_identity: IgnoreIdentity = False,
     memory: Annotated[str, typer.Option(help="Memory limit of a local process.")] = "4GiB",
 ) -> None:
@@ -67,10 +79,9 @@ def build(
     plan = Plan(
         dxa, mri, out, mri_labels, settings,
         workers=workers, scheduler=scheduler, memory=memory, retry_failed=retry_failed,
-        withdrawn=withdrawn,
+        withdrawn=withdrawn, remove_missing=remove_missing,
     )  # fmt: skip
-    digest = settings.load_and_hash()
-    manifest = run_build(plan, digest=digest, progress=progress, log=lambda text: typer.echo(text, err=True))
+    manifest = run_build(plan, progress=progress, log=lambda text: typer.echo(text, err=True))
     _print_counts(manifest)
     if (manifest["status"] == "failed").any():
         typer.echo(f"causes: spinelift cohort status {out}", err=True)
@@ -83,32 +94,34 @@ def _resolved(path: Path | str | None) -> str | None:
 
 def _print_counts(manifest: "pl.DataFrame") -> None:
     from spinelift.cohort.aggregates import counts
+    from spinelift.cohort.match import match_summary
 
     c = counts(manifest)
     typer.echo(
         f"{c['visits']} visits of {c['people']} people: {c['done']} kept, {c['rejected']} rejected, "
         f"{c['failed']} failed"
     )
+    if summary := match_summary(manifest):
+        typer.echo(summary)
 
 
 @app.command()
 def status(store: Store) -> None:
-    """Show counts by stage, failures by cause, and the progress of a running build."""
+    """Show counts by stage, failures by cause, and progress and time left of a running build."""
     require_extra("cohort")
 
     from spinelift.cohort.aggregates import counts
-    from spinelift.cohort.manifest import MANIFEST, PARTS, read_manifest
-    from spinelift.cohort.record import all_parts
+    from spinelift.cohort.manifest import MANIFEST, read_manifest
+    from spinelift.cohort.status import read_state
 
-    parts = len(all_parts(store / PARTS))
-    if parts and not (store / MANIFEST).is_file():
-        typer.echo(f"{parts} visits done; the manifest is written when the build ends")
-        return
+    if state := read_state(store):
+        for line in state.lines():
+            typer.echo(line)
+        if not (store / MANIFEST).is_file():
+            return
+        typer.echo("the build before:")
     manifest = read_manifest(store)
     _print_counts(manifest)
-    if parts > len(manifest):
-        more = parts - len(manifest)
-        typer.echo(f"{more} more are done, not in the manifest: a build is running or was stopped")
     c = counts(manifest)
     for title in ("stages", "failures", "splits"):
         if rows := c[title]:
@@ -126,8 +139,18 @@ def report(
         Path | None, typer.Option(help="Folder truth/ of simulated people to compare with.")
     ] = None,
 ) -> None:
-    """Write an HTML page: counts and causes, histograms, random and worst overlays, times."""
+    """Write an HTML page: counts and causes, who is excluded, histograms, overlays, times.
+
+    With --truth, also how well flaws of the MRIs were found, and the errors of alignment and curves.
+
+    [bold]Examples[/bold]
+
+    [cyan]spinelift cohort report store[/cyan]
+
+    [cyan]spinelift cohort report store --truth people/truth -o report.html[/cyan]
+    """
     require_extra("cohort")
+    from spinelift.cohort.aggregates import outcomes, share
     from spinelift.cohort.manifest import read_manifest
     from spinelift.cohort.report import write_report
     from spinelift.cohort.truth import judge
@@ -139,13 +162,43 @@ def report(
     if verdict:
         document = verdict.to_json()
         write_json(store / "verdict.json", document)
-        for row in document["errors"]:
-            if row["n"]:
-                typer.echo(f"{row['name']:30} {row['mean']:7.3f} {row['unit']} (95 %: {row['p95']:.3f})")
-        for row in verdict.traps:
-            typer.echo("  ".join(f"{k} {v}" for k, v in row.items()))
-        typer.echo(str(verdict.filtered))
+        flaws = [
+            (f["flaw"], share(f["found"], f["planted"]), share(f["false_alarms"], f["clean"]))
+            for f in verdict.flaws
+        ]
+        _print_table("Flaws of the MRI", ("flaw", "found of planted", "false alarms"), flaws)
+        errors = [
+            (e["name"], e["n"], f"{e['mean']:.2f} {e['unit']}", f"{e['p95']:.2f} {e['unit']}")
+            for e in document["errors"]
+            if e["n"]
+        ]
+        _print_table("Errors", ("error", "visits", "mean", "95th percentile"), errors)
+        _print_outcomes("Pairs by the true transform", "pairs", verdict.filtered)
+    _print_outcomes(
+        "By the Ferguson angle of the DXA", "angle", {row["severity"]: row for row in outcomes(manifest)}
+    )
     typer.echo(path)
+
+
+def _print_outcomes(title: str, kind: str, table: "dict[str, dict[str, int]]") -> None:
+    """Print how many visits of each kind were kept, rejected and failed, of how many."""
+    from spinelift.cohort.record import STATUSES
+
+    rows = []
+    for name, row in table.items():
+        numbers = [row[status] for status in STATUSES]
+        shares = [f"{n} ({100 * n / sum(numbers):.0f} %)" if n else "0" for n in numbers]
+        rows.append((name, sum(numbers), *shares))
+    _print_table(title, (kind, "visits", "kept", "rejected", "failed"), rows)
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="right" if k else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console().print(table)
 
 
 @app.command()
@@ -153,9 +206,12 @@ def export(
     store: Store,
     out: Annotated[Path, typer.Option("--out", "-o", help="Output: a JSON file, or the folder of a store.")],
     aggregates_only: Annotated[
-        bool, typer.Option("--aggregates-only", help="Only counts and histograms, none below 5.")
+        bool, typer.Option("--aggregates-only", help="Counts and histograms alone, of 5 people or more.")
     ] = False,
     split: Annotated[str | None, typer.Option(help="Pairs of one split: train, val or test.")] = None,
+    min_pair_match: Annotated[
+        float, typer.Option(min=0, max=1, help="With --split: least pair_match of a pair, such as 0.95.")
+    ] = 0.0,
     folds: Annotated[
         str | None, typer.Option(help="Only these folds of the split, such as 1-4.", show_default="all")
     ] = None,
@@ -179,7 +235,8 @@ def export(
             do="Give one of them.",
         )
     if split:
-        count = export_split(store, split, out, parse_folds(folds) if folds else None)
+        chosen = parse_folds(folds) if folds else None
+        count = export_split(store, split, out, chosen, min_match=min_pair_match)
         typer.echo(f"{count} pairs → {out}")
         return
     write_json(out, aggregates(read_manifest(store), store))

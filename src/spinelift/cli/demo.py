@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from spinelift.cli.options import Bundle
-from spinelift.cli.predict import make_result_pictures
 from spinelift.files import make_folder
 
 app = typer.Typer(add_completion=False)
@@ -42,14 +41,15 @@ def demo(
     from spinelift.inference.outputs import write_result
     from spinelift.io import read_dxa
     from spinelift.io.truth import read_truth
+    from spinelift.report.pictures import make_pictures
 
     true = read_truth(truth).dxa
     scan = read_dxa(archive)
     make_folder(out)
     model = load_model(bundle)
     prediction = model.predict(scan)
-    pictures = make_result_pictures(prediction)
-    folder = write_result(prediction, out, pictures=pictures, threads=model.threads)
+    pictures = make_pictures(prediction.scene())
+    folder = write_result(prediction, out, extra=pictures, threads=model.threads)
 
     curves = {"spinelift": prediction.curves}
     mean = model.bundle.card.calibration.mean_curves

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from spinelift.cli.options import Threads, require_extra
+from spinelift.cli.options import require_extra
 
 app = typer.Typer(add_completion=False)
 
@@ -26,7 +26,7 @@ def study(
     ] = None,
     weights: Annotated[Path | None, typer.Option(help="Pre-trained weights of ResNet50.")] = None,
     from_scratch: Annotated[bool, typer.Option("--from-scratch", help="No pre-trained weights.")] = False,
-    threads: Threads = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of a training.")] = None,
 ) -> None:
     """Train networks in five folds, measure them beside baselines, test once, and write the report.
 

@@ -15,33 +15,35 @@ app = opt.command_group("Train networks and make a model bundle.")
 
 
 @app.command()
+@opt.with_options
 def regressor(
-    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "default.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    network: opt.NetworkOptions, data: opt.Data = None, config: opt.ConfigPath = "default.yaml",
 ) -> None:  # fmt: skip
     """Train the network that predicts six curves from a crop."""
     opt.require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
-    chosen = RegressorConfig.load(config).override(max_minutes, threads, init_from)
-    opt.print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
+    changes = run.changes() | processes.changes() | network.changes()
+    chosen = RegressorConfig.load(config).override(changes)
+    outcome = train_regressor(chosen, data=data or [], validation=val, out=out, resume=run.resume)
+    opt.print_outcome(outcome, out)
 
 
 @app.command()
+@opt.with_options
 def segmenter(
-    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "segmenter.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    data: opt.Scans, val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    config: opt.ConfigPath = "segmenter.yaml",
 ) -> None:  # fmt: skip
     """Train the network that finds the spine and its two ends on a whole-body image."""
     opt.require_extra("train")
     from spinelift.learn.segmenter.config import SegmenterConfig
     from spinelift.learn.segmenter.train import train_segmenter
 
-    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
-    opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
+    chosen = SegmenterConfig.load(config).override(run.changes() | processes.changes())
+    opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=run.resume), out)
 
 
 Calibration = Annotated[
@@ -108,32 +110,53 @@ def _print_metrics(card: "Card") -> None:
 
 
 @app.command("mri-segmenter")
+@opt.with_options
 def mri_segmenter(
-    cohort: Annotated[Path, typer.Option(help="Simulated cohort to train on, with folders mri/ and truth/.")],
-    val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "mri_segmenter.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    cohort: Annotated[
+        Path, typer.Option(help="Folder with mri/ and truth/, or mri/ and labels/, to train on.")
+    ],
+    val: opt.ValCohort, out: opt.Out, run: opt.RunOptions, config: opt.ConfigPath = "mri_segmenter.yaml",
+    label_scheme: Annotated[
+        str, typer.Option(help="Labelling of the NIfTI maps in labels/: vibesegmentator, …")
+    ] = "",
 ) -> None:  # fmt: skip
     """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
 
-    [bold]Example[/bold]: spinelift train mri-segmenter --cohort people --val others --out runs/mri
+    Both folders hold Dixon zips in mri/. Their true spines are the truth of simulated people in truth/, or,
+    with --label-scheme, label maps in labels/: NIfTI files whose names begin with <eid>_<instance>.
+
+    [bold]Examples[/bold]
+
+    Simulated people:
+    [cyan]spinelift train mri-segmenter --cohort people --val others --out runs/mri[/cyan]
+
+    Label maps of another tool:
+    [cyan]spinelift train mri-segmenter --cohort a --val b --label-scheme spineps-vert --out runs/mri[/cyan]
     """
     opt.require_extra("train")
     from spinelift.bundle import MriSegmenterCard, add_metrics
+    from spinelift.io.nifti.labels import LabelScheme
     from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
-    from spinelift.learn.mri_segmenter.data import load_people
-    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_cohort
+    from spinelift.learn.mri_segmenter.data import count_text, load_people
+    from spinelift.learn.mri_segmenter.evaluate import card_metrics, evaluate_segmenter
+    from spinelift.learn.mri_segmenter.reference import find_examples
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
-    chosen = MriSegmenterConfig.load(config).override(max_minutes, threads, init_from)
-    people = []
-    for folder, name in ((cohort, "train"), (val, "val")):
-        with progress(f"reading {folder.name}", len(list((folder / "truth").glob("*.json")))) as advance:
-            people.append(load_people(folder, out / "cache" / name, advance=advance))
+    chosen = MriSegmenterConfig.load(config).override(run.changes())
+    scheme = LabelScheme.named(label_scheme, "--label-scheme") if label_scheme else None
+    examples = {"train": find_examples(cohort, scheme), "val": find_examples(val, scheme)}
+    people = {}
+    for name, found in examples.items():
+        with progress(f"reading {name}", len(found)) as advance:
+            cache = out / "cache" / (label_scheme or "truth") / name
+            people[name], refused = load_people(found, cache, advance=advance)
+        if refused:
+            typer.echo(f"{name}: {refused.total()} MRI cannot be used: {count_text(refused)}", err=True)
     outcome = train_mri_segmenter(
-        chosen, people=people[0], held_out=people[1], source=[cohort], out=out, resume=resume
-    )
-    metrics = evaluate_cohort(val, out)
+        chosen, people=people["train"], held_out=people["val"], source=[cohort],
+        labels=label_scheme or "truth of simulated people", out=out, resume=run.resume,
+    )  # fmt: skip
+    metrics = evaluate_segmenter(examples["val"], out)
     add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
     opt.print_outcome(outcome, out)
     for name, value in metrics.items():
@@ -141,10 +164,10 @@ def mri_segmenter(
 
 
 @app.command()
+@opt.with_options
 def aligner(
-    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "align.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, run: opt.RunOptions,
+    config: opt.ConfigPath = "align.yaml",
 ) -> None:  # fmt: skip
     """Train the encoders of image-level registration, for `spinelift align --encoders`.
 
@@ -159,7 +182,7 @@ def aligner(
     from spinelift.learn.aligner.pairs import load_cohort_pairs, save_pairs
     from spinelift.learn.aligner.train import train_aligner
 
-    chosen = AlignerConfig.load(config).override(max_minutes, threads, init_from)
+    chosen = AlignerConfig.load(config).override(run.changes())
     files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
@@ -167,21 +190,20 @@ def aligner(
             pairs = load_cohort_pairs(folder, cache, advance=advance)
         path = out / "cache" / f"{cache.name}.npz"
         files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
-    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume)
+    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=run.resume)
     opt.print_outcome(outcome, out)
 
 
 @app.command("pseudo-labels")
+@opt.with_options
 def pseudo_labels(
     scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
+    run: opt.RunOptions,
     labelled: Annotated[Path | None, typer.Option(help="Labelled store; without it, label by hand.")] = None,
     val: Annotated[Path | None, typer.Option(help="Labelled store, else a fifth of the labelled.")] = None,
     config: opt.ConfigPath = "pseudo_labels.yaml",
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
 ) -> None:
     """Label many DXA scans from a few labelled ones, in rounds.
 
@@ -197,14 +219,14 @@ def pseudo_labels(
     from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
 
     chosen = PseudoLabelConfig.load(config)
-    segmenter = chosen.segmenter.override(max_minutes, threads)
+    segmenter = chosen.segmenter.override(run.changes())
     chosen = chosen.model_copy(update={"segmenter": segmenter, "rounds": rounds or chosen.rounds})
     if not all(map(is_store, scans)):
         with progress("reading scans", None) as advance:
             stored = store_archives(scans, out / "scans", advance=advance)
         typer.echo(f"{stored.read} scans read, {stored.failed} failed (scans/failed.csv)", err=True)
         scans = [stored.path]
-    outcome = run_loop(chosen, LoopData.load(scans, labelled, val), out, resume=resume)
+    outcome = run_loop(chosen, LoopData.load(scans, labelled, val), out, resume=run.resume)
     for row in outcome.rounds:
         typer.echo("  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
     for problem in outcome.problems:

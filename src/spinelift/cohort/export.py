@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from spinelift.cohort.manifest import PAIRS, PARTS, read_manifest
+from spinelift.cohort.manifest import PARTS, read_checked, read_manifest
 from spinelift.cohort.record import part_path, read_part
 from spinelift.curves import CORONAL, resample_rows, zero_sagittal
 from spinelift.errors import NoScansError
@@ -15,17 +15,22 @@ from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.geometry.arrays import Float32
 from spinelift.io.truth import read_truth, truth_path
 from spinelift.io.ukb_names import visit_key
-from spinelift.store.rows import Pairs, PairStore
+from spinelift.store.memory import Pairs
+from spinelift.store.rows import PairStore
 
 ABOUT = "built by spinelift cohort build"
 
 
-def export_split(store: Path, split: str, out: Path, folds: Collection[int] | None = None) -> int:
+def export_split(
+    store: Path, split: str, out: Path, folds: Collection[int] | None = None, *, min_match: float = 0.0
+) -> int:
     """Write the pairs of one split, or of some of its folds, as a store of their own; returns how many.
 
-    Raises NoScansError if there are none.
+    ``min_match``: least ``pair_match`` of a pair that is written; pairs without one are written. Raises
+    NoScansError if there are no pairs.
     """
-    chosen = read_manifest(store).filter(pl.col("split") == split)
+    fits = pl.col("pair_match").fill_null(1.0) >= min_match
+    chosen = read_manifest(store).filter((pl.col("split") == split) & fits)
     about: dict[str, object] = {"cohort": ABOUT, "split": split}
     if folds is not None:
         chosen = chosen.filter(pl.col("fold").is_in(list(folds)))
@@ -57,7 +62,7 @@ def with_true_curves(store: Path, truth: Path) -> Callable[[Pairs, list[int]], P
 
 def _true_curves(store: Path, truth: Path, key: str) -> Float32:
     """Curves [6, 209] in crop px of a simulated visit, in the crop that the pipeline made."""
-    values = read_part(part_path(store / PARTS, key), arrays=False).values
+    values = read_part(part_path(store / PARTS, key), arrays=()).values
     known, size = read_truth(truth_path(truth, key)).dxa, values["mm_per_px"]
     curves = resample_rows(known.z_mm, known.curves_mm, values["z0_mm"] + SPINE_CROP_ROWS * size)
     curves[CORONAL] -= values["x0_mm"]
@@ -75,7 +80,7 @@ def write_stores(
     The cohort is read once, shard by shard. ``change`` may alter pairs, given their rows, before they are
     written.
     """
-    source = PairStore.open(store / PAIRS)
+    _, source = read_checked(store)
     targets = {path: PairStore.create(path, about=about[path]) for path in rows}
     wanted = {path: np.unique(np.asarray(chosen, np.int64)) for path, chosen in rows.items()}
     for start in range(0, len(source), PairStore.SHARD):

@@ -4,14 +4,14 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-import polars as pl
-
-from spinelift.cohort.manifest import MANIFEST, compact
+from spinelift.cohort.manifest import MANIFEST, PARTS, compact, read_table
 from spinelift.cohort.record import all_parts
-from spinelift.errors import ConfigError
+from spinelift.errors import ConfigError, DamagedFileError
 from spinelift.files import remove_files
 from spinelift.io.ukb_names import visit_key
 
+MANY, MANY_SHARE = 10, 0.1
+"""A build stops if at least so many visits, and more than this share, have lost archives."""
 _EID = re.compile(r"-?\d+(\.0*)?")
 _HEADING = re.compile(r"(n_|f\.)?eid\b.*|participant.?id.*", re.IGNORECASE)
 
@@ -45,19 +45,33 @@ def _no_list(found: str) -> ConfigError:
     return ConfigError(found=found, expected="one EID a line, or a CSV file with a column eid", do=do)
 
 
-def remove_others(store: Path, parts: Path, keys: Collection[str]) -> tuple[int, int]:
-    """Remove what is not of the visits ``keys``; returns how many visits and, with all theirs, people left.
+def stored_visits(store: Path, held: Collection[str]) -> set[str]:
+    """Keys of the visits of a store: those with parts, ``held``, and those of a whole manifest."""
+    try:
+        rows = read_table(store / MANIFEST).select("eid", "instance").rows()
+    except DamagedFileError:  # it is made again from the parts
+        rows = []
+    return set(held) | {visit_key(eid, instance) for eid, instance in rows}
+
+
+def remove_visits(store: Path, gone: Collection[str]) -> None:
+    """Remove visits from all files of a store.
 
     Manifest, pairs and splits are made again at once, and the report, which shows bodies, is removed: a build
     that is killed later leaves nobody behind.
     """
-    before = {path.stem for path in all_parts(parts)}
-    if (store / MANIFEST).is_file():
-        rows = pl.read_parquet(store / MANIFEST, columns=["eid", "instance"]).rows()
-        before |= {visit_key(eid, instance) for eid, instance in rows}
-    if gone := before.difference(keys):
-        remove_files(path for path in all_parts(parts) if path.stem in gone)
+    if gone:
+        remove_files(path for path in all_parts(store / PARTS) if path.stem in gone)
         remove_files([store / "report.html", store / "verdict.json"])
         compact(store)
-    people = {key.split("_")[0] for key in gone} - {key.split("_")[0] for key in keys}
-    return len(gone), len(people)
+
+
+def check_missing(missing: int, known: int) -> None:
+    """Raise ConfigError if so many of the known visits have lost an archive that a folder must be wrong."""
+    if missing >= MANY and missing > MANY_SHARE * known:
+        raise ConfigError(
+            found=f"{missing} of the store's {known} visits without the archives that they were made from",
+            expected="folders that hold almost all of them",
+            do="Check --dxa and --mri: a folder may be mistyped or not mounted. If archives were removed on "
+            "purpose, give --remove-missing.",
+        )

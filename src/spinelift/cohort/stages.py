@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from spinelift.align import MIN_OVERLAP
-from spinelift.align.curves import curves_of_pair
-from spinelift.align.masks import located_mask
+from spinelift.align.curves import coronal_curves, curves_of_pair
+from spinelift.align.masks import labelled_spine, located_mask
+from spinelift.align.match import centre_line
 from spinelift.align.onnx import EncoderFeatures, choose_encoders
 from spinelift.align.pipeline import Alignment, align_pair
 from spinelift.align.plane import PairMasks, PlaneMask, dxa_plane, project_mask, project_volume
-from spinelift.cohort.record import DONE, FAILED, FORMAT, REJECTED, Record, visit_fields
-from spinelift.curves import Curve, SpineCurves
+from spinelift.cohort.record import DONE, FORMAT, REJECTED, Record, failure, visit_fields
+from spinelift.curves import Curve
 from spinelift.errors import ConfigError, NoScansError
 from spinelift.geometry import RigidTransform2D, SpineFrame
 from spinelift.geometry.arrays import UInt8
@@ -25,7 +26,7 @@ from spinelift.io import read_dxa
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.volume import DixonVolume
 from spinelift.io.identity import check_same_person
-from spinelift.io.nifti.labels import LabelScheme, choose_labels, read_spine_labels
+from spinelift.io.nifti.labels import LabelScheme, choose_labels
 from spinelift.io.visits import Visit
 from spinelift.measures import coronal_angles
 from spinelift.progress import Clock
@@ -76,7 +77,8 @@ def process_visit(visit: Visit, settings: Settings, digest: str) -> Record:
         known["fingerprint"] = visit.fingerprint
         known["status"] = _run(visit, settings, clock, known)
     except Exception as error:  # noqa: BLE001 (whatever it is, it becomes this visit's row)
-        known |= {"status": FAILED, "error": type(error).__name__, "message": str(error)}
+        networks = settings.bundle, settings.mri_networks, settings.encoders
+        known |= failure(error, [visit.dxa, visit.mri, *visit.labels, *networks])
     return Record(**known, stage=clock.stage, seconds=clock.stop())
 
 
@@ -91,12 +93,6 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     clock.start("dxa")
     scan = read_dxa(visit.dxa)
     known["dxa_sha256"], known["warnings"] = scan.sha256, list(scan.warnings)
-    clock.start("mri")
-    volume = read_dixon(visit.mri)
-    known["mri_sha256"] = volume.sha256
-    known["findings"] = [asdict(f) for f in volume.findings]
-    if not settings.ignore_identity:
-        check_same_person(scan.identity, volume.identity)
     clock.start("dxa_mask")
     location = model.locate(scan)
     dxa_mask, frame = located_mask(location), location.frame
@@ -105,7 +101,14 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     known["values"] = {
         **{name: getattr(frame, name) for name in ("mm_per_px", "x0_mm", "z0_mm")},
         "confidence": location.confidence,
+        "ferguson_deg": ferguson(dxa_mask, frame),
     }
+    clock.start("mri")
+    volume = read_dixon(visit.mri)
+    known["mri_sha256"] = volume.sha256
+    known["findings"] = [asdict(f) for f in volume.findings]
+    if not settings.ignore_identity:
+        check_same_person(scan.identity, volume.identity)
     clock.start("mri_mask")
     spine = _mri_spine(visit, settings, volume, segmenter)
     known["warnings"] += spine.warnings
@@ -114,6 +117,9 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     images, masks = (dxa_plane(scan.bone, scan.spacing), project_volume(volume)), (dxa_mask, mri_mask)
     alignment = align_pair(*images, PairMasks(*masks), features=encoders, min_iou=settings.min_iou)
     known["values"] |= alignment_values(alignment)
+    (dxa_line, dxa_mm), (mri_line, mri_mm) = (centre_line(mask) for mask in masks)
+    known["lines"] = np.stack([dxa_line, mri_line])
+    known["values"] |= {"dxa_height_mm": dxa_mm, "mri_height_mm": mri_mm}
     known["outlines"] = _outlines(dxa_mask, mri_mask, alignment.transform, frame)
     clock.start("overlap")
     if not alignment.accepted:
@@ -121,13 +127,12 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     clock.start("curves")
     curves = curves_of_pair(dxa_mask, frame, spine, alignment.transform)
     known["curves"] = curves.px.astype(np.float32)
-    known["values"]["ferguson_deg"] = ferguson(curves)
     return DONE
 
 
-def ferguson(curves: SpineCurves) -> float:
-    """Modified Ferguson angle of the coronal centre line, degrees."""
-    return coronal_angles(curves.z_mm, curves.mm[Curve.CENTRE]).ferguson_deg
+def ferguson(dxa: PlaneMask, frame: SpineFrame) -> float:
+    """Modified Ferguson angle of the centre line of a DXA's mask, degrees."""
+    return coronal_angles(frame.z_mm, coronal_curves(dxa, frame)[Curve.CENTRE]).ferguson_deg
 
 
 def alignment_values(alignment: Alignment) -> dict[str, float]:
@@ -149,8 +154,7 @@ def _mri_spine(visit: Visit, settings: Settings, volume: DixonVolume, segmenter:
             do="Add it, or leave --mri-labels out.",
         )
     scheme = LabelScheme(settings.label_scheme)
-    labels = read_spine_labels(choose_labels(visit.labels, scheme), volume, scheme)
-    return MriSpine.from_mask(labels.mask, volume, labels.remarks)
+    return labelled_spine(choose_labels(visit.labels, scheme), volume, scheme)
 
 
 def _outlines(dxa: PlaneMask, mri: PlaneMask, transform: RigidTransform2D, frame: SpineFrame) -> UInt8:

@@ -1,6 +1,7 @@
-"""A build of simulated people against the ground truth: defects, alignment, curves."""
+"""A build of simulated people against the ground truth: flaws of the MRI, alignment, curves."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,16 @@ from spinelift.errors import NoScansError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
 from spinelift.geometry import SPINE_CROP_ROWS, RigidTransform2D
 from spinelift.geometry.arrays import Float
+from spinelift.io.dixon.volume import Trap
 from spinelift.io.truth import MriTruth, PlantedTrap, SimulatedTruth, read_truth, truth_path
 from spinelift.io.ukb_names import visit_key
 
-REFUSALS = ("IncompleteScanError", "NoDixonInArchiveError", "AmbiguousScanError")
-"""Errors by which a trap is refused rather than corrected."""
+REFUSAL = "IncompleteScanError"
+REFUSED = (str(Trap.MISSING_STATION), str(Trap.GAP))
+"""Error by which an MRI is refused, and the flaws that it is about; other flaws are then not assessed."""
+UNKNOWN = (Trap.CUT_ARMS, Trap.OTHER_NAME, Trap.OTHER_IMAGES)
+"""Flaws that are not planted; simulated arms are cut by themselves."""
+ANY = "any of these"
 
 
 @dataclass(frozen=True)
@@ -46,24 +52,25 @@ class Quantity:
 class Verdict:
     """What a build did with simulated people.
 
-    ``traps``: rows of trap, planted, detected, corrected, reported, refused, missed. ``quantities``: errors.
-    ``filtered``: good and bad pairs (by ``MIN_OVERLAP`` with the true transform), how many of them were kept,
-    rejected and failed.
+    ``flaws``: for each flaw, and for any of them, in how many visits it was planted and in how many of these
+    it was found (with refused ones), and how many visits without it there are and in how many of these it was
+    found by mistake. ``quantities``: errors. ``filtered``: good and bad pairs (by ``MIN_OVERLAP`` with the
+    true transform), how many of them were kept, rejected and failed.
     """
 
-    traps: list[dict[str, Any]]
+    flaws: list[dict[str, Any]]
     quantities: list[Quantity]
     filtered: dict[str, dict[str, int]]
 
     def to_json(self) -> dict[str, Any]:
         """As plain lists and numbers."""
         errors = [q.to_json() for q in self.quantities]
-        return {"traps": self.traps, "errors": errors, "filter": self.filtered}
+        return {"flaws": self.flaws, "errors": errors, "filter": self.filtered}
 
 
 def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
     """Compare every visit of a build that has a truth; raises NoScansError if none has."""
-    traps: dict[str, dict[str, int]] = {}
+    flaws = {name: dict.fromkeys(_FLAW_COUNTS, 0) for name in (*_FLAWS, ANY)}
     errors: dict[str, list[float]] = {name: [] for name in _UNITS}
     filtered = {kind: dict.fromkeys(STATUSES, 0) for kind in ("good", "bent too far")}
     for row in manifest.iter_rows(named=True):
@@ -72,7 +79,7 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
             continue
         known = read_truth(path)
         mri = known.pair
-        _count_traps(traps, mri.traps, row)
+        _count_flaws(flaws, mri.traps, row)
         kind = "good" if mri.to_dxa.iou >= MIN_OVERLAP else "bent too far"
         filtered[kind][row["status"]] += 1
         if row["iou"] is not None and kind == "good":
@@ -86,7 +93,7 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
             do="Check --truth.",
         )
     quantities = [Quantity(name, _UNITS[name], np.array(v)) for name, v in errors.items()]
-    return Verdict([{"trap": name, **counts} for name, counts in sorted(traps.items())], quantities, filtered)
+    return Verdict([{"flaw": name, **counts} for name, counts in flaws.items()], quantities, filtered)
 
 
 _UNITS = {
@@ -96,23 +103,34 @@ _UNITS = {
 }  # fmt: skip
 
 
-def _count_traps(
-    traps: dict[str, dict[str, int]], planted: tuple[PlantedTrap, ...], row: dict[str, Any]
-) -> None:
-    findings = json.loads(row["findings"])
-    for trap in planted:
-        names = ("planted", "detected", "corrected", "reported", "refused", "missed")
-        counts = traps.setdefault(trap.trap, dict.fromkeys(names, 0))
-        counts["planted"] += 1
-        actions = {f["action"] for f in findings if f["trap"] == trap.trap}
-        if actions:
-            counts["detected"] += 1
-            counts["corrected" if "corrected" in actions else "reported"] += 1
-        elif row["stage"] == "mri" and row["error"] in REFUSALS:
-            counts["detected"] += 1
-            counts["refused"] += 1
+_FLAWS = tuple(str(trap) for trap in Trap if trap not in UNKNOWN)
+_FLAW_COUNTS = ("planted", "found", "refused", "clean", "false_alarms")
+
+
+def _count_flaws(flaws: dict[str, dict[str, int]], traps: Iterable[PlantedTrap], row: dict[str, Any]) -> None:
+    """Add a visit to the counts of each flaw that could be assessed."""
+    planted = {str(trap.trap) for trap in traps}
+    found = {f["trap"] for f in json.loads(row["findings"])}.intersection(_FLAWS)
+    assessed = _FLAWS
+    refused = row["stage"] == "mri" and row["error"] == REFUSAL
+    if refused:
+        assessed = REFUSED
+        found = planted.intersection(REFUSED) or {REFUSED[0]}
+    elif not row["mri_sha256"]:
+        return
+    if found & planted or (found and not planted):
+        found = {*found, ANY}
+    if planted:
+        planted.add(ANY)
+    for name in (*assessed, ANY):
+        counts = flaws[name]
+        if name in planted:
+            counts["planted"] += 1
+            counts["found"] += name in found
+            counts["refused"] += refused
         else:
-            counts["missed"] += 1
+            counts["clean"] += 1
+            counts["false_alarms"] += name in found
 
 
 def _alignment_errors(errors: dict[str, list[float]], mri: MriTruth, row: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.geometry.arrays import AnyFloat, Float, Float32, UInt8
-from spinelift.store.rows import Pairs
+from spinelift.store.memory import Pairs
 
 Regressor = Callable[[Float32], Sequence[Float32]]
 """Images [n, 1, 224, 224], 0..255 → curves and scale [n, 6, 209], features [n, D]."""

@@ -1,9 +1,8 @@
 """One scan in, its 3D spine out: segment, crop, regress, calibrate, with ONNX Runtime and no torch."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import lru_cache, partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -11,6 +10,7 @@ from typing import Unpack
 
 import numpy as np
 
+from spinelift import engine
 from spinelift.bundle import Bundle, PredictionCard, default_threads, load_bundle
 from spinelift.curves import CORONAL, SAGITTAL, SpineCurves
 from spinelift.errors import BundleError, ConfigError, InputTypeError, SpineliftError
@@ -82,9 +82,10 @@ class Model:
     ) -> Iterator[Prediction | SpineliftError]:
         """Predict many scans; yields the prediction or the error of each, in the order of the sources.
 
-        ``workers`` threads share the model. Each runs the networks with the model's own threads, so that
-        ``load_model(threads=1).predict_many(paths, workers=4)`` uses four cores. Sources are taken from the
-        iterable at most 2 × ``workers`` ahead. The results do not depend on ``workers``.
+        With more than one of ``workers``, so many processes each load the networks, with the model's own
+        threads: ``load_model(threads=1).predict_many(paths, workers=4)`` uses four cores. A process that dies
+        costs its own scan. Sources are taken from the iterable at most 2 × ``workers`` ahead. The results do
+        not depend on ``workers``.
 
         Raises
         ------
@@ -98,14 +99,21 @@ class Model:
             raise InputTypeError(found=f"one {type(sources).__name__}", expected=expected, do=do)
         if not isinstance(workers, int) or workers < 1:
             raise ConfigError(found=f"{workers!r} workers", expected="1 or more", do="Leave workers out.")
+        return self._predict_many(sources, workers if workers > 1 else 0, **options)
 
-        def one(source: Source) -> Prediction | SpineliftError:
-            try:
-                return self.predict(source, **options)
-            except SpineliftError as error:
-                return error
+    def _predict_many(
+        self, sources: Iterable[Source], workers: int, **options: Unpack[ReadOptions]
+    ) -> Iterator[Prediction | SpineliftError]:
+        work = partial(self.predict, **options)
+        with closing(engine.run(work, sources, workers=workers, ordered=True)) as results:
+            for _, result in results:
+                if isinstance(result, Exception) and not isinstance(result, SpineliftError):
+                    raise result
+                yield result
 
-        return _in_order(one, sources, workers)
+    def __reduce__(self) -> tuple[object, ...]:
+        """Processes get the bundle and load its networks again."""
+        return Model, (self.bundle, self.threads)
 
     def locate(self, scan: DxaScan) -> SpineLocation:
         """Where the spine of a scan lies."""
@@ -155,22 +163,6 @@ def predict_many(
     """Predict many scans, as :meth:`Model.predict_many`; the model is kept for the next call."""
     model = _cached_model(None if bundle is None else str(bundle))
     return model.predict_many(sources, workers=workers, **options)
-
-
-def _in_order(
-    function: Callable[[Source], Prediction | SpineliftError], values: Iterable[Source], workers: int
-) -> Iterator[Prediction | SpineliftError]:
-    """Results of a function by threads, in the order of the values, which are read little by little."""
-    pool, pending = ThreadPoolExecutor(workers), deque[Future[Prediction | SpineliftError]]()
-    try:
-        for value in values:
-            pending.append(pool.submit(function, value))
-            if len(pending) >= 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _order_warnings(curves: SpineCurves) -> list[str]:

@@ -1,15 +1,27 @@
 """The files of one result: ``OUT/<scan_id>/curves.json, curves.csv, run.json`` and, if asked, pictures."""
 
+import json
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from spinelift.errors import ConfigError
-from spinelift.files import make_folder, remove_files, write_json, write_whole
+from spinelift.files import locked, make_folder, remove_files, remove_unfinished, write_json, write_whole
+from spinelift.io.dxa.discover import RESULT_MARK
+from spinelift.report import PICTURE_NAMES
 
-CURVES_JSON, CURVES_CSV, RUN_JSON = "curves.json", "curves.csv", "run.json"
+CURVES_JSON, CURVES_CSV, RUN_JSON = RESULT_MARK, "curves.csv", "run.json"
+MASK_PNG, MASK_NIFTI = "mask.png", "mask.nii.gz"
+OPTIONAL = (*PICTURE_NAMES, MASK_PNG, MASK_NIFTI)
+"""Files of a result that are written if asked."""
+RUN_FORMAT = 1
+"""Of ``run.json``; a result of another one is made again."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+Record = dict[str, Any]
+"""Content of a ``run.json``."""
 
 
 class Result(Protocol):
@@ -25,7 +37,7 @@ class Result(Protocol):
 
 
 def result_folder(out: Path, scan_id: str) -> Path:
-    """``OUT/<scan_id>``, refused when the pseudonym is no plain name."""
+    """``OUT/<scan_id>``, refused when the id is no plain name."""
     if not _SAFE_ID.fullmatch(scan_id):
         expected = "letters, digits, dots, dashes and underscores"
         raise ConfigError(found=f"a scan id {scan_id!r}", expected=expected, do="Rename the scan.")
@@ -36,22 +48,59 @@ def write_result(
     prediction: Result,
     out: Path,
     *,
-    pictures: dict[str, bytes] | None = None,
-    stale: tuple[str, ...] = (),
+    extra: Mapping[str, bytes] | None = None,
     threads: int | None = None,
     timings_ms: dict[str, float] | None = None,
+    about: Record | None = None,
 ) -> Path:
     """Write ``OUT/<scan_id>`` and return it; ``run.json`` comes last, so its presence means all is there.
 
-    ``stale`` names the pictures of an earlier run that are removed when they are not written again.
+    ``extra``: those of the ``OPTIONAL`` files that are wanted; others of an earlier run are removed.
+    ``about``: what ``run.json`` says besides, of the scan's file and the options.
     """
     folder = result_folder(out, prediction.scan_id)
     make_folder(folder)
-    files: dict[str, bytes | str] = {**(pictures or {})}
-    files |= {CURVES_JSON: prediction.curves_json(), CURVES_CSV: prediction.curves_csv()}
-    remove_files(folder / name for name in (RUN_JSON, *stale) if name not in files)
-    for name, data in files.items():
-        write_whole(folder / name, data)
-    record = prediction.run_record(threads=threads, timings_ms=timings_ms)
-    write_json(folder / RUN_JSON, {**record, "files": sorted(files)})
+    # curves.json comes first: it marks the folder as a result, whose pictures are no scans
+    files: dict[str, bytes] = {CURVES_JSON: prediction.curves_json().encode()}
+    files |= {CURVES_CSV: prediction.curves_csv().encode(), **(extra or {})}
+    with locked(folder) as alone:
+        if alone:
+            remove_unfinished(folder)
+        remove_files(folder / name for name in (RUN_JSON, *OPTIONAL) if name not in files)
+        for name, data in files.items():
+            write_whole(folder / name, data)
+        record = {"format": RUN_FORMAT, **(about or {})}
+        record |= prediction.run_record(threads=threads, timings_ms=timings_ms)
+        write_json(folder / RUN_JSON, {**record, "files": {name: len(files[name]) for name in sorted(files)}})
     return folder
+
+
+def read_record(folder: Path) -> Record | None:
+    """``run.json`` of a result folder; None if there is none, or no whole one."""
+    try:
+        record = json.loads((folder / RUN_JSON).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.get("scan_id") == folder.name else None
+
+
+def is_whole(folder: Path, record: Record, wanted: tuple[str, ...]) -> bool:
+    """Whether every file of a record is in the folder with its size, the ``wanted`` ones among them."""
+    files = record.get("files")
+    if not isinstance(files, dict) or not {CURVES_JSON, CURVES_CSV, *wanted} <= files.keys():
+        return False
+    try:
+        return all((folder / name).stat().st_size == size for name, size in files.items())
+    except OSError:
+        return False
+
+
+def remove_result(folder: Path) -> bool:
+    """Remove a result's files, and its folder unless something else is in it; whether there was a result."""
+    there = (folder / RUN_JSON).exists()
+    if folder.is_dir():
+        remove_files(folder / name for name in (RUN_JSON, *OPTIONAL, CURVES_CSV, CURVES_JSON))
+        remove_unfinished(folder)
+        with suppress(OSError):
+            folder.rmdir()
+    return there

@@ -14,13 +14,17 @@ import onnxruntime
 from spinelift.bundle.bundle import BundleRef
 from spinelift.curves import JSON_KEYS, Curve, SpineCurves, by_view
 from spinelift.errors import MissingExtraError
-from spinelift.geometry.arrays import Float, Float32
+from spinelift.geometry.arrays import Float, Float32, UInt8
+from spinelift.geometry.resample import resample
 from spinelift.inference.calibrate import Spread
 from spinelift.inference.outputs import write_result
 from spinelift.measures import coronal_angles
 from spinelift.report.scene import SpineScene
 from spinelift.segment.postprocess import SpineLocation
 from spinelift.version import __version__
+
+CURVES_FORMAT = 1
+"""Of ``curves.json``, as ``spinelift/schemas/curves.schema.json`` defines it."""
 
 if TYPE_CHECKING:
     import polars
@@ -97,7 +101,8 @@ class Prediction:
 
     def to_json(self) -> dict[str, object]:
         """``curves.json``: mm rounded to 0.001, axes as in :class:`spinelift.curves.SpineCurves`."""
-        document: dict[str, object] = {"spine_id": self.scan_id, **self.curves.to_json()}
+        document: dict[str, object] = {"format": CURVES_FORMAT, "scan_id": self.scan_id}
+        document |= self.curves.to_json()
         interval = self.interval90_mm
         if interval is not None:
             document["interval90"] = by_view(interval)
@@ -190,7 +195,27 @@ class Prediction:
                 "bottom_xz_mm": [round(v, 3) for v in location.bottom_xz_mm],
                 "confidence": location.confidence,
             },
+            "measures": self.measures(),
             "shift_score": self.shift_score,
             "prior_share": self.prior_share,
             "warnings": list(self.warnings),
         }
+
+    def measures(self) -> dict[str, float | None]:
+        """Numbers of the spine by name and unit: the columns that ``summary.csv`` has for every scan."""
+        mm, z, half = self.curves.mm, self.curves.z_mm, self.half_width_mm
+        values: dict[str, float] = {
+            "height_mm": z[-1] - z[0],
+            "mm_per_px": self.curves.frame.mm_per_px,
+            "coronal_range_mm": np.ptp(mm[Curve.CENTRE]),
+            "sagittal_range_mm": np.ptp(mm[Curve.SAGITTAL]),
+        }
+        interval = None if half is None else round(float(half[Curve.SAGITTAL].mean()), 4)
+        rounded = {name: round(float(value), 4) for name, value in values.items()}
+        return {**rounded, "sagittal_half_interval90_mm": interval}
+
+    def mask(self) -> UInt8:
+        """Spine from T1 to L5 as the segmenter found it, on the scan's pixels [H, W]: 255 inside, else 0."""
+        grid = self.location.grid
+        inside = resample(self.location.column, grid.canvas, grid.scan) >= 0.5
+        return np.where(inside, np.uint8(255), np.uint8(0))

@@ -7,24 +7,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 from scipy.special import expit
 
-from spinelift.errors import MissingExtraError, UnsupportedImageError
+from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float, Float32, Integers
-from spinelift.io.dicom import damaged, numbers, parse, pixel_size, reading, text
+from spinelift.io.dicom import MAGNIFICATION, PIXEL_SIZE, pixel_size
+from spinelift.io.dicom_parse import damaged, numbers, parse, reading, text
+from spinelift.io.dicom_pixels import STORED, decode_pixels, unsupported, used_bits
 from spinelift.io.spacing import check_spacing
 
 MAX_PIXELS = 1 << 23
 """Largest image that is decoded: 30 times a whole-body scan."""
 MAX_RESCALE = 1e9
 """Largest size of a rescale slope or intercept that an image can have."""
+_READ = (
+    *(
+        *STORED,
+        *PIXEL_SIZE,
+        MAGNIFICATION,
+        "PatientOrientation",
+        "PixelPaddingValue",
+        "PixelPaddingRangeLimit",
+    ),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "VOILUTFunction"),
+    *("WindowCenter", "WindowWidth", "PresentationLUTShape"),
+)
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
-_JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
-_HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 _FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
 
 
@@ -43,7 +54,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
     Raises TruncatedDicomError, UnsupportedImageError, NoSpacingError or MissingExtraError.
     """
     with reading():
-        dataset, _ = parse(data)
+        dataset, _ = parse(data, _READ, pixels=True)
         _check_form(dataset)
         orientation = dataset.get("PatientOrientation") or ()
         letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
@@ -53,7 +64,7 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
             spacing = pixel_size(dataset)
         else:
             spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
-            if any(keyword in dataset for keyword in ("PixelSpacing", "ImagerPixelSpacing", "ExposedArea")):
+            if any(keyword in dataset for keyword in PIXEL_SIZE):
                 warnings.append("The pixel size given on the command line was used, not the header's.")
     if not any(map(str.strip, letters)):
         letters = ["L", "F"]
@@ -100,88 +111,23 @@ def _check_form(dataset: Dataset) -> None:
     """Refuse anything but a single grey frame of 8 or 16 bits."""
     photometric = text(dataset, "PhotometricInterpretation").upper()
     samples = int(dataset.get("SamplesPerPixel") or 1)
-    if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise _unsupported(f"an image of {samples} samples a pixel ({photometric[:16] or 'no photometry'})")
+    kind = photometric if photometric in _GREY + _COLOURS else "another photometry"
+    if samples != 1 or photometric not in _GREY:
+        raise unsupported(f"an image of {samples} samples a pixel ({kind})")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise _unsupported(f"an image of {frames} frames")
+        raise unsupported(f"an image of {frames} frames")
     if dataset.BitsAllocated not in (8, 16):
-        raise _unsupported(f"an image of {dataset.BitsAllocated} bits a pixel")
+        raise unsupported(f"an image of {dataset.BitsAllocated} bits a pixel")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
-        raise _unsupported(f"an image of {rows} × {columns} pixels")
-
-
-def decode_pixels(dataset: Dataset) -> Integers:
-    """Stored cells [rows, columns], with the unused bits of uncompressed ones.
-
-    Raises TruncatedDicomError, UnsupportedImageError or MissingExtraError.
-    """
-    little_endian = dataset.original_encoding[1]
-    guess = ImplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or guess))
-    dataset.file_meta.TransferSyntaxUID = syntax
-    needed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
-    length = len(dataset.PixelData)
-    if syntax.is_transfer_syntax and not syntax.is_compressed:
-        if length < needed:
-            raise damaged()
-    elif length > 2 * needed + 65536:
-        raise _unsupported("compressed pixels that are longer than plain ones")
-    else:
-        _check_decoder(syntax)
-    try:
-        stored: Integers = pixel_array(dataset, correct_unused_bits=syntax.is_compressed)
-    except RuntimeError:  # every decoder failed
-        raise damaged() from None
-    if stored.shape != (dataset.Rows, dataset.Columns):
-        raise damaged()
-    return stored
-
-
-def used_bits(dataset: Dataset, cells: Integers) -> Integers:
-    """Values of the stored cells, by the header."""
-    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
-    return mask_unused_bits(cells, bits, dataset.get("HighBit"))
-
-
-def mask_unused_bits(stored: Integers, bits_stored: int, high_bit: int | None) -> Integers:
-    """Values of the ``bits_stored`` bits up to ``high_bit``, sign extended where the type is signed.
-
-    The other bits may hold anything (PS3.5, 8.1.1), such as overlays of old scanners. Raises
-    UnsupportedImageError if the bits do not fit into those allocated.
-    """
-    allocated = 8 * stored.dtype.itemsize
-    high_bit = bits_stored - 1 if high_bit is None else high_bit
-    if not 0 < bits_stored <= high_bit + 1 <= allocated:
-        raise _unsupported(f"pixels of {bits_stored} bits up to bit {high_bit}")
-    unused = allocated - bits_stored
-    return np.right_shift(np.left_shift(stored, allocated - 1 - high_bit), unused) if unused else stored
+        raise unsupported(f"an image of {rows} × {columns} pixels")
 
 
 def check_rescale(slope: float, intercept: float) -> None:
     """Refuse a rescale (PS3.3, C.11.1) that leaves no contrast or no finite values, as damage."""
     if not (0 < abs(slope) <= MAX_RESCALE and abs(intercept) <= MAX_RESCALE):
         raise damaged()
-
-
-def _check_decoder(syntax: UID) -> None:
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        jpeg_xl = syntax.startswith(_JPEG_XL)
-        raise UnsupportedImageError(
-            found=f"pixels stored as {'JPEG XL' if jpeg_xl else syntax.name[:40]}",
-            expected="uncompressed pixels, or RLE, JPEG, JPEG-LS or JPEG 2000",
-            do="Decode them with djxl or the package imagecodecs." if jpeg_xl else "Convert the file.",
-        ) from None
-    if not available:
-        packages = "'spinelift[jpeg]'" if syntax not in _HTJ2K else "pylibjpeg pylibjpeg-openjpeg"
-        raise MissingExtraError(
-            found=f"pixels compressed as {syntax.name}, and no decoder for them",
-            expected="a decoder for this transfer syntax",
-            do=f"Run: pip install {packages}",
-        )
 
 
 def to_grey(dataset: Dataset, cells: Integers) -> Float32:
@@ -245,11 +191,3 @@ def _look_up(values: Float, item: Dataset, *, to_255: bool = False) -> Float:
     table = stretch(table).astype(np.float64) if to_255 else table
     looked_up: Float = table[np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)]
     return looked_up
-
-
-def _unsupported(found: str) -> UnsupportedImageError:
-    return UnsupportedImageError(
-        found=found,
-        expected="one grey frame (MONOCHROME1 or MONOCHROME2) of 8 or 16 bits",
-        do="Export the bone image as the scanner made it, not a screen capture.",
-    )

@@ -24,6 +24,7 @@ from spinelift.files import make_folder, write_whole
 from spinelift.geometry import RigidTransform2D, Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.volume import Trap
+from spinelift.io.inputs import read_bounded
 from spinelift.io.ukb_names import DIXON_FIELD, visit_key
 from spinelift.io.visits import find_archives
 
@@ -203,7 +204,7 @@ def write_truth(folder: Path, truth: SimulatedTruth) -> Path:
 def read_truth(path: Path) -> SimulatedTruth:
     """Read the truth of a simulated person; raises ConfigError if it is missing or of another form."""
     try:
-        return SimulatedTruth.model_validate_json(path.read_bytes())
+        return SimulatedTruth.model_validate_json(read_bounded(path))
     except OSError as error:
         raise _unusable(f"no way to read {path.name} ({error.strerror})") from error
     except ValidationError as error:

@@ -50,6 +50,11 @@ class UkbName:
         return visit_key(self.eid, self.instance)
 
     @property
+    def item(self) -> str:
+        """``<eid>_<instance>_<array>``."""
+        return f"{self.visit}_{self.array}"
+
+    @property
     def zip(self) -> str:
         """``<eid>_<field>_<instance>_<array>.zip``."""
         return f"{self.eid}_{self.field}_{self.instance}_{self.array}.zip"

@@ -85,7 +85,7 @@ def find_visits(dxa: Path, mri: Path, labels: Path | None = None) -> Found:
         raise NoScansError(
             found=f"no archive among {len(unknown)} files", expected=_EXPECTED, do="Check both folders."
         )
-    maps = _labels(labels) if labels else {}
+    maps = find_labels(labels) if labels else {}
     visits = [
         Visit(*visit, of_dxa.get(visit), of_mri.get(visit), maps.get(visit_key(*visit), ()))
         for visit in sorted(of_dxa.keys() | of_mri.keys())
@@ -106,8 +106,11 @@ def paired_visits(cohort: Path) -> list[PairedVisit]:
     return paired
 
 
-def _labels(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """NIfTI by visit: named ``<eid>_<instance>…`` or ``<eid>_20201_<instance>_<array>…``; no water or fat."""
+def find_labels(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """NIfTI by visit: named ``<eid>_<instance>…`` or ``<eid>_20201_<instance>_<array>…``; no water or fat.
+
+    The folder is searched to any depth.
+    """
     out: dict[str, tuple[Path, ...]] = {}
     for path in sorted(folder.rglob("*.nii*")):
         match = _LABELS.match(path.name)

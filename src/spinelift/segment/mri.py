@@ -124,13 +124,13 @@ def window_of(volume: DixonVolume) -> Window:
         y0 = max(y0, round(float(np.percentile(back, BACK_PERCENTILE))) - BACK_PX - WINDOW)
     bright = max(float(np.percentile(total[inside], BRIGHT_PERCENTILE)), 1e-6) if inside.any() else 1.0
     pixels = np.zeros((2, len(volume.water), WINDOW, WINDOW), np.uint8)
-    (ty, sy), (tx, sx) = _overlap(y0, total.shape[1]), _overlap(x0, total.shape[2])
+    (ty, sy), (tx, sx) = window_overlap(y0, total.shape[1]), window_overlap(x0, total.shape[2])
     for k, contrast in enumerate((volume.water, volume.fat)):
         pixels[k, :, ty, tx] = np.clip(np.rint(contrast[:, sy, sx] * (BRIGHT / bright)), 0, 255)
     return Window(y0, x0, pixels)
 
 
-def _overlap(start: int, size: int) -> tuple[slice, slice]:
+def window_overlap(start: int, size: int) -> tuple[slice, slice]:
     """Overlap of a window from ``start`` on with 0..size: slices of the window, and of the whole."""
     low, high = max(start, 0), min(start + WINDOW, size)
     return slice(low - start, high - start), slice(low, high)
@@ -178,7 +178,7 @@ def assemble(shares: Float32, heat: Float32, rows: Integers, window: Window, vol
         raise NoSpineError(found=found, expected=f"at least {MIN_HEIGHT_MM:.0f} mm", do=_LOOK)
     inside = np.zeros(volume.water.shape, np.float32)
     _, depth, width = volume.water.shape
-    (ty, sy), (tx, sx) = _overlap(window.y0, depth), _overlap(window.x0, width)
+    (ty, sy), (tx, sx) = window_overlap(window.y0, depth), window_overlap(window.x0, width)
     smooth = ndimage.gaussian_filter1d(shares, SHARE_SD, axis=0, mode="nearest")
     inside[rows[0] : rows[-1] + 1, sy, sx] = smooth[:, ty, tx]
     index = np.arange(len(inside)) - rows[0]

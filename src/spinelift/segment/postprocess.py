@@ -54,6 +54,14 @@ class SpineLocation:
     warnings: tuple[str, ...] = ()
 
     @property
+    def column(self) -> Float32:
+        """The mask cut at the two ends of the spine [832, 320]."""
+        canvas = self.grid.canvas
+        inside = np.minimum(canvas.z_mm - self.top_xz_mm[1], self.bottom_xz_mm[1] - canvas.z_mm)
+        share = np.clip(inside / canvas.spacing.row_mm + 0.5, 0, 1)
+        return (self.mask * share[:, None]).astype(np.float32)
+
+    @property
     def frame(self) -> SpineFrame:
         """The crop for the regressor."""
         ends = {"top_xz_mm": self.top_xz_mm, "bottom_xz_mm": self.bottom_xz_mm}

@@ -3,71 +3,30 @@
 A store's ``rows`` attribute is written last, after the arrays: rows beyond it belong to an append that was
 interrupted. They are not read, and the next append overwrites them. Rows are buffered up to whole shards;
 the end of the ``with`` block, or :meth:`RowStore.flush`, writes the rest. Only one process may write.
+
+Every chunk and the attributes have a checksum, and a shard that is missing is an error instead of zeros.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import zarr
 from numpy.typing import ArrayLike, NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from spinelift.errors import ConfigError
+from spinelift.errors import ConfigError, DamagedFileError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.geometry.canonical import CANONICAL_SHAPE
+from spinelift.store.memory import Pairs, Rows, Scans
 
 Field = tuple[str, tuple[int, ...]]
-
-
-class Rows:
-    """Rows in memory: a dataclass of arrays with the same number of rows."""
-
-    eid: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.eid)
-
-    def take(self, rows: Integers) -> Self:
-        """The given rows, in that order."""
-        return type(self)(**{name: array[rows] for name, array in vars(self).items()})
-
-    @classmethod
-    def join(cls, parts: Sequence[Self]) -> Self:
-        """All rows of several parts."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(**{name: np.concatenate([vars(p)[name] for p in parts]) for name in vars(parts[0])})
-
-
-@dataclass(frozen=True)
-class Pairs(Rows):
-    """Crops and curves.
-
-    ``image`` uint8 [n, 224, 224]; ``curves`` float32 [n, 6, 209] in crop px; ``mm_per_px`` float32 [n];
-    ``eid`` int64 [n].
-    """
-
-    image: UInt8
-    curves: Float32
-    mm_per_px: Float32
-    eid: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Scans(Rows):
-    """Whole-body images on the canonical grid.
-
-    ``image`` uint8 [n, 832, 320]; ``mask`` uint8 0/1 of the same shape; ``ends`` float32 [n, 2, 2], (row,
-    col) of T1's upper and L5's lower endplate in canonical px; ``eid`` int64 [n].
-    """
-
-    image: UInt8
-    mask: UInt8
-    ends: Float32
-    eid: NDArray[np.int64]
+VERSION = 2
+"""Of the format."""
 
 
 RowsT = TypeVar("RowsT", bound=Rows)
@@ -93,33 +52,59 @@ class RowStore(Generic[RowsT]):
         path = Path(path)
         if path.exists():
             do = "Open it, or delete it."
-            raise ConfigError(found=f"an existing {path}", expected="a new path for the store", do=do)
+            raise ConfigError(found=f"an existing {path.name}", expected="a new path for the store", do=do)
         group = zarr.open_group(path, mode="w", zarr_format=3)
         for name, (dtype, shape) in cls.FIELDS.items():
-            chunks, shards = (cls.CHUNK, *shape), (cls.SHARD, *shape)
-            group.create_array(name, shape=(0, *shape), dtype=dtype, chunks=chunks, shards=shards)
-        group.attrs.update({"kind": cls.KIND, "version": 1, "rows": 0, "about": dict(about or {})})
+            group.create_array(
+                name, shape=(0, *shape), dtype=dtype, chunks=(cls.CHUNK, *shape), shards=(cls.SHARD, *shape),
+                compressors=[ZstdCodec(), Crc32cCodec()],
+            )  # fmt: skip
+        content: dict[str, Any] = {
+            "kind": cls.KIND,
+            "version": VERSION,
+            "rows": 0,
+            "about": dict(about or {}),
+        }
+        group.attrs.update({**content, "checksum": _checksum(content)})
         return cls(group, path)
 
     @classmethod
     def open(cls, path: Path | str, *, write: bool = False) -> Self:
-        """Open a store for reading, or for appending with ``write``."""
+        """Open a store for reading, or for appending with ``write``.
+
+        Raises ConfigError if there is none, or one of another kind or version; DamagedFileError if it was
+        changed.
+        """
         path = Path(path)
         if not (path / "zarr.json").is_file():
             raise ConfigError(
-                found=f"no store at {path}",
+                found=f"no store {path.name}",
                 expected=f"a {cls.KIND} store (a Zarr 3 group)",
                 do="Check the path, or make the store first.",
             )
-        group = zarr.open_group(path, mode="r+" if write else "r", zarr_format=3)
-        kind = group.attrs.get("kind")
-        if kind != cls.KIND or set(cls.FIELDS) - set(group.array_keys()):
+        with _damage(path, "its zarr.json cannot be read"):
+            group = zarr.open_group(path, mode="r+" if write else "r", zarr_format=3)
+            content = dict(group.attrs)
+        kind, version = content.get("kind"), content.get("version")
+        if kind != cls.KIND or version != VERSION:
             raise ConfigError(
-                found=f"a store of kind {kind!r} at {path}",
-                expected=f"one of kind {cls.KIND!r} with arrays {', '.join(cls.FIELDS)}",
-                do="Give the path of the right store.",
+                found=f"a store of kind {kind!r} and version {version!r} in {path.name}",
+                expected=f"one of kind {cls.KIND!r} and version {VERSION}",
+                do="Give the path of the right store, or make an old one again.",
             )
-        return cls(group, path)
+        with _damage(path, "its attributes do not fit their checksum"):
+            if content.pop("checksum") != _checksum(content):
+                raise ValueError
+            store = cls(group, path)
+        for name, (dtype, shape) in cls.FIELDS.items():
+            with _damage(path, f"the array {name} is missing or another one"):
+                array = store._array(name)
+                layout = array.dtype, array.shape[1:], array.chunks, array.shards
+                if layout != (np.dtype(dtype), shape, (cls.CHUNK, *shape), (cls.SHARD, *shape)):
+                    raise ValueError
+                if array.shape[0] < len(store):
+                    raise ValueError
+        return store
 
     @classmethod
     def open_or_create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
@@ -129,7 +114,7 @@ class RowStore(Generic[RowsT]):
         store = cls.open(path, write=True)
         if about is not None and store.about != dict(about):
             raise ConfigError(
-                found=f"rows of {path} made with {store.about}",
+                found=f"rows of {Path(path).name} made with {store.about}",
                 expected=f"{dict(about)}",
                 do="Use the settings of that store, or another path.",
             )
@@ -178,17 +163,35 @@ class RowStore(Generic[RowsT]):
         if count <= 0:
             return
         end = self._rows + count
+        self._check_shards(self._rows - self._rows % self.SHARD, self._rows)
         for name, parts in self._buffer.items():
-            joined, array = np.concatenate(parts), self._array(name)
-            array.resize((end, *array.shape[1:]))
-            array[self._rows : end] = joined[:count]
+            joined = np.concatenate(parts)
+            with zarr.config.set({"array.write_empty_chunks": True}):  # a shard of zeros has its file, too
+                array = self._array(name)
+                array.resize((end, *array.shape[1:]))
+                array[self._rows : end] = joined[:count]
             self._buffer[name] = [joined[count:]]
-        self._group.attrs["rows"] = end
+        content = {k: v for k, v in self._group.attrs.items() if k != "checksum"} | {"rows": end}
+        self._group.attrs.update({**content, "checksum": _checksum(content)})
         self._rows = end
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Rows ``start:stop`` of one array, into memory."""
-        return np.asarray(self._array(name)[start : min(self._rows if stop is None else stop, self._rows)])
+        """Rows ``start:stop`` of one array, into memory; raises DamagedFileError, which names the rows."""
+        stop = self._rows if stop is None else min(stop, self._rows)
+        self._check_shards(start, stop, [name])
+        with _damage(self.path, f"rows {start} to {stop - 1} of {name} do not fit their checksum"):
+            return np.asarray(self._array(name)[start:stop])
+
+    def _check_shards(self, start: int, stop: int, names: Sequence[str] | None = None) -> None:
+        """Raise DamagedFileError if the file of a shard of rows ``start:stop`` is missing or empty."""
+        for name in names or self.FIELDS:
+            zeros = ["0"] * len(self.FIELDS[name][1])
+            for shard in range(start // self.SHARD, -(-stop // self.SHARD)):
+                first, last = shard * self.SHARD, min((shard + 1) * self.SHARD, self._rows) - 1
+                file = self.path.joinpath(name, "c", str(shard), *zeros)
+                with _damage(self.path, f"rows {first} to {last} of {name} are missing"):
+                    if not file.stat().st_size:
+                        raise ValueError
 
     def _array(self, name: str) -> zarr.Array[Any]:
         array = self._group[name]
@@ -209,6 +212,25 @@ class RowStore(Generic[RowsT]):
 
     def __exit__(self, *error: object) -> None:
         self.flush()
+
+
+def _checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(dict(content), sort_keys=True).encode())
+
+
+@contextmanager
+def _damage(path: Path, what: str) -> Iterator[None]:
+    """Turn whatever a store's files raise into a DamagedFileError that names the store."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 (damaged bytes can end anywhere in Zarr and its codecs)
+        raise DamagedFileError(
+            found=f"a damaged store {path.name}: {what}",
+            expected="the store as it was written",
+            do="Run the build again (pairs.zarr), or export or simulate it again.",
+        ) from None
 
 
 class PairStore(RowStore[Pairs]):

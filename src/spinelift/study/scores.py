@@ -11,7 +11,7 @@ from spinelift.evaluate.pairs import score_pairs
 from spinelift.evaluate.table import columns
 from spinelift.files import make_folder, whole_file
 from spinelift.geometry.arrays import AnyFloat, Float, Integers
-from spinelift.store.rows import Pairs
+from spinelift.store.memory import Pairs
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Nominal coverages of the intervals that are checked."""

@@ -22,7 +22,8 @@ from spinelift.learn.loop.train import RECORD
 from spinelift.learn.regressor.calibrate import conformal_factors
 from spinelift.learn.regressor.config import RegressorConfig
 from spinelift.learn.regressor.train import load_regressor, make_network, predict_pairs, train_regressor
-from spinelift.store.rows import Pairs, PairStore, load_pairs
+from spinelift.store.memory import Pairs
+from spinelift.store.rows import PairStore, load_pairs
 from spinelift.study.config import NetworkEntry, StudyConfig
 from spinelift.study.people import HELD_OUT, TEST, check_pairs, digest_of, read_pairs
 from spinelift.study.scores import LEVELS, Scored, score_model

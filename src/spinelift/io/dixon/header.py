@@ -16,7 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
-from spinelift.io.dicom import damaged, parse, reading
+from spinelift.io.dicom_parse import Budget, damaged, parse, reading
+from spinelift.io.dicom_pixels import STORED
 
 Tag = tuple[int, int]
 PIXEL_DATA: Tag = (0x7FE0, 0x0010)
@@ -107,13 +108,13 @@ def _shown(vr: bytes, value: bytes) -> str:
     return str(int.from_bytes(value, "little")) if value else ""
 
 
-def slow_fields(data: bytes) -> tuple[Fields, Dataset] | None:
+def slow_fields(data: bytes, budget: Budget | None = None) -> tuple[Fields, Dataset] | None:
     """The same by pydicom, with the data set for its pixels; None if the file holds no pixels.
 
     Raises TruncatedDicomError if the file ends, or is damaged, before its pixels.
     """
     with reading():
-        dataset, _ = parse(data)
+        dataset, _ = parse(data, {*KEYWORDS, *STORED}, pixels=True, budget=budget)
         fields: Fields = {}
         for keyword, (_, vr) in KEYWORDS.items():
             group = dataset.file_meta if keyword == "TransferSyntaxUID" else dataset

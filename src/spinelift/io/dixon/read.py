@@ -1,5 +1,6 @@
 """One Dixon MRI from its archive: zip → stations → one isotropic volume of water and one of fat."""
 
+from collections import Counter
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -21,9 +22,9 @@ from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
 from spinelift.io.ukb_names import DIXON_FIELD
 
-LIMITS = Limits(max_members=8192, max_member_bytes=8 << 20, max_total_bytes=1 << 30)
+LIMITS = Limits(max_members=8192, max_member_bytes=8 << 20)
 """A person is about 1,330 members and 100 MB; repeats of stations add to it."""
-MAX_FILE_BYTES = 1 << 30
+MAX_FILE_BYTES = 512 << 20
 """Largest archive that is opened."""
 MIN_CONTRAST = 5.0
 """Least range of stored values; a scan with less is blank."""
@@ -46,12 +47,13 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
         raise UnsupportedImageError(found=found, expected=expected, do="Pack the visit's files.")
     sha256 = input_sha256(path, MAX_FILE_BYTES)
     mri_id = pseudonym(path, DIXON_FIELD, sha256)
-    collected = collect_slices(dicom_members(path, LIMITS))
+    skipped: Counter[str] = Counter()
+    collected = collect_slices(dicom_members(path, LIMITS, skipped))
     stations, findings = build_stations(collected.slices)
     identity = collected.identity
     if identity.contradicts(path):
         findings.append(Finding.of(Trap.OTHER_NAME, 0, Action.REPORTED, OTHER_NAME))
-    findings = [*_skipped(collected), *unused_holes(collected.unused, stations), *findings]
+    findings = [*_skipped(collected, skipped), *unused_holes(collected.unused, stations), *findings]
     del collected
     return replace(_volume(mri_id, stations, findings, grid), sha256=sha256, identity=identity)
 
@@ -75,11 +77,15 @@ def _volume(mri_id: str, stations: list[Station], findings: list[Finding], grid:
     return DixonVolume(mri_id, water, fat, (x, y, z), rows, tuple(findings), grid.voxel_mm)
 
 
-def _skipped(collected: Collected) -> list[Finding]:
-    """Files that were not used: damaged ones, and images of other kinds."""
-    counts = ((Trap.LOST_SLICE, "damaged ", collected.damaged), (Trap.OTHER_IMAGES, "", collected.others))
+def _skipped(collected: Collected, skipped: Counter[str]) -> list[Finding]:
+    """Files that were not used: damaged ones, images of other kinds, and what is no DICOM."""
+    counts = (
+        (Trap.LOST_SLICE, "damaged files", collected.damaged),
+        (Trap.OTHER_IMAGES, "files", collected.others),
+        *((Trap.OTHER_IMAGES, f"files {kind}", count) for kind, count in skipped.items()),
+    )
     return [
-        Finding.of(trap, 0, Action.REPORTED, f"{{files}} {what}files skipped", files=count)
+        Finding.of(trap, 0, Action.REPORTED, f"{{files}} {what} skipped", files=count)
         for trap, what, count in counts
         if count
     ]

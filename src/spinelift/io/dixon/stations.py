@@ -9,7 +9,8 @@ import numpy as np
 
 from spinelift.geometry.arrays import Float
 from spinelift.io.dixon.coverage import MAX_GAP_MM, Placed, incomplete, judge_ends
-from spinelift.io.dixon.slices import DixonSlice, Pixels, PlaneGrid
+from spinelift.io.dixon.plane import Pixels, PlaneGrid
+from spinelift.io.dixon.slices import DixonSlice
 from spinelift.io.dixon.volume import Action, Finding, Trap
 
 MIN_SLICES = 5

@@ -1,8 +1,10 @@
 """PNG and TIFF pictures: pixels only, so the pixel size must come from the user."""
 
+import math
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -12,9 +14,11 @@ from PIL.TiffImagePlugin import TiffImageFile
 from spinelift.errors import UnsupportedImageError
 from spinelift.geometry.arrays import Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
+from spinelift.io.dxa.checksums import check_png, check_tiff
 
 _DEEP = ("I", "I;16", "I;16B", "I;16L")
-_PHOTOMETRIC = 262
+_PHOTOMETRIC, _TILE_SIZE = 262, (322, 323)
+_MOST_BYTES_A_PIXEL = 16
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
     *(AttributeError, struct.error, zlib.error, Image.DecompressionBombError),
@@ -33,6 +37,7 @@ def read_picture(data: bytes) -> Float32:
         try:
             with Image.open(BytesIO(data), formats=("PNG", "TIFF")) as picture:
                 _check_form(picture)
+                _check_sums(data, picture)
                 # Pillow inverts 8-bit TIFFs that store white as 0, and no deeper ones
                 tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
                 return _grey(ImageOps.exif_transpose(picture), tags.get(_PHOTOMETRIC) == 0)
@@ -41,10 +46,23 @@ def read_picture(data: bytes) -> Float32:
 
 
 def _check_form(picture: Image.Image) -> None:
-    if getattr(picture, "n_frames", 1) > 1:
-        raise _unsupported("a picture of several pages", "Export the bone image alone.")
     if picture.width * picture.height > MAX_PIXELS:
         raise _unsupported(f"{picture.width} × {picture.height} pixels", "Export it at the scanner's size.")
+    with suppress(EOFError):
+        picture.seek(1)  # counting the pages would read them all
+        raise _unsupported("a picture of several pages", "Export the bone image alone.")
+    picture.seek(0)
+
+
+def _check_sums(data: bytes, picture: Image.Image) -> None:
+    most = (picture.width + 1) * (picture.height + 1) * _MOST_BYTES_A_PIXEL
+    if isinstance(picture, TiffImageFile):
+        tile = math.prod(picture.tag_v2.get(tag, 1) for tag in _TILE_SIZE)
+        if tile > MAX_PIXELS:
+            raise ValueError("tile")
+        check_tiff(data, picture, most + tile * _MOST_BYTES_A_PIXEL)
+    else:
+        check_png(data, most)
 
 
 def _grey(picture: Image.Image, white_is_zero: bool) -> Float32:

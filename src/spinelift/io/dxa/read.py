@@ -1,6 +1,7 @@
 """One DXA from any kind of input: zip, DICOM, folder, PNG or TIFF, on disk or in memory, or an array."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO, TextIOBase
@@ -15,39 +16,42 @@ from pydicom.dataset import Dataset
 from spinelift.errors import (
     AmbiguousScanError,
     ConfigError,
-    ImageTooSmallError,
     InputTypeError,
     NoScansError,
     NoSpacingError,
     SpineliftError,
     UnsupportedImageError,
-    WrongBodyPartError,
 )
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float32
-from spinelift.io.dicom import to_bytes
-from spinelift.io.dicom_image import MAX_PIXELS, OrientedImage, read_image, stretch
+from spinelift.io.dicom_image import MAX_PIXELS, read_image, stretch
+from spinelift.io.dicom_parse import to_bytes
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.picture import read_picture
-from spinelift.io.dxa.quality import check_image, is_whole_body, notes
-from spinelift.io.dxa.scan import DxaScan
-from spinelift.io.dxa.visit import PASS_AREA, Area, TotalBody, pick_total_body
+from spinelift.io.dxa.quality import check_image, notes
+from spinelift.io.dxa.scan import DxaScan, scan_id
+from spinelift.io.dxa.visit import Area, check_whole_body, pick_total_body
 from spinelift.io.identity import OTHER_NAME
 from spinelift.io.inputs import (
+    MAX_IMAGE_BYTES,
+    NOT_DICOM,
     FileKind,
     bytes_sha256,
     check_field,
+    check_size,
     dicom_members,
     input_sha256,
+    is_manifest,
+    kind_of_bytes,
     kind_of_content,
     kind_of_file,
-    pseudonym,
+    read_head,
 )
 from spinelift.io.spacing import ASK_FOR_SPACING, check_spacing, given_spacing
 from spinelift.io.ukb_names import DXA_FIELD
 
 MAX_FILE_BYTES = 512 << 20
-"""Largest file that is opened."""
+"""Largest zip, and largest content of a folder, that is opened."""
 EXPECTED = "a zip, DICOM, PNG or TIFF file, or a folder of DICOM files"
 _Content = bytes | bytearray | memoryview | BinaryIO
 Source = str | PathLike[str] | _Content | Dataset | NDArray[np.generic] | DxaScan
@@ -107,7 +111,7 @@ def read_dxa(
             return _from_bytes(bytes(source), _NO_NAME, spacing, area)
         case Dataset():
             data = to_bytes(source)
-            return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_FILE_BYTES), [data], spacing, area)
+            return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_IMAGE_BYTES), [data], spacing, area)
         case np.ndarray():
             return _from_array(source, spacing)
         case DxaScan() if spacing is None:
@@ -131,6 +135,18 @@ def read_dxa(
     return _from_bytes(content, path, spacing, area)
 
 
+def scan_sha256(path: Path) -> str:
+    """``DxaScan.sha256`` of a path: of the file, or of the hashes of a folder's DICOM files, sorted.
+
+    Raises NoScansError if it cannot be read, HostileArchiveError if it is larger than one visit can be.
+    """
+    with _readable(path):
+        if not path.is_dir():
+            return input_sha256(path, _most_bytes(kind_of_bytes(read_head(path), path.suffix)))
+        digests = "".join(sorted(input_sha256(file, MAX_IMAGE_BYTES) for file in _folder(path, Counter())))
+        return hashlib.sha256(digests.encode()).hexdigest()
+
+
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
@@ -144,18 +160,32 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
-        files = dicom_files(path)
-        digests = "".join(sorted(input_sha256(file, MAX_FILE_BYTES) for file in files))
-        sha256 = hashlib.sha256(digests.encode()).hexdigest()
-        return _from_dicom(path, sha256, (file.read_bytes() for file in files), spacing, area)
-    kind, sha256 = kind_of_file(path, EXPECTED), input_sha256(path, MAX_FILE_BYTES)
+        skipped: Counter[str] = Counter()
+        contents = (file.read_bytes() for file in _folder(path, skipped))
+        return _from_dicom(path, scan_sha256(path), contents, spacing, area, skipped)
+    kind, sha256 = kind_of_file(path, EXPECTED), scan_sha256(path)
     with path.open("rb") as file:
         return _from_file(file, kind, path, sha256, spacing, area)
 
 
+def _folder(folder: Path, skipped: Counter[str]) -> list[Path]:
+    """DICOM files of a folder that are not too large; the others are counted."""
+    files = dicom_files(folder)
+    others = {file for file in folder.iterdir() if file.is_file() and not is_manifest(file)}
+    skipped[NOT_DICOM] = len(others.difference(files))
+    small = [file for file in files if file.stat().st_size <= MAX_IMAGE_BYTES]
+    skipped["too large"] = len(files) - len(small)
+    check_size(sum(file.stat().st_size for file in small), MAX_FILE_BYTES)
+    return small
+
+
 def _from_bytes(data: bytes, path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
-    kind, sha256 = kind_of_content(data, path, EXPECTED), bytes_sha256(data, MAX_FILE_BYTES)
-    return _from_file(BytesIO(data), kind, path, sha256, spacing, area)
+    kind = kind_of_content(data, path, EXPECTED)
+    return _from_file(BytesIO(data), kind, path, bytes_sha256(data, _most_bytes(kind)), spacing, area)
+
+
+def _most_bytes(kind: FileKind) -> int:
+    return MAX_FILE_BYTES if kind is FileKind.ZIP else MAX_IMAGE_BYTES
 
 
 def _from_file(
@@ -164,7 +194,9 @@ def _from_file(
     match kind:
         case FileKind.ZIP:
             check_field(path, DXA_FIELD)
-            return _from_dicom(path, sha256, dicom_members(file), spacing, area)
+            skipped: Counter[str] = Counter()
+            members = dicom_members(file, skipped=skipped)
+            return _from_dicom(path, sha256, members, spacing, area, skipped)
         case FileKind.DICOM:
             return _from_dicom(path, sha256, [file.read()], spacing, area)
         case FileKind.PICTURE:
@@ -192,13 +224,18 @@ def _from_array(array: NDArray[np.generic], spacing: Spacing | None) -> DxaScan:
 
 
 def _from_dicom(
-    path: Path, sha256: str, files: Iterable[bytes], spacing: Spacing | None, area: Area | None
+    path: Path,
+    sha256: str,
+    files: Iterable[bytes | SpineliftError],
+    spacing: Spacing | None,
+    area: Area | None,
+    skipped: Counter[str] | None = None,
 ) -> DxaScan:
-    chosen = pick_total_body(files, area)
+    chosen = pick_total_body(files, area, skipped)
     bone = read_image(chosen.bone, spacing=spacing)
     check_image(bone.pixels, bone.spacing)
     if area is None:
-        _check_whole_body(bone, chosen)
+        check_whole_body(bone, chosen)
     tissue = read_image(chosen.tissue, spacing=spacing) if chosen.tissue else None
     if tissue and (tissue.pixels.shape != bone.pixels.shape or tissue.spacing != bone.spacing):
         raise AmbiguousScanError(
@@ -209,8 +246,11 @@ def _from_dicom(
     remarks = (*chosen.warnings, *bone.warnings, *notes(bone.pixels, bone.spacing))
     remarks += (OTHER_NAME,) if chosen.identity.contradicts(path) else ()
     pixels = tissue.pixels if tissue else None
-    scan_id = pseudonym(path, DXA_FIELD, sha256)
-    return DxaScan(scan_id, bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+    return DxaScan(_name(path, sha256), bone.pixels, pixels, bone.spacing, sha256, remarks, chosen.identity)
+
+
+def _name(path: Path, sha256: str) -> str:
+    return scan_id(Path() if path is _NO_NAME else path, sha256)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:
@@ -224,18 +264,4 @@ def _without_header(path: Path, sha256: str, bone: Float32, spacing: Spacing, wh
     check_image(bone, spacing)
     remark = f"{what} has no header: taken to be a bone image, columns to the patient's left."
     remarks = (remark, *notes(bone, spacing))
-    return DxaScan(pseudonym(path, DXA_FIELD, sha256), bone, None, spacing, sha256, remarks)
-
-
-def _check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
-    """Refuse an image that has not the size of a whole-body scan: another area, or a wrong pixel size."""
-    rows, columns = image.pixels.shape
-    height, width = rows * image.spacing.row_mm, columns * image.spacing.col_mm
-    if not is_whole_body(height, width):
-        size = f"{height:.0f} × {width:.0f} mm (height × width)"
-        kind = ImageTooSmallError if chosen.named else WrongBodyPartError
-        raise kind(
-            found=f"{chosen.what}, {size}",
-            expected="a Total Body image, at least 1 m tall and 0.3 to 1 m wide",
-            do=f"Check the pixel size (--spacing). {PASS_AREA}",
-        )
+    return DxaScan(_name(path, sha256), bone, None, spacing, sha256, remarks)

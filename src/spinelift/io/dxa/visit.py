@@ -11,16 +11,22 @@ from typing import Literal
 
 from spinelift.errors import (
     AmbiguousScanError,
+    ImageTooSmallError,
     NoDxaInArchiveError,
     SpineliftError,
     TruncatedDicomError,
+    TruncatedZipError,
     UnsupportedImageError,
     WrongBodyPartError,
     WrongModalityError,
 )
+from spinelift.io.archive import REPEATED
 from spinelift.io.dicom import DicomHeader, read_header
+from spinelift.io.dicom_image import OrientedImage
+from spinelift.io.dicom_parse import Budget
 from spinelift.io.dxa.quality import is_whole_body
 from spinelift.io.identity import Identity
+from spinelift.io.inputs import NOT_DICOM, UNREADABLE
 
 LONE_IMAGE = "No tissue image beside it: the only Total Body image was taken to be the bone image."
 UNNAMED_IMAGE = "ProtocolName does not name the total body: taken to be it by its size and shape."
@@ -29,6 +35,7 @@ WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
 PASS_AREA = "If it is the total body, pass --area total-body."
 
 Area = Literal["total-body"]
+_DAMAGE = (TruncatedDicomError, TruncatedZipError)
 _Candidate = tuple[DicomHeader, bytes]
 
 
@@ -46,8 +53,12 @@ class TotalBody:
     identity: Identity
 
 
-def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBody:
+def pick_total_body(
+    files: Iterable[bytes | SpineliftError], area: Area | None = None, skipped: Counter[str] | None = None
+) -> TotalBody:
     """Choose the Total Body pair among DICOM files; all others are skipped, and the odd ones counted.
+
+    In place of a file that cannot be read comes its error. ``skipped`` counts what ``files`` left out.
 
     Where no ProtocolName says Total Body, names in other languages count if the image has the size of a whole
     body; with ``area``, all names count. A damaged file is fatal unless both Total Body images are there
@@ -56,20 +67,24 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
     """
     headers: list[DicomHeader] = []
     images: dict[bytes, DicomHeader] = {}  # the same image may be there twice, under two names
-    skipped: Counter[str] = Counter()
+    skipped = Counter() if skipped is None else skipped
     damage: SpineliftError | None = None
+    budget = Budget()
     for data in files:
         try:
-            header = read_header(data)
-        except (TruncatedDicomError, UnsupportedImageError) as error:
-            damage = error
-            skipped["damaged"] += 1
+            if isinstance(data, SpineliftError):
+                raise data
+            header = read_header(data, budget)
+        except SpineliftError as error:
+            damage = error.with_traceback(None)  # which holds the file
+            skipped["damaged" if isinstance(error, _DAMAGE) else UNREADABLE] += 1
             continue
         if header is None:
             skipped["without an image"] += 1
             continue
         headers.append(header)
         if header.is_dxa:
+            skipped[REPEATED] += data in images
             images[data] = header
         else:
             skipped["of another modality"] += 1
@@ -91,7 +106,7 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
     if len(chosen) > 2:
         raise _ambiguous(f"{len(chosen)} Total Body images")
     if not chosen:
-        raise _nothing(headers)
+        raise _nothing(headers, skipped[NOT_DICOM])
     skipped["of another person"] = sum(bool(h.visit[0]) and h.visit[0] not in people for h in images.values())
     tissue, bone = _pair(*chosen) if len(chosen) == 2 else (None, chosen[0])
     named = bone[0].is_total_body
@@ -102,6 +117,20 @@ def pick_total_body(files: Iterable[bytes], area: Area | None = None) -> TotalBo
         warnings.append(f"Files skipped beside the Total Body image: {kinds}.")
     what = f"a DXA of {_shown(bone[0].protocol)}" if bone[0].protocol else "a DXA without ProtocolName"
     return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings), bone[0].identity)
+
+
+def check_whole_body(image: OrientedImage, chosen: TotalBody) -> None:
+    """Refuse an image that has not the size of a whole-body scan: another area, or a wrong pixel size."""
+    rows, columns = image.pixels.shape
+    height, width = rows * image.spacing.row_mm, columns * image.spacing.col_mm
+    if not is_whole_body(height, width):
+        size = f"{height:.0f} × {width:.0f} mm (height × width)"
+        kind = ImageTooSmallError if chosen.named else WrongBodyPartError
+        raise kind(
+            found=f"{chosen.what}, {size}",
+            expected="a Total Body image, at least 1 m tall and 0.3 to 1 m wide",
+            do=f"Check the pixel size (--spacing). {PASS_AREA}",
+        )
 
 
 def _choose(images: list[_Candidate], area: Area | None) -> list[_Candidate]:
@@ -136,11 +165,13 @@ def _ambiguous(found: str) -> AmbiguousScanError:
     )
 
 
-def _nothing(headers: list[DicomHeader]) -> NoDxaInArchiveError | WrongModalityError | WrongBodyPartError:
+def _nothing(
+    headers: list[DicomHeader], others: int
+) -> NoDxaInArchiveError | WrongModalityError | WrongBodyPartError:
     """The error that says best why there is no Total Body image."""
     if not headers:
         return NoDxaInArchiveError(
-            found="no DICOM image",
+            found=f"no DICOM image ({others} other files)",
             expected="the DXA images of a visit (UK Biobank field 20158)",
             do="Check that this is the right file.",
         )

@@ -31,7 +31,8 @@ from spinelift.learn.regressor.train import load_regressor, make_network
 from spinelift.learn.segmenter.config import UnetConfig
 from spinelift.learn.segmenter.train import load_segmenter
 from spinelift.learn.segmenter.unet import Segmenter
-from spinelift.store.rows import Pairs, PairStore, load_pairs
+from spinelift.store.memory import Pairs
+from spinelift.store.rows import PairStore, load_pairs
 
 NAMES = ("regressor", "segmenter")
 SIGNATURES = DxaPreprocessing().signatures()

@@ -18,10 +18,11 @@ class Best:
     """Keeps the weights of the validation whose metric ``loop.keep_best`` is least; nothing if that is None.
 
     Use: ``update`` after each validation, end the run when ``stop``, put ``state`` into checkpoints and
-    ``restore`` it, and ``load`` at the end.
+    ``restore`` it, and ``load`` at the end. The ``main`` process alone writes the weights.
     """
 
-    def __init__(self, loop: LoopConfig, out: Path) -> None:
+    def __init__(self, loop: LoopConfig, out: Path, *, main: bool = True) -> None:
+        self._main = main
         self._metric, self._patience, self._path = loop.keep_best, loop.patience, out / BEST
         self._value, self._without = math.inf, 0
         self._metrics: dict[str, float] = {}
@@ -39,7 +40,8 @@ class Best:
         self._without += 1
         if metrics[self._metric] < self._value:
             self._value, self._without, self._metrics = metrics[self._metric], 0, dict(metrics)
-            save_weights(model.state_dict(), self._path)
+            if self._main:
+                save_weights(model.state_dict(), self._path)
 
     @property
     def stop(self) -> bool:

@@ -1,51 +1,79 @@
 """Files of a run: checkpoints that are whole or absent, weights without pickles, the log."""
 
 import csv
+import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from spinelift.errors import ConfigError
-from spinelift.files import whole_file, write_csv, write_whole
+from spinelift.files import UNSEALED, damaged, is_sealed, read_sealed, seal, write_csv, write_whole
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
 
 
 def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Weights as safetensors; the file appears whole."""
-    write_whole(path, save({k: v.detach().contiguous().clone() for k, v in state.items()}))
+    """Weights as safetensors with a checksum; the file appears whole."""
+    tensors = {k: v.detach().contiguous().clone() for k, v in state.items()}
+    write_whole(path, seal(save(tensors, metadata={"checksum": UNSEALED.decode()})))
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Weights from safetensors into a model of the same shape."""
+    """Weights from safetensors into a model of the same shape; the checksum is compared where there is one.
+
+    Raises ConfigError if there is no such file or it is of another network, DamagedFileError if it was
+    changed or cut.
+    """
     if not path.is_file():
-        raise ConfigError(found=f"no weights at {path}", expected="a safetensors file", do="Check the path.")
+        raise ConfigError(
+            found=f"no weights {path.name}", expected="a safetensors file", do="Check the path."
+        )
+    data = path.read_bytes()
+    do = "Copy the file again, or train again."
+    if b'"checksum"' in data[:4096] and not is_sealed(data):  # those of other programs have none
+        raise damaged(path, f"{len(data)} bytes that do not fit its checksum", do)
     try:
-        model.load_state_dict(load_file(path))
+        model.load_state_dict(load(data))
+    except SafetensorError:
+        raise damaged(path, "no safetensors", do) from None
     except RuntimeError as error:
         raise ConfigError(
-            found=f"weights of another network in {path} ({str(error).splitlines()[-1].strip()})",
+            found=f"weights of another network in {path.name} ({str(error).splitlines()[-1].strip()})",
             expected=f"those of {type(model).__name__} as configured",
             do="Give the configuration that the weights were trained with.",
         ) from error
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
-    """All that resuming needs; the file appears whole."""
-    with whole_file(path) as file:
-        torch.save(dict(state), file)
+    """All that resuming needs, with a checksum; the file appears whole."""
+    file = BytesIO()
+    torch.save(dict(state), file)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = UNSEALED
+    write_whole(path, seal(file.getvalue()))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_checkpoint` wrote: tensors and plain values only, no code."""
+    """Read what :func:`save_checkpoint` wrote: tensors and plain values only, no code.
+
+    Raises ConfigError if there is no checkpoint, DamagedFileError if it was changed or cut.
+    """
     if not path.is_file():
         do = "Start without --resume."
-        raise ConfigError(found=f"no checkpoint at {path}", expected="a run to resume", do=do)
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+        raise ConfigError(found=f"no checkpoint {path.name}", expected="a run to resume", do=do)
+    do = "Restore it from a copy, or train again in a new folder."
+    data = read_sealed(path, do=do)
+    try:
+        state: dict[str, Any] = torch.load(BytesIO(data), weights_only=True)
+    except (UnpicklingError, RuntimeError):
+        raise damaged(path, "not tensors and plain values alone", do) from None
     return state
 
 

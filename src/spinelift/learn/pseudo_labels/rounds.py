@@ -22,7 +22,8 @@ from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.pseudo_labels.labels import Labels, Source, dice, examples, propose
 from spinelift.learn.pseudo_labels.review import export, read_corrections, waiting
 from spinelift.learn.segmenter.train import fit_segmenter, load_segmenter
-from spinelift.store.rows import Scans, load_scans
+from spinelift.store.memory import Scans
+from spinelift.store.rows import load_scans
 
 STATE, CONFIG, FIGURES, REVIEW = "state.json", "loop.yaml", "rounds.csv", "review"
 HELD_OUT_EVERY = 5
@@ -136,7 +137,7 @@ def _train(
         settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
     run = folder / "run"
     outcome = fit_segmenter(
-        settings, scans, held_out, data=[], out=run, resume=(run / CHECKPOINT).exists(),
+        settings, scans, held_out, out=run, resume=(run / CHECKPOINT).exists(),
         rows=examples(hand, sure, config.hand_share),
     )  # fmt: skip
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}

@@ -21,12 +21,13 @@ from spinelift.errors import ConfigError
 from spinelift.evaluate.bootstrap import Estimate, resample_counts
 from spinelift.geometry import SPINE_ROWS
 from spinelift.geometry.arrays import Float
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, draw_placement, place
 from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.tone import change_tone
 from spinelift.learn.regressor.train import batch_of
-from spinelift.store.rows import Pairs
+from spinelift.store.memory import Pairs
 
 JITTER = GeometryAugment(mirror=0.5, warp=0, warp_px=0, tilt_px=0, width=0, scale=0.01, row_px=1, column_px=1)
 """Errors of the crop's place, as a segmenter makes them."""
@@ -85,12 +86,12 @@ def _joined(parts: list[Tensor]) -> Float:
 
 def _predictions(model: nn.Module, pairs: Pairs) -> Iterator[tuple[Batch, Prediction]]:
     """All people as simulated, then all with augmented tones; each with a jittered crop."""
-    generator = torch.Generator().manual_seed(0)
+    random = Random()
     for tone in (None, ToneAugment()):
         for i in range(0, len(pairs), BATCH):
             part = batch_of(pairs, slice(i, i + BATCH))
-            placed = place(part, draw_placement(len(part.image), JITTER, generator))
-            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
+            placed = place(part, draw_placement(len(part.image), JITTER, random))
+            image = placed.image if tone is None else change_tone(placed.image, tone, random)
             with torch.inference_mode():
                 yield placed, model.eval()(image)
 

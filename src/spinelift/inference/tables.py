@@ -1,0 +1,126 @@
+"""``summary`` and ``failed``: what the folder of results holds, whichever run made it.
+
+Only the driver of a run writes them, under a lock of the folder, from the ``run.json`` of every result.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from spinelift.files import locked, make_folder, remove_files, remove_unfinished, write_csv, write_whole
+from spinelift.inference.outputs import Record, read_record
+
+SUMMARY_CSV, SUMMARY_PARQUET, FAILED_CSV = "summary.csv", "summary.parquet", "failed.csv"
+Row = dict[str, Any]
+COLUMNS: dict[str, Callable[[Record], Any]] = {
+    "scan_id": lambda r: r["scan_id"],
+    "status": lambda r: "done",
+    "input": lambda r: r.get("input"),
+    "file": lambda r: r.get("file"),
+    "eid": lambda r: r.get("eid"),
+    "instance": lambda r: r.get("instance"),
+    "array": lambda r: r.get("array"),
+    "input_sha256": lambda r: r.get("input_sha256"),
+    "bundle": lambda r: r["bundle"]["name"],
+    "bundle_version": lambda r: r["bundle"]["version"],
+    "bundle_sha256": lambda r: r["bundle"]["sha256"],
+    "spinelift_version": lambda r: r["versions"]["spinelift"],
+    "shift_score": lambda r: r.get("shift_score"),
+    "confidence": lambda r: r["spine"]["confidence"],
+    "warnings": lambda r: "; ".join(r["warnings"]),
+}
+"""Columns of the summary, from ``run.json``; after them comes one for each of its ``measures``."""
+FAILED_COLUMNS = (
+    *("scan_id", "status", "input", "file", "eid", "instance", "array"),
+    *("bundle", "bundle_version", "bundle_sha256", "spinelift_version"),
+    *("error", "exit_code", "stage", "message"),
+)
+NOT_THERE = "NoScansError"
+"""Error of an input that is missing or cannot be read: its result of an earlier run stays."""
+_READERS = 8
+
+
+def write_tables(out: Path, failed: Sequence[Row], done: Iterable[Row], *, paths: bool = True) -> int:
+    """Write the tables of a folder; returns the number of results in it.
+
+    ``failed`` and ``done`` are rows of this run: of the latter only ``scan_id``, ``input`` and ``file``
+    matter. Failures of earlier runs stay until their scan is done. Without ``paths`` the column ``input`` is
+    empty. The parquet is written where polars is installed, and removed elsewhere.
+    """
+    make_folder(out)
+    with locked(out) as alone:
+        if alone:
+            remove_unfinished(out)
+        rows, measures = summary_rows(out, paths=paths)
+        header = (*COLUMNS, *measures)
+        write_csv(out / SUMMARY_CSV, header, ([_text(row.get(name)) for name in header] for row in rows))
+        if find_spec("polars"):
+            write_whole(out / SUMMARY_PARQUET, _parquet(rows, measures))
+        else:
+            remove_files([out / SUMMARY_PARQUET])
+        failing = _failing(out, failed, done, {row["scan_id"] for row in rows})
+        if failing:
+            if not paths:
+                failing = [row | {"input": None} for row in failing]
+            table = ([_text(row.get(name)) for name in FAILED_COLUMNS] for row in failing)
+            write_csv(out / FAILED_CSV, FAILED_COLUMNS, table)
+        else:
+            remove_files([out / FAILED_CSV])
+    return len(rows)
+
+
+def summary_rows(out: Path, *, paths: bool = True) -> tuple[list[Row], list[str]]:
+    """A row for every result in a folder, in order of the ids, and the names of all measures."""
+    folders = sorted(item for item in out.iterdir() if not item.name.startswith(".") and item.is_dir())
+    measures: dict[str, None] = {}
+    rows: list[Row] = []
+    with ThreadPoolExecutor(_READERS) as threads:
+        for record in threads.map(read_record, folders):
+            try:
+                row = {name: of(record) for name, of in COLUMNS.items()} if record else {}
+            except (KeyError, TypeError):
+                continue  # of a version of spinelift whose results have another form
+            if record:
+                values = record.get("measures") or {}
+                measures |= dict.fromkeys(values)
+                rows.append(row | values | ({} if paths else {"input": None}))
+    return rows, list(measures)
+
+
+def _failing(out: Path, failed: Sequence[Row], done: Iterable[Row], results: set[str]) -> list[Row]:
+    """Failures of this run, and those of earlier ones whose scan was not tried again."""
+    path, earlier = out / FAILED_CSV, []
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            earlier = [row for row in csv.DictReader(file) if {*FAILED_COLUMNS} <= row.keys()]
+    tried = [*failed, *done]
+    names = {(row["scan_id"], row["file"]) for row in tried}
+    inputs = {row["input"] for row in tried if row["input"]}
+    kept = [
+        row for row in earlier
+        if (row["scan_id"], row["file"]) not in names and row["input"] not in inputs
+    ]  # fmt: skip
+    rows = [row for row in (*failed, *kept) if row["error"] == NOT_THERE or row["scan_id"] not in results]
+    return sorted(rows, key=lambda row: (row["scan_id"], row["file"] or "", row["input"] or ""))
+
+
+def _parquet(rows: Sequence[Row], measures: Sequence[str]) -> bytes:
+    import polars as pl
+
+    numbers = dict.fromkeys(("shift_score", "confidence", *measures), pl.Float64)
+    whole = dict.fromkeys(("eid", "instance", "array"), pl.Int64)
+    schema = dict.fromkeys(COLUMNS, pl.String) | whole | numbers
+    data = BytesIO()
+    pl.DataFrame(rows, schema=schema).write_parquet(data)
+    return data.getvalue()
+
+
+def _text(value: Any) -> str:
+    """A cell of a CSV: empty for None."""
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,197 @@
+"""One scan of a batch, in any process: from its file to its result folder, or to the cause of a failure."""
+
+import traceback
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from spinelift.bundle import BundleRef
+from spinelift.errors import BundleError, SpineliftError
+from spinelift.files import write_json
+from spinelift.geometry import Spacing
+from spinelift.inference.model import Model, load_model
+from spinelift.inference.outputs import (
+    MASK_NIFTI,
+    MASK_PNG,
+    RUN_FORMAT,
+    RUN_JSON,
+    Record,
+    is_whole,
+    read_record,
+    result_folder,
+    write_result,
+)
+from spinelift.inference.prediction import Prediction
+from spinelift.inference.scans import Scan
+from spinelift.io import read_dxa
+from spinelift.io.dxa.read import scan_sha256
+from spinelift.io.dxa.visit import Area
+from spinelift.progress import Clock
+from spinelift.report import PICTURE_NAMES
+from spinelift.version import __version__
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done to every scan of a batch.
+
+    ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
+    ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
+    of earlier runs are made again.
+    """
+
+    out: Path
+    ref: BundleRef
+    bundle: str | None = None
+    spacing: Spacing | None = None
+    area: Area | None = None
+    pictures: bool = True
+    mask: bool = False
+    paths: bool = True
+    overwrite: bool = False
+    threads: int | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Optional files of a result."""
+        return (PICTURE_NAMES if self.pictures else ()) + ((MASK_PNG, MASK_NIFTI) if self.mask else ())
+
+    def about(self, scan: Scan) -> Record:
+        """What ``run.json`` says of the scan's file and the options."""
+        name = scan.ukb
+        return {
+            "input": scan.given if self.paths else None,
+            "file": Path(scan.given).name,
+            **{key: getattr(name, key, None) for key in ("eid", "instance", "array")},
+            "options": {
+                "spacing_mm": [self.spacing.row_mm, self.spacing.col_mm] if self.spacing else None,
+                "area": self.area,
+            },
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a scan has no result: the name of the error's class, the stage, and the error to show.
+
+    ``known``: the file could be read, so that a result of an earlier run is out of date. ``details``: the
+    traceback of an error that is not spinelift's.
+    """
+
+    error: str
+    stage: str
+    shown: SpineliftError
+    known: bool = False
+    details: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, stage: str, *, known: bool = False) -> "Failure":
+        """The failure of an exception; what other libraries' exceptions say, such as paths, is left out."""
+        name = type(error).__name__
+        if isinstance(error, SpineliftError):
+            return cls(name, stage, error, known)
+        cause = getattr(error, "strerror", None)
+        shown = SpineliftError(
+            found=f"an unexpected {name}{f' ({cause})' if cause else ''} at the stage {stage!r}",
+            expected="a scan that is predicted, or an error that names its cause",
+            do="Run it again with --verbose, which shows the traceback, and report that.",
+        )
+        return cls(name, stage, shown, known, "".join(traceback.format_exception(error)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one scan: a new result, one of an earlier run, or a failure."""
+
+    scan: Scan
+    is_new: bool = False
+    warnings: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+def predict_scan(scan: Scan, job: Job) -> Outcome:
+    """Predict one scan into ``OUT/<scan_id>/``, unless it has a whole result there; never raises."""
+    clock, known = Clock("read"), False
+    try:
+        sha256 = scan_sha256(scan.path)
+        known = True
+        scan, record = identify(scan, sha256, job)
+        if record is not None and _is_done(scan, sha256, record, job):
+            return Outcome(scan, warnings=tuple(record["warnings"]))
+        image = read_dxa(scan.path, spacing=job.spacing, area=job.area)
+        clock.start("predict")
+        model = _model(job)
+        prediction = model.predict(replace(image, scan_id=scan.scan_id))
+        clock.start("pictures")
+        extra = _extra(prediction, job)
+        clock.start("write")
+        seconds = clock.seconds
+        times = {stage: round(seconds[stage] * 1e3, 2) for stage in ("read", "pictures")}
+        write_result(
+            prediction, job.out, extra=extra, threads=model.threads, timings_ms=times, about=job.about(scan)
+        )
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is this scan's row)
+        return Outcome(scan, failure=Failure.of(error, clock.stage, known=known))
+    return Outcome(scan, is_new=True, warnings=prediction.warnings)
+
+
+def identify(scan: Scan, sha256: str, job: Job) -> tuple[Scan, Record | None]:
+    """The scan with its final id, and the record of its result of an earlier run.
+
+    An id without UK Biobank's numbers may belong to another file's result of an earlier run, which is kept:
+    the scan has its hash in its id then. A changed file of the same path keeps its id.
+    """
+    record = read_record(result_folder(job.out, scan.scan_id))
+    same = record is None or sha256 == record.get("input_sha256") or scan.given == record.get("input")
+    if same or scan.ukb:
+        return scan, record
+    scan = scan.with_hash(sha256)
+    return scan, read_record(result_folder(job.out, scan.scan_id))
+
+
+def _is_done(scan: Scan, sha256: str, record: Record, job: Job) -> bool:
+    """Whether a result is whole and of this input, bundle, version and options; its path is set right."""
+    about = job.about(scan)
+    want: dict[str, Any] = {
+        "format": RUN_FORMAT, "input_sha256": sha256, "bundle": asdict(job.ref), "options": about["options"],
+    }  # fmt: skip
+    folder = job.out / scan.scan_id
+    done = (
+        not job.overwrite
+        and all(record.get(key) == value for key, value in want.items())
+        and record.get("versions", {}).get("spinelift") == __version__
+        and is_whole(folder, record, job.wanted)
+    )
+    if done and any(record.get(key) != value for key, value in about.items()):
+        write_json(folder / RUN_JSON, record | about)
+    return done
+
+
+def _model(job: Job) -> Model:
+    model = load(job.bundle, job.threads)
+    if model.bundle.ref != job.ref:
+        raise BundleError(
+            found="a bundle that has changed since the run began", expected="one bundle", do="Run again."
+        )
+    return model
+
+
+@lru_cache(maxsize=1)
+def load(bundle: str | None, threads: int | None) -> Model:
+    """The model of this process, kept for the next scan."""
+    return load_model(bundle, threads=threads)
+
+
+def _extra(prediction: Prediction, job: Job) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    if job.pictures:
+        from spinelift.report.pictures import make_pictures
+
+        files |= make_pictures(prediction.scene())
+    if job.mask:
+        from spinelift.report.mask import mask_nifti, mask_png
+
+        mask = prediction.mask()
+        files |= {MASK_PNG: mask_png(mask), MASK_NIFTI: mask_nifti(mask, prediction.location.grid.spacing)}
+    return files
