@@ -1,11 +1,12 @@
 """Small stores of painted spines: a bright tube that bends, whose brightness tells its depth."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from spinelift.cohort.manifest import MANIFEST, PAIRS
+from spinelift.cohort.manifest import MANIFEST, PAIRS, SCHEMA, table_bytes
 from spinelift.cohort.splits import deal
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
@@ -53,9 +54,21 @@ def make_scans(path: Path, n: int, seed: int, *, first_eid: int = 0) -> Path:
     return path
 
 
+def write_cohort(folder: Path, frame: pl.DataFrame, **pairs: np.ndarray) -> Path:
+    """Manifest and pairs of a cohort as a build writes them; columns that ``frame`` has not are empty."""
+    frame = frame.with_columns(kept=pl.col("row").is_not_null())
+    missing = [pl.lit(None).alias(name) for name in SCHEMA if name not in frame.columns]
+    manifest = table_bytes(frame.with_columns(missing).select(*SCHEMA).cast(SCHEMA))
+    folder.mkdir(exist_ok=True)
+    about = {"manifest": hashlib.sha256(manifest).hexdigest()}
+    with PairStore.create(folder / PAIRS, about=about) as store:
+        store.extend(**pairs, eid=frame["eid"].to_numpy())
+    (folder / MANIFEST).write_bytes(manifest)
+    return folder
+
+
 def make_cohort(folder: Path, n: int, seed: int) -> Path:
-    """Manifest and pairs of a cohort of n painted spines, a fifth of them scoliotic; of some two visits."""
-    make_pairs(folder / PAIRS, n, seed)
+    """A cohort of n painted spines, a fifth of them scoliotic; of some two visits."""
     eid = 1_000_000 + np.arange(n) - np.arange(n) // 50  # the row after every fiftieth is the same person
     eid = 1_000_000 + np.unique(eid, return_inverse=True)[1]
     places = deal({int(e): int(e) % 5 == 0 for e in eid})
@@ -65,5 +78,7 @@ def make_cohort(folder: Path, n: int, seed: int) -> Path:
     frame = pl.DataFrame(
         [row | {"split": places[row["eid"]].split, "fold": places[row["eid"]].fold} for row in rows]
     )
-    frame.write_parquet(folder / MANIFEST)
-    return folder
+    rng = np.random.default_rng(seed)
+    image, curves = map(np.stack, zip(*(painted_pair(rng) for _ in range(n)), strict=True))
+    mm_per_px = (2.0 + 0.01 * (np.arange(n) % 20)).astype(np.float32)
+    return write_cohort(folder, frame, image=image, curves=curves, mm_per_px=mm_per_px)

@@ -7,6 +7,7 @@ import pytest
 from cohort_driver import DIGEST, make_folders, make_record, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_cases import write_cohort
 from typer.testing import CliRunner
 
 from spinelift.cli.cohort import app as cohort_app
@@ -222,11 +223,9 @@ def test_folds_of_a_split_are_exported_across_shards(tmp_path, monkeypatch):
     n = 2 * PairStore.SHARD + 7
     rows = {"image": rng.integers(0, 255, (n, 224, 224), dtype=np.uint8), "eid": np.arange(n)}
     rows |= {"curves": rng.random((n, 6, 209), np.float32), "mm_per_px": rng.random(n, np.float32)}
-    with PairStore.create(tmp_path / PAIRS) as pairs:
-        pairs.extend(**rows)
     split = pl.Series(["train", "val"] * (n // 2) + ["train"])
     frame = pl.DataFrame({"eid": np.arange(n), "split": split, "fold": np.arange(n) % 5, "row": np.arange(n)})
-    frame.write_parquet(tmp_path / MANIFEST)
+    write_cohort(tmp_path, frame, **{name: values for name, values in rows.items() if name != "eid"})
     count = export_split(tmp_path, "train", tmp_path / "out.zarr", {1, 3})
     wanted = frame.filter((pl.col("split") == "train") & pl.col("fold").is_in([1, 3]))["row"].to_numpy()
     got = PairStore.open(tmp_path / "out.zarr").load()

@@ -2,10 +2,11 @@
 
 import numpy as np
 import polars as pl
+from store_cases import write_cohort
 from truth_cases import column_fields, simulated_truth
 
 from spinelift.cohort.export import with_true_curves, write_stores
-from spinelift.cohort.manifest import MANIFEST, PAIRS, PARTS
+from spinelift.cohort.manifest import PARTS
 from spinelift.cohort.record import DONE, Record, write_part
 from spinelift.curves import Curve
 from spinelift.geometry import FIRST_SPINE_ROW
@@ -24,10 +25,9 @@ def test_true_curves_lie_where_the_crop_says(tmp_path):
     values = {"mm_per_px": size, "x0_mm": x0, "z0_mm": z0}
     write_part(tmp_path / PARTS, Record(eid, 2, "a.zip", "b.zip", "", "test", DONE, "curves", values=values))
     frame = {"eid": [eid], "instance": [2], "row": [0], "split": ["train"], "fold": [0]}
-    pl.DataFrame(frame).write_parquet(tmp_path / MANIFEST)
-    with PairStore.create(tmp_path / PAIRS) as pairs:
-        zeros = np.zeros((6, 209), np.float32)
-        pairs.append(image=np.full((224, 224), 7, np.uint8), curves=zeros, mm_per_px=size, eid=eid)
+    image, curves = np.full((1, 224, 224), 7, np.uint8), np.zeros((1, 6, 209), np.float32)
+    sizes = np.array([size], np.float32)
+    write_cohort(tmp_path, pl.DataFrame(frame), image=image, curves=curves, mm_per_px=sizes)
     out = tmp_path / "true.zarr"
     write_stores(tmp_path, {out: [0]}, {out: {}}, with_true_curves(tmp_path, tmp_path / "truth"))
     got = PairStore.open(out).load()

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from store_cases import make_cohort
+from store_cases import make_cohort, write_cohort
 
-from spinelift.cohort.manifest import MANIFEST
+from spinelift.cohort.manifest import PAIRS, read_manifest
 from spinelift.errors import ConfigError
 from spinelift.evaluate.people import hash_people
 from spinelift.store.rows import PairStore
@@ -149,15 +149,13 @@ def test_a_study_with_other_settings_is_another_study(done, cohort, tmp_path):
 
 def test_mistakes_are_refused_before_any_work(cohort, tmp_path):
     plan = Plan(cohort, tmp_path / "out", SMOKE)
-    (tmp_path / "few").mkdir()
-    frame = pl.read_parquet(cohort / MANIFEST)
-    frame.head(200).write_parquet(tmp_path / "few" / MANIFEST)
+    frame, pairs = read_manifest(cohort), PairStore.open(cohort / PAIRS).load()
+    arrays = {name: getattr(pairs, name) for name in ("image", "curves", "mm_per_px")}
+    write_cohort(tmp_path / "few", frame.head(200), **{name: a[:200] for name, a in arrays.items()})
     with pytest.raises(ConfigError, match=r"in fold 0 .* to calibrate on"):
         Study.begin(replace(plan, store=tmp_path / "few"))
-    (tmp_path / "no-test").mkdir()
-    frame.with_columns(split=pl.col("split").replace("test", "val")).write_parquet(
-        tmp_path / "no-test" / MANIFEST
-    )
+    untested = frame.with_columns(split=pl.col("split").replace("test", "val"))
+    write_cohort(tmp_path / "no-test", untested, **arrays)
     with pytest.raises(ConfigError, match="split test is empty"):
         Study.begin(replace(plan, store=tmp_path / "no-test"))
 

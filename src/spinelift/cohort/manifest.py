@@ -61,10 +61,10 @@ def compact(store: Path) -> pl.DataFrame:
             row |= {"split": place.split, "fold": place.fold, "row": kept}
             kept += 1
     frame = pl.DataFrame(rows, schema=SCHEMA)
-    manifest = _table(frame)
+    manifest = table_bytes(frame)
     _write_pairs(store, {"pairs": kept, "manifest": hashlib.sha256(manifest).hexdigest()})
     write_sealed_json(store / SPLITS, {str(eid): astuple(place) for eid, place in sorted(places.items())})
-    write_whole(store / TIMES, _table(pl.DataFrame(times, infer_schema_length=None)))
+    write_whole(store / TIMES, table_bytes(pl.DataFrame(times, infer_schema_length=None)))
     write_whole(store / MANIFEST, manifest)
     return frame
 
@@ -84,7 +84,7 @@ def _add_matches(records: list[Record], rows: list[dict[str, Any]]) -> None:
             rows[k]["warnings"] = "; ".join(filter(None, (rows[k]["warnings"], match.warning)))
 
 
-def _table(frame: pl.DataFrame) -> bytes:
+def table_bytes(frame: pl.DataFrame) -> bytes:
     """A table as Parquet with a checksum."""
     file = BytesIO()
     frame.write_parquet(file, metadata={"checksum": UNSEALED.decode()})
