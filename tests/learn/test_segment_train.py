@@ -59,12 +59,13 @@ def test_windows_show_the_spine_and_its_ends_where_they_were():
 
 def test_windows_keep_the_statistics_of_whole_images(tmp_path):
     scans = make_scans(tmp_path / "scans.zarr", 6, 1)
+    others = make_scans(tmp_path / "others.zarr", 6, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml")
-    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "first")
+    train_segmenter(config, data=[scans], validation=others, out=tmp_path / "first")
     before = load_segmenter(tmp_path / "first")[0].state_dict()
     weights = str(tmp_path / "first" / "weights.safetensors")
     config = config.model_copy(update={"window": WindowConfig(whole=0.3), "init_from": weights})
-    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "second")
+    train_segmenter(config, data=[scans], validation=others, out=tmp_path / "second")
     after = load_segmenter(tmp_path / "second")[0].state_dict()
     for name, value in before.items():
         fixed = "running" in name or "num_batches" in name
@@ -73,9 +74,10 @@ def test_windows_keep_the_statistics_of_whole_images(tmp_path):
 
 def test_windows_want_a_trained_network(tmp_path):
     scans = make_scans(tmp_path / "scans.zarr", 6, 1)
+    others = make_scans(tmp_path / "others.zarr", 6, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml").model_copy(update={"window": WindowConfig()})
     with pytest.raises(ConfigError, match="--init-from"):
-        train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "run")
+        train_segmenter(config, data=[scans], validation=others, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize("shape", [(280, 112), (848, 112)])
@@ -126,10 +128,11 @@ def test_untrained_maps_are_empty_probabilities():
 
 def test_it_learns_a_bar_and_resumes(tmp_path):
     scans = make_scans(tmp_path / "scans.zarr", 6, 1)
+    others = make_scans(tmp_path / "others.zarr", 6, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml")
-    first = train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "run")
+    first = train_segmenter(config, data=[scans], validation=others, out=tmp_path / "run")
     longer = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 28})})
-    second = train_segmenter(longer, data=[scans], validation=scans, out=tmp_path / "run", resume=True)
+    second = train_segmenter(longer, data=[scans], validation=others, out=tmp_path / "run", resume=True)
     assert (first.steps, second.steps) == (6, 28)
     assert second.validation["dice"] > 0.2 + first.validation["dice"]
     model, _ = load_segmenter(tmp_path / "run")

@@ -57,7 +57,7 @@ BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; an existing
 @app.command()
 def bundle(
     regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],
-    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
+    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter, or `default`: that which ships.")],
     calibration: Calibration,
     test: Test,
     out: BundleOut,
@@ -65,13 +65,21 @@ def bundle(
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     train: opt.Baselines = None,
     limit: Limit = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the bundle, for its card.")] = None,
+    without_people: Annotated[
+        bool, typer.Option("--without-people", help="Leave out the hashes of the people of training.")
+    ] = False,
 ) -> None:
     """Export both networks, calibrate and test them, and write the card."""
     opt.require_extra("train")
+    from spinelift.bundle import PredictionCard, shipped
     from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 
-    plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
-    _print_metrics(make_bundle(Trained.from_runs(regressor, segmenter), plan, out))
+    plan = BundlePlan(
+        name, version, calibration, test, tuple(train or ()), limit=limit, keep_people=not without_people
+    )
+    source = shipped(PredictionCard) if segmenter == Path("default") else segmenter
+    _print_metrics(make_bundle(Trained.from_runs(regressor, source, licence), plan, out))
 
 
 @app.command()

@@ -128,6 +128,10 @@ class LoopConfig(Config):
     ema: Share = Field(default=0.998, description="largest decay a step of the averaged weights; 0: none")
     validate_every: PositiveInt = Field(default=500, description="steps")
     validate_limit: PositiveInt = Field(default=400, description="held-out examples")
+    keep_best: str | None = Field(default=None, description="validation metric whose least value is kept")
+    patience: PositiveInt | None = Field(
+        default=None, description="validations without a better one, then stop"
+    )
     checkpoint_seconds: float = 120.0
     log_every: PositiveInt = Field(default=50, description="steps")
 
@@ -140,6 +144,8 @@ class LoopConfig(Config):
     def _ends(self) -> Self:
         if self.epochs is None and self.steps is None and self.max_seconds is None:
             raise ValueError("one of epochs, steps and max_seconds must be given")
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("patience needs keep_best")
         return self
 
 

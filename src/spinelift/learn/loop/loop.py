@@ -20,6 +20,7 @@ from spinelift.errors import ConfigError
 from spinelift.files import make_folder
 from spinelift.learn.loop import checkpoint
 from spinelift.learn.loop.average import Ema, make_optimizer, rate_factor
+from spinelift.learn.loop.best import Best
 from spinelift.learn.loop.budget import Budget
 from spinelift.learn.loop.config import LoopConfig, OptimConfig
 from spinelift.learn.loop.saver import Saver
@@ -29,7 +30,7 @@ from spinelift.progress import Progress
 
 
 class Outcome(NamedTuple):
-    """Result of a run: averaged model on the CPU, numbers of steps and seconds, last validation.
+    """Result of a run: averaged model on the CPU, numbers of steps and seconds, last or best validation.
 
     ``start`` says what the run started from, ``main`` whether this process writes the files.
     """
@@ -81,6 +82,7 @@ class Fitting:
         self.optimizer = make_optimizer(task.model, optim)
         self.per_epoch = max(1, len(task.examples) // loop.batch)
         self.budget = Budget(loop, self.per_epoch)
+        self.best = Best(loop, out, main=fabric.is_global_zero)
         self.step, self.before, self.start = 0, 0.0, start
         self.began = time.monotonic()
         self.random, self.shuffle = Random(fabric.device), Random(task.examples.device)
@@ -111,6 +113,7 @@ class Fitting:
         self.step, self.before, self.start = state["step"], state["seconds"], state["start"]
         self.ema.updates = self.step
         self.budget.resume(state["budget"], self.step, self.before)
+        self.best.restore(state["best"])
 
     def state(self) -> dict[str, Any]:
         """All that :meth:`restore` needs."""
@@ -118,7 +121,7 @@ class Fitting:
         return {
             "model": self.task.model.state_dict(), "ema": ema,
             "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds(),
-            "budget": self.budget.state, "run": self.identity, "start": self.start,
+            "budget": self.budget.state, "best": self.best.state, "run": self.identity, "start": self.start,
         }  # fmt: skip
 
     def take_step(self, progress: float) -> dict[str, Tensor]:
@@ -177,13 +180,15 @@ class Fitting:
                     log.add(self.step, self.seconds(), rate, "validation", metrics)
                     shown.message(f"validation at step {self.step}: {_text(metrics)}")
                 self.task.model.train()
-                return dict(self.fabric.broadcast(metrics))
+                metrics = dict(self.fabric.broadcast(metrics))
+                self.best.update(metrics, self.ema.model)
+                return metrics
 
             sums: dict[str, Tensor] = {}
             counted, waited, validation = 0, 0.0, {}
             saved = mark = time.monotonic()
             self.task.model.train()
-            while self.budget.total is None or self.step < self.budget.total:
+            while not self.best.stop and (self.budget.total is None or self.step < self.budget.total):
                 progress = self.budget.progress(self.step)
                 rate = self.rate(progress)
                 waited += self.task.examples.advance(self.step * loop.batch)
@@ -213,6 +218,9 @@ class Fitting:
                 saver.save(self.ema.model.state_dict(), self.state())
             if not validation or self.step % loop.validate_every:
                 validation = validate(0.0)
+        if main and (of_best := self.best.load(self.ema.model)):
+            validation = of_best
+            checkpoint.save_weights(self.ema.model.state_dict(), self.out / checkpoint.WEIGHTS)
         model = self.ema.model.cpu().eval()
         return Outcome(model, self.step, self.seconds(), validation, self.start, main)
 

@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-from spinelift.geometry.arrays import Float32, UInt8
+from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.regressor.config import SimulatedConfig
 from spinelift.progress import progress
-from spinelift.simulate.identity import stream
+from spinelift.simulate.identity import MAX_PERSON, person_id, stream
 from spinelift.simulate.stores import make_pair
 
 
@@ -54,6 +54,11 @@ class SimulatedPeople(Examples):
         self.put(self.people % self._config.buffer, image, curves, np.array(mm_per_px, np.float32))
         self.people += 1
 
+    @property
+    def eid(self) -> Integers:
+        """Numbers of all people who have entered [n]."""
+        return person_id(self._config.seed, 0) + np.arange(self.people)
+
     def mean_curves(self) -> Float32:
         """Mean curves [6, 209] of the people who enter before training."""
         self.advance(0)
@@ -65,3 +70,9 @@ class SimulatedPeople(Examples):
     def __exit__(self, *error: object) -> None:
         if self._stream is not None:
             self._stream.close()  # type: ignore[attr-defined]
+
+
+def of_seed(eid: Integers, seed: int) -> Integers:
+    """Those of the people ``eid`` [n] who are simulated with a seed."""
+    first = person_id(seed, 0)
+    return eid[(eid >= first) & (eid <= first + MAX_PERSON)]

@@ -9,21 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.errors import ConfigError
-from spinelift.files import file_sha256
+from spinelift.files import file_sha256, write_whole
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import begin, load_run, train
+from spinelift.learn.people import people_of_training
 from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.store.memory import Pairs
-from spinelift.store.rows import load_pairs
+from spinelift.store.rows import PairStore, load_pairs
 
 SLOPE_ROWS = 8
 """Rows over which the slope of a centre curve is compared: about a vertebra."""
@@ -62,7 +64,10 @@ class RegressorTask:
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
         parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
-        return {name: float(error[:, part].mean()) for name, part in parts.items()}
+        return {
+            "mae_mm": float(error.mean()),
+            **{k: float(error[:, part].mean()) for k, part in parts.items()},
+        }
 
 
 def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
@@ -143,6 +148,7 @@ def train_regressor(
     """
     _check_source(config, data)
     pretrained = None if resume else weights_source(config.network)
+    judges = PairStore.open(validation).read("eid")
     run = begin(config, out, resume=resume, several=config.simulated is None)
     with ExitStack() as stack:
         examples: Examples
@@ -151,8 +157,11 @@ def train_regressor(
             people = len(np.unique(pairs.eid))
             examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
             mean = pairs.curves.mean(0)
+            people_of_training(pairs.eid, judges, run.config.init_from)
         else:
-            from spinelift.learn.regressor.people import SimulatedPeople  # loads numba
+            from spinelift.learn.regressor.people import SimulatedPeople, of_seed  # loads numba
+
+            people_of_training(of_seed(judges, config.simulated.seed), judges, run.config.init_from)
 
             made = stack.enter_context(SimulatedPeople(config.simulated))
             examples = made
@@ -172,10 +181,14 @@ def train_regressor(
             model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
             return RegressorTask(config, examples, held_out, model)
 
-        return train(
+        outcome = train(
             run, make_model, make_task, examples=examples, held_out=len(held_out), data=names,
             title="regressor", pretrained=pretrained,
         )  # fmt: skip
+        if outcome.main:
+            trained = pairs.eid if config.simulated is None else made.eid
+            write_whole(out / PEOPLE, people_of_training(trained, judges, run.config.init_from))
+        return outcome
 
 
 def _check_source(config: RegressorConfig, data: Sequence[Path]) -> None:

@@ -10,19 +10,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.errors import ConfigError
+from spinelift.files import write_whole
 from spinelift.geometry.canonical import CANONICAL_MM
 from spinelift.learn.images import dice_loss
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import Run, begin, load_run, train
+from spinelift.learn.people import people_of_training
 from spinelift.learn.random import Random
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
 from spinelift.store.memory import Scans
-from spinelift.store.rows import load_scans
+from spinelift.store.rows import ScanStore, load_scans
 
 
 @dataclass(eq=False)
@@ -109,7 +112,11 @@ def train_segmenter(
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
     run = begin(_checked(config, resume=resume), out, resume=resume, several=True)
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    return _train(run, scans, held_out, names=[path.name for path in data])
+    seen = people_of_training(scans.eid, ScanStore.open(validation).read("eid"), run.config.init_from)
+    outcome = _train(run, scans, held_out, names=[path.name for path in data])
+    if outcome.main:
+        write_whole(out / PEOPLE, seen)
+    return outcome
 
 
 def fit_segmenter(
