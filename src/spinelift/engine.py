@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from spinelift.errors import ConfigError, WorkerDiedError
@@ -32,6 +33,8 @@ DASK_IN_FLIGHT = 1000
 """Tasks submitted to a cluster at a time; the scheduler hands them to its workers, also to later ones."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _LENGTH = 8
+_TOO_MUCH_MEMORY = 99
+"""Exit code of a process that held more memory than it may."""
 _WATCH_S = 0.2
 
 
@@ -106,7 +109,7 @@ def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
         client = library.Client(address)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
-            found=f"no Dask scheduler that answers at {address} ({type(error).__name__})",
+            found=f"no Dask scheduler at {address} ({type(error).__name__})",
             expected="the address of a running scheduler, such as tcp://host:8786",
             do="Start one with `dask scheduler`, or use --workers.",
         ) from error
@@ -116,7 +119,7 @@ def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
 
 @contextmanager
 def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iterator[_Submit]:
-    processes = [_Process(pickle.dumps((memory, work))) for _ in range(workers)]
+    processes = [_Process(pickle.dumps((os.getpid(), memory, work))) for _ in range(workers)]
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -129,8 +132,8 @@ def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iter
         process = idle.get()
         try:
             for _ in range(DEATHS):
-                if answer := process.call(message):
-                    good, result = pickle.loads(answer)
+                if reply := process.call(message):
+                    good, result = pickle.loads(reply)
                     if good:
                         return result
                     raise result
@@ -157,7 +160,7 @@ class _Process:
         self._closed, self._lock = False, threading.Lock()
 
     def call(self, message: bytes) -> bytes:
-        """The child's answer to a task, as :func:`_answer` makes it; nothing if the child died."""
+        """The child's reply to a task, as :func:`_reply` makes it; nothing if the child died."""
         with self._lock:
             if self._closed:
                 raise CancelledError
@@ -186,6 +189,8 @@ class _Process:
             return "it was ended"
         with suppress(BrokenPipeError), child:  # closes the pipes and waits
             child.kill()
+        if child.returncode == _TOO_MUCH_MEMORY:
+            return "it held more memory than it may"
         with suppress(ValueError):
             return signal.Signals(-child.returncode).name
         return f"exit code {child.returncode}"
@@ -204,15 +209,14 @@ def serve() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what libraries print is no result
     with suppress(EOFError, BrokenPipeError):
-        memory, work = pickle.loads(_receive(tasks))
-        if memory:
-            threading.Thread(target=_watch, args=(memory,), daemon=True).start()
+        driver, memory, work = pickle.loads(_receive(tasks))
+        threading.Thread(target=_watch, args=(driver, memory), daemon=True).start()
         while True:
             task = pickle.loads(_receive(tasks))
-            _send(results, _answer(work, task))
+            _send(results, _reply(work, task))
 
 
-def _answer(work: Callable[[Any], Any], task: Any) -> bytes:
+def _reply(work: Callable[[Any], Any], task: Any) -> bytes:
     try:
         return pickle.dumps((True, work(task)))
     except Exception as error:  # noqa: BLE001 (the driver's to judge)
@@ -223,15 +227,27 @@ def _answer(work: Callable[[Any], Any], task: Any) -> bytes:
         return data
 
 
-def _watch(memory: int) -> None:
-    """End this process once it has held more than ``memory`` bytes (where the system counts them)."""
-    with suppress(ImportError):
-        import resource
+def _watch(driver: int, memory: int | None) -> None:
+    """End this process when its driver was killed, or when it has held more than ``memory`` bytes."""
+    while os.getppid() == driver:
+        if memory and _most_held() > memory:
+            os._exit(_TOO_MUCH_MEMORY)
+        time.sleep(_WATCH_S)
+    os._exit(0)
 
-        unit = 1 if sys.platform == "darwin" else 1024
-        while resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit <= memory:
-            time.sleep(_WATCH_S)
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def _most_held() -> int:
+    """Most bytes that this process has held so far; 0 where the system does not count them."""
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) << 10
+    except (OSError, IndexError):  # not Linux, where the next number includes what the driver held
+        with suppress(ImportError):
+            import resource
+
+            unit = 1 if sys.platform == "darwin" else 1024
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return 0
 
 
 def _send(pipe: Any, data: bytes) -> None:

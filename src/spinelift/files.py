@@ -83,9 +83,14 @@ def write_whole(path: Path, data: bytes | str) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def json_bytes(document: object) -> bytes:
+    """JSON, indented by 1."""
+    return f"{json.dumps(document, indent=1)}\n".encode()
+
+
 def write_json(path: Path, document: object) -> None:
     """Write JSON, indented by 1, as :func:`whole_file` does."""
-    write_whole(path, json.dumps(document, indent=1) + "\n")
+    write_whole(path, json_bytes(document))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

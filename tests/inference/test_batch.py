@@ -48,10 +48,12 @@ def run(bundle, out):
     """Run a batch of paths in this process, without pictures unless told otherwise."""
     ref = load_bundle(PredictionCard, bundle).ref
 
-    def run(*paths, out=out, lost=(), workers=0, on_done=lambda _: None, **options):
+    def run(*paths, out=out, without_scans=(), workers=0, on_done=lambda _: None, **options):
         options = {"spacing": SPACING, "pictures": False, "threads": 1} | options
         job = Job(out, ref, str(bundle), **options)
-        return run_batch(job, name_scans(paths)[0], lost=lost, workers=workers, on_done=on_done)
+        return run_batch(
+            job, name_scans(paths)[0], without_scans=without_scans, workers=workers, on_done=on_done
+        )
 
     return run
 

@@ -4,7 +4,9 @@ A command is one module of this package, named in ``COMMANDS``, with a Typer app
 imported when their command is called, and import heavy packages inside the command.
 """
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -67,4 +69,6 @@ def root(
 
 def main() -> None:
     """Entry point of the ``spinelift`` script."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a console may lack some characters, as stderr may already
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

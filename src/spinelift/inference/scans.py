@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from spinelift.errors import SpineliftError
+from spinelift.errors import SpineliftError, printable
 from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.scan import scan_id
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
@@ -42,7 +42,7 @@ def name_scans(paths: Iterable[Path]) -> tuple[list[Scan], int]:
     """
     groups: dict[str, list[Scan]] = {}
     for path in paths:
-        text = printable(path)
+        text = printable(str(path))
         name = scan_id(path, hashlib.sha256(text.encode()).hexdigest())
         groups.setdefault(name.casefold(), []).append(Scan(Path(os.path.abspath(path)), text, name))  # noqa: PTH100
     scans: list[Scan] = []
@@ -56,11 +56,6 @@ def name_scans(paths: Iterable[Path]) -> tuple[list[Scan], int]:
                 group = [scan.with_hash(sha256) for sha256, scan in different.items()]
         scans += group
     return scans, copies
-
-
-def printable(path: Path) -> str:
-    """A path as text; bytes of a name that are no UTF-8 are written as ``\\xff``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _hash(scan: Scan) -> str:

@@ -39,8 +39,8 @@ FAILED_COLUMNS = (
     *("bundle", "bundle_version", "bundle_sha256", "spinelift_version"),
     *("error", "exit_code", "stage", "message"),
 )
-NOT_THERE = "NoScansError"
-"""Error of an input that is missing or cannot be read: its result of an earlier run stays."""
+RESULT_STAYS = ("NoScansError", "OutputError")
+"""Errors after which a result of an earlier run stays: the input cannot be read, the new one not written."""
 _READERS = 8
 
 
@@ -104,7 +104,7 @@ def _failing(out: Path, failed: Sequence[Row], done: Iterable[Row], results: set
         row for row in earlier
         if (row["scan_id"], row["file"]) not in names and row["input"] not in inputs
     ]  # fmt: skip
-    rows = [row for row in (*failed, *kept) if row["error"] == NOT_THERE or row["scan_id"] not in results]
+    rows = [row for row in (*failed, *kept) if row["error"] in RESULT_STAYS or row["scan_id"] not in results]
     return sorted(rows, key=lambda row: (row["scan_id"], row["file"] or "", row["input"] or ""))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spinelift.bundle import BundleRef
-from spinelift.errors import BundleError, SpineliftError
+from spinelift.errors import BundleError, OutputError, SpineliftError
 from spinelift.files import write_json
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model, load_model
@@ -75,8 +75,8 @@ class Job:
 class Failure:
     """Why a scan has no result: the name of the error's class, the stage, and the error to show.
 
-    ``known``: the file could be read, so that a result of an earlier run is out of date. ``details``: the
-    traceback of an error that is not spinelift's.
+    ``known``: the file could be read, so that a result of an earlier run is out of date; not so if the new
+    one could not be written. ``details``: the traceback of an error that is not spinelift's.
     """
 
     error: str
@@ -90,7 +90,7 @@ class Failure:
         """The failure of an exception; what other libraries' exceptions say, such as paths, is left out."""
         name = type(error).__name__
         if isinstance(error, SpineliftError):
-            return cls(name, stage, error, known)
+            return cls(name, stage, error, known and not isinstance(error, OutputError))
         cause = getattr(error, "strerror", None)
         shown = SpineliftError(
             found=f"an unexpected {name}{f' ({cause})' if cause else ''} at the stage {stage!r}",
