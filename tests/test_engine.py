@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +28,13 @@ def is_running(pid):
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (OSError, ValueError):
         return False
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -77,10 +87,7 @@ def test_closing_ends_the_processes(processes_and_results):
     pids, results = processes_and_results
     assert all(map(is_running, pids))
     results.close()
-    deadline = time.monotonic() + 10
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(is_running, pids))
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_a_process_that_holds_too_much_is_ended():
@@ -88,6 +95,33 @@ def test_a_process_that_holds_too_much_is_ended():
     results = dict(engine.run(cases.hold, [0, 400], workers=1, memory=200 << 20))
     assert results[0] == 0
     assert isinstance(results[400], WorkerDiedError)
+    assert "more memory" in results[400].found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_what_the_driver_holds_is_not_the_memory_of_its_processes():
+    held = bytearray(300 << 20)
+    assert dict(engine.run(cases.hold, [1], workers=1, memory=200 << 20)) == {1: 1 << 20}
+    assert len(held)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_their_driver(number):
+    """At once, and not when their tasks are done."""
+    code = "from spinelift import engine; import time; next(engine.run(time.sleep, [60, 60], workers=2))"
+    driver = subprocess.Popen([sys.executable, "-c", code])
+    threads = Path(f"/proc/{driver.pid}/task")
+
+    def pids():
+        return [int(pid) for file in threads.glob("*/children") for pid in file.read_text().split()]
+
+    wait_until(lambda: len(pids()) == 2)
+    workers = pids()
+    time.sleep(0.5)  # until they have their tasks
+    driver.send_signal(number)
+    assert driver.wait() == -number
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 def test_a_dask_cluster_does_the_same():

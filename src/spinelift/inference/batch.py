@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from spinelift import engine
-from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, SpineliftError, WorkerDiedError, printable
+from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, SpineliftError, WorkerDiedError
 from spinelift.files import make_folder
 from spinelift.inference.outputs import remove_result, result_folder
-from spinelift.inference.scans import Scan
+from spinelift.inference.scans import Scan, named_scan
 from spinelift.inference.tables import Row, write_tables
 from spinelift.inference.task import Failure, Job, Outcome, identify, predict_scan
 from spinelift.io.dxa.read import scan_sha256
-from spinelift.io.dxa.scan import scan_id
 from spinelift.version import __version__
 
 
@@ -62,8 +61,7 @@ def run_batch(
     make_folder(job.out)
     report = BatchReport()
     for path, error in without_scans:
-        scan = Scan(path, printable(str(path)), scan_id(path, "0" * 64))
-        report.failed.append(Outcome(scan, failure=Failure.of(error, "find")))
+        report.failed.append(Outcome(named_scan(path), failure=Failure.of(error, "find")))
     try:
         work = partial(predict_scan, job=job)
         results = engine.run(work, scans, workers=workers, scheduler=scheduler)

@@ -139,15 +139,18 @@ def predict_scan(scan: Scan, job: Job) -> Outcome:
 def identify(scan: Scan, sha256: str, job: Job) -> tuple[Scan, Record | None]:
     """The scan with its final id, and the record of its result of an earlier run.
 
-    An id without UK Biobank's numbers may belong to another file's result of an earlier run, which is kept:
-    the scan has its hash in its id then. A changed file of the same path keeps its id.
+    A result of the same content is found with and without its hash in the id, so that ids do not depend on
+    the other scans of a run. An id without UK Biobank's numbers may be that of another file's result, which
+    is kept: the scan has its hash in its id then. A changed file of the same path keeps its id.
     """
+    hashed = scan.with_hash(sha256)
+    for known in (replace(scan, digits=""), hashed):
+        record = read_record(result_folder(job.out, known.scan_id))
+        if record is not None and record.get("input_sha256") == sha256:
+            return known, record
     record = read_record(result_folder(job.out, scan.scan_id))
-    same = record is None or sha256 == record.get("input_sha256") or scan.given == record.get("input")
-    if same or scan.ukb:
-        return scan, record
-    scan = scan.with_hash(sha256)
-    return scan, read_record(result_folder(job.out, scan.scan_id))
+    is_own = record is None or scan.ukb is not None or scan.given == record.get("input")
+    return (scan, record) if is_own else (hashed, None)
 
 
 def _is_done(scan: Scan, sha256: str, record: Record, job: Job) -> bool:

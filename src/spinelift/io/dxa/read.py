@@ -250,7 +250,7 @@ def _from_dicom(
 
 
 def _name(path: Path, sha256: str) -> str:
-    return scan_id(Path() if path is _NO_NAME else path, sha256)
+    return scan_id(Path() if path is _NO_NAME else path, lambda: sha256)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:
