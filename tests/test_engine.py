@@ -134,6 +134,38 @@ def test_a_dask_cluster_does_the_same():
     assert results == {1: 2, "x": "xx"}
 
 
+def test_closing_a_run_on_a_cluster_does_not_wait_for_its_tasks():
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(processes=False, protocol="inproc://", **local) as cluster:
+        results = engine.run(time.sleep, [0.01, *[0.5] * 40], scheduler=cluster.scheduler_address)
+        next(results)
+        began = time.monotonic()
+        results.close()
+        assert time.monotonic() - began < 5
+
+
+def test_a_cluster_that_ends_stops_the_run(monkeypatch):
+    """Its tasks did not fail: they are done when the run is started again."""
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    monkeypatch.setitem(distributed.config["distributed"]["comm"]["timeouts"], "connect", "1s")
+    with distributed.LocalCluster(processes=False, protocol="inproc://", **local) as cluster:
+        results = engine.run(time.sleep, [0.01, *[0.2] * 40], scheduler=cluster.scheduler_address)
+        next(results)
+        cluster.close()
+        with pytest.raises(WorkerDiedError, match="cluster ended"):
+            list(results)
+
+
+def test_processes_import_nothing_from_the_folder_that_they_run_in(tmp_path, monkeypatch):
+    """It may be a folder of data; a script's own folder is on the path that they get."""
+    (tmp_path / "queue.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if part])
+    assert dict(engine.run(cases.work, [1], workers=1)) == {1: 2}
+
+
 def test_a_scheduler_that_is_not_there():
     pytest.importorskip("distributed")
     with pytest.raises(ConfigError, match="no Dask scheduler"):

@@ -56,7 +56,7 @@ def run(
     processes. A task whose processes die ``DEATHS`` times has a :class:`WorkerDiedError`. One that cannot be
     pickled is done in this process.
 
-    Raises ConfigError if there is no scheduler at the address.
+    Raises ConfigError if there is no scheduler at the address, WorkerDiedError if the cluster ends.
     """
     if not scheduler and not workers:
         for task in tasks:
@@ -87,7 +87,11 @@ def _outcome(future: "Future[Any]") -> Any:
     try:
         return future.result()
     except CancelledError:
-        return _died("the task was cancelled")
+        raise WorkerDiedError(
+            found="that the Dask cluster ended before the run did",
+            expected="a cluster that lasts until the end",
+            do="Start one, and run the command again: it continues.",
+        ) from None
     except Exception as error:  # noqa: BLE001
         return _died("several Dask workers died on it") if type(error).__name__ == "KilledWorker" else error
 
@@ -113,8 +117,12 @@ def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
             expected="the address of a running scheduler, such as tcp://host:8786",
             do="Start one with `dask scheduler`, or use --workers.",
         ) from error
-    with client, client.get_executor(pure=False) as executor:
-        yield lambda task: executor.submit(work, task)
+    with client:
+        executor = client.get_executor(pure=False)
+        try:
+            yield lambda task: executor.submit(work, task)
+        finally:
+            executor.shutdown(wait=False)  # cancels what is still waiting
 
 
 @contextmanager
@@ -173,7 +181,7 @@ class _Process:
     def _start(self) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join(part or os.curdir for part in sys.path)
         child = subprocess.Popen(
-            [sys.executable, "-c", "from spinelift.engine import serve; serve()"],
+            [sys.executable, "-P", "-c", "from spinelift.engine import serve; serve()"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**_ONE_THREAD, **os.environ, "PYTHONPATH": path},
         )  # fmt: skip
