@@ -91,18 +91,14 @@ def test_closing_ends_the_processes(processes_and_results):
 
 
 def test_a_process_that_holds_too_much_is_ended():
-    pytest.importorskip("resource")
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("the memory of a process is counted on Linux alone")
+    held = b"x" * (300 << 20)  # a driver that holds more itself
     results = dict(engine.run(cases.hold, [0, 400], workers=1, memory=200 << 20))
+    del held
     assert results[0] == 0
     assert isinstance(results[400], WorkerDiedError)
     assert "more memory" in results[400].found
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_what_the_driver_holds_is_not_the_memory_of_its_processes():
-    held = bytearray(300 << 20)
-    assert dict(engine.run(cases.hold, [1], workers=1, memory=200 << 20)) == {1: 1 << 20}
-    assert len(held)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")

@@ -236,25 +236,21 @@ def _reply(work: Callable[[Any], Any], task: Any) -> bytes:
 
 
 def _watch(driver: int, memory: int | None) -> None:
-    """End this process when its driver was killed, or when it has held more than ``memory`` bytes."""
+    """End this process when its driver was killed, or when it holds more than ``memory`` bytes."""
     while os.getppid() == driver:
-        if memory and _most_held() > memory:
+        if memory and _held() > memory:
             os._exit(_TOO_MUCH_MEMORY)
         time.sleep(_WATCH_S)
     os._exit(0)
 
 
-def _most_held() -> int:
-    """Most bytes that this process has held so far; 0 where the system does not count them."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) << 10
-    except (OSError, IndexError):  # not Linux, where the next number includes what the driver held
-        with suppress(ImportError):
-            import resource
+def _held() -> int:
+    """Bytes that this process holds now, on Linux; 0 elsewhere.
 
-            unit = 1 if sys.platform == "darwin" else 1024
-            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    The peak of ``getrusage`` will not do: a new process begins with the peak of the one that started it.
+    """
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
     return 0
 
 

@@ -7,22 +7,25 @@ import pytest
 from cohort_driver import DIGEST, make_folders, make_record, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_cases import write_cohort
+from typer.testing import CliRunner
 
+from spinelift.cli.cohort import app as cohort_app
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.build import Plan, build
+from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
     PARTS,
     compact,
-    export_split,
     read_manifest,
     read_splits,
 )
 from spinelift.cohort.record import FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
-from spinelift.cohort.splits import FOLDS, SHARES, deal
+from spinelift.cohort.splits import FOLDS, SHARES, assign_places, parse_folds
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.errors import NoScansError, WorkerDiedError
+from spinelift.errors import ConfigError, NoScansError, WorkerDiedError
 from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
@@ -71,22 +74,41 @@ def test_folders_without_archives_are_refused(tmp_path):
 def test_splits_are_balanced_and_never_change(people, data):
     eids = sorted(people)
     early = data.draw(st.sets(st.sampled_from(eids)))
-    first = deal({e: people[e] for e in early})
-    both = deal(people, first)
+    first = assign_places({e: people[e] for e in early})
+    both = assign_places(people, first)
     assert {e: both[e] for e in first} == first
     assert set(both) == set(people)
     for stratum in (True, False):
         places = [p for p in both.values() if p.scoliosis == stratum]
         for split, share in SHARES.items():
             assert abs(sum(p.split == split for p in places) - share * len(places)) <= 1.0
-        folds = [sum(p.fold == f for p in places) for f in range(FOLDS)]
-        assert max(folds) - min(folds) <= 1
+        for split in SHARES:
+            folds = [sum(p.fold == f for p in places if p.split == split) for f in range(FOLDS)]
+            assert max(folds) - min(folds) <= 1
+
+
+@given(st.sets(st.integers(1, 10**7), min_size=300, max_size=600))
+def test_folds_say_nothing_of_splits(eids):
+    places = assign_places(dict.fromkeys(eids, False)).values()
+    for split, share in SHARES.items():
+        inside = [p.fold for p in places if p.split == split]
+        for fold in range(FOLDS):
+            assert abs(inside.count(fold) - share * len(eids) / FOLDS) <= 2
+
+
+def test_folds_of_the_command_line():
+    assert parse_folds("0") == {0}
+    assert parse_folds("1-4") == {1, 2, 3, 4}
+    assert parse_folds("0,2-3") == {0, 2, 3}
+    for wrong in ("", "5", "2-1", "a", "-1"):
+        with pytest.raises(ConfigError, match="from 0 to 4"):
+            parse_folds(wrong)
 
 
 def test_splits_do_not_depend_on_the_order_of_people():
     people = {e: e % 4 == 0 for e in range(200)}
     backwards = dict(reversed(people.items()))
-    assert deal(people) == deal(backwards)
+    assert assign_places(people) == assign_places(backwards)
 
 
 def visits(folder):
@@ -192,6 +214,41 @@ def test_a_split_can_be_exported_as_a_store(store, tmp_path):
     wanted = manifest.filter(pl.col("split") == "val")["eid"].to_list()
     assert PairStore.open(tmp_path / "val.zarr").load().eid.tolist() == wanted
     assert count == len(wanted)
+
+
+def test_folds_of_a_split_are_exported_across_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(PairStore, "SHARD", 32)
+    monkeypatch.setattr(PairStore, "CHUNK", 8)
+    rng = np.random.default_rng(0)
+    n = 2 * PairStore.SHARD + 7
+    rows = {"image": rng.integers(0, 255, (n, 224, 224), dtype=np.uint8), "eid": np.arange(n)}
+    rows |= {"curves": rng.random((n, 6, 209), np.float32), "mm_per_px": rng.random(n, np.float32)}
+    split = pl.Series(["train", "val"] * (n // 2) + ["train"])
+    frame = pl.DataFrame({"eid": np.arange(n), "split": split, "fold": np.arange(n) % 5, "row": np.arange(n)})
+    write_cohort(tmp_path, frame, **{name: values for name, values in rows.items() if name != "eid"})
+    count = export_split(tmp_path, "train", tmp_path / "out.zarr", {1, 3})
+    wanted = frame.filter((pl.col("split") == "train") & pl.col("fold").is_in([1, 3]))["row"].to_numpy()
+    got = PairStore.open(tmp_path / "out.zarr").load()
+    assert count == len(wanted) == len(got)
+    for name, values in rows.items():
+        assert np.array_equal(vars(got)[name], values[wanted])
+    with pytest.raises(NoScansError, match="no pairs of the split test"):
+        export_split(tmp_path, "test", tmp_path / "none.zarr")
+    assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_fold_is_exported_by_the_command(store, tmp_path):
+    def export(*words):
+        return CliRunner().invoke(
+            cohort_app, ["export", str(store), "-o", str(tmp_path / "out.zarr"), *words]
+        )
+
+    assert "folds without one" in str(export("--folds", "1", "--aggregates-only").exception)
+    assert "from 0 to 4" in str(export("--split", "train", "--folds", "5").exception)
+    done = export("--split", "train", "--folds", "0,2-3")
+    assert done.exit_code == 0, done.output
+    wanted = read_manifest(store).filter((pl.col("split") == "train") & pl.col("fold").is_in([0, 2, 3]))
+    assert PairStore.open(tmp_path / "out.zarr").load().eid.tolist() == wanted["eid"].to_list()
 
 
 def test_a_visit_whose_worker_died_and_whose_archive_is_gone_becomes_a_row(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spinelift.cohort.aggregates import aggregates
 from spinelift.cohort.build import Plan, build
+from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
@@ -17,7 +18,6 @@ from spinelift.cohort.manifest import (
     SPLITS,
     TIMES,
     compact,
-    export_split,
     read_manifest,
     read_splits,
     read_table,
@@ -94,7 +94,7 @@ def test_what_is_made_from_parts_is_made_again(copy, whole, name, kind):
     aggregates(read_manifest(copy / "store"), copy / "store")
 
 
-def test_splits_are_never_dealt_again_unasked(copy, whole):
+def test_splits_are_never_assigned_again_unasked(copy, whole):
     path = copy / "store" / SPLITS
     path.write_bytes(path.read_bytes().replace(b"train", b"test_", 1))
     make_folders(copy / "in", PEOPLE + 2)

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from io_cases import visit_zip
 from PIL import Image
 from predict_cases import SPACING, spine_image, spine_png, spine_scan, write_bundle
@@ -24,7 +26,7 @@ from spinelift.inference import batch, load_model, outputs, task
 from spinelift.inference.batch import run_batch
 from spinelift.inference.outputs import result_folder, write_result
 from spinelift.inference.scans import name_scans
-from spinelift.inference.tables import COLUMNS, FAILED_COLUMNS
+from spinelift.inference.tables import COLUMNS, FAILED_COLUMNS, write_tables
 from spinelift.inference.task import Job, predict_scan
 from spinelift.io import read_dxa
 from spinelift.io.dxa.discover import search_scans
@@ -129,6 +131,38 @@ def test_the_parquet_is_the_csv(run, out, tmp_path):
     assert frame["scan_id"].to_list() == [row["scan_id"] for row in table] == ["7654321_3_1", "b"]
     assert frame.select("eid", "instance", "array").rows() == [(7654321, 3, 1), (None, None, None)]
     assert frame["height_mm"].to_list() == [float(row["height_mm"]) for row in table]
+
+
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@pytest.fixture(scope="module")
+def record(model, tmp_path_factory):
+    """Content of a run.json."""
+    return json.loads(
+        (model.predict(spine_scan()).save(tmp_path_factory.mktemp("one")) / "run.json").read_text()
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_run_json_spoils_the_tables(record, tmp_path_factory, data):
+    """Results that another program changed, or another version made, are left out."""
+    out = tmp_path_factory.mktemp("out")
+    changed = json.loads(json.dumps(record))
+    place = data.draw(st.sampled_from([changed, changed["bundle"], changed["measures"], changed["spine"]]))
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(odd_values)
+    for name, content in (("a", record), ("b", changed)):
+        (out / name).mkdir()
+        (out / name / "run.json").write_text(json.dumps({**content, "scan_id": name}))
+    assert write_tables(out, [], []) in (1, 2)
+    table = rows(out / "summary.csv")
+    assert table[0]["scan_id"] == "a"
+    assert pl.read_parquet(out / "summary.parquet")["scan_id"].to_list() == [row["scan_id"] for row in table]
 
 
 def test_without_polars_there_is_no_parquet_of_an_earlier_run(run, out, tmp_path, monkeypatch):

@@ -59,7 +59,9 @@ def find_archives(folder: Path, field: int) -> tuple[dict[VisitId, Path], list[s
     Raises NoScansError if the folder is missing.
     """
     if not folder.is_dir():
-        raise NoScansError(found=f"no folder {folder}", expected="a folder of archives", do="Check the path.")
+        raise NoScansError(
+            found=f"no folder {folder.name}", expected="a folder of archives", do="Check the path."
+        )
     found: dict[VisitId, tuple[int, str, Path]] = {}
     unknown = []
     for path in sorted(folder.rglob("*.zip")):
@@ -99,7 +101,7 @@ def paired_visits(cohort: Path) -> list[PairedVisit]:
     paired = [PairedVisit(v.key, v.dxa, v.mri) for v in visits if v.dxa and v.mri]
     if not paired:
         raise NoScansError(
-            found=f"no visit with both archives in {cohort}",
+            found=f"no visit with both archives in {cohort.name}",
             expected=f"{_EXPECTED}, in dxa/ and mri/",
             do="Check the path, or simulate a cohort: spinelift simulate cohort.",
         )

@@ -137,7 +137,7 @@ def _train(
         settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
     run = folder / "run"
     outcome = fit_segmenter(
-        settings, scans, held_out, data=[], out=run, resume=(run / CHECKPOINT).exists(),
+        settings, scans, held_out, out=run, resume=(run / CHECKPOINT).exists(),
         rows=examples(hand, sure, config.hand_share),
     )  # fmt: skip
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}
@@ -188,7 +188,7 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
         state = json.loads((out / STATE).read_text(encoding="utf-8"))
         if any(state[name] != value for name, value in _identity(data).items()):
             raise ConfigError(
-                found=f"a loop over {state['scans']} other scans in {out}",
+                found=f"a loop over {state['scans']} other scans in {out.name}",
                 expected=f"one over these {len(data.scans)}",
                 do="Give the scans that it was started with, or another --out.",
             )
