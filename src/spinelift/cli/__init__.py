@@ -32,6 +32,11 @@ class _LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "" in args:  # would be taken for the current folder
+            raise typer.BadParameter("an empty argument; perhaps a variable of the shell is not set")
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
