@@ -44,7 +44,9 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
     for name in ("7_20201_3_0", "12_20201_2_0", "99_20201_2_0", "7_20158_9_0"):
         touch(tmp_path / "mri" / f"{name}.zip")
     touch(tmp_path / "labels" / "12_2.nii.gz")
-    touch(tmp_path / "labels" / "12_2_fat.nii.gz")
+    for other in ("12_2_fat.nii.gz", "12_2.nii.gz.json", "12_2.nii.bak", "._12_2.nii.gz"):
+        touch(tmp_path / "labels" / other)
+    touch(tmp_path / "labels" / "7_2.NII")
     touch(tmp_path / "labels" / "7_20201_3_0_spine.nii.gz")
     found = find_visits(tmp_path / "dxa", tmp_path / "mri", tmp_path / "labels")
     pairs = {v.key: (v.dxa and v.dxa.name, v.mri and v.mri.name) for v in found.visits}
@@ -55,9 +57,14 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
         "99_2": (None, "99_20201_2_0.zip"),
     }
     assert [v.key for v in found.visits] == ["7_2", "7_3", "12_2", "99_2"]
-    assert sorted(found.unknown) == ["7_20158_2_0_copy.zip", "7_20158_9_0.zip", "notes.zip"]
+    assert found.ignored == {"with names of another kind": 3, "of a visit that has another archive": 1}
     labels = {v.key: [p.name for p in v.labels] for v in found.visits}
-    assert labels == {"7_2": [], "7_3": ["7_20201_3_0_spine.nii.gz"], "12_2": ["12_2.nii.gz"], "99_2": []}
+    assert labels == {
+        "7_2": ["7_2.NII"],
+        "7_3": ["7_20201_3_0_spine.nii.gz"],
+        "12_2": ["12_2.nii.gz"],
+        "99_2": [],
+    }
 
 
 def test_folders_without_archives_are_refused(tmp_path):
