@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +28,13 @@ def is_running(pid):
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except (OSError, ValueError):
         return False
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -77,10 +87,7 @@ def test_closing_ends_the_processes(processes_and_results):
     pids, results = processes_and_results
     assert all(map(is_running, pids))
     results.close()
-    deadline = time.monotonic() + 10
-    while any(map(is_running, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(is_running, pids))
+    wait_until(lambda: not any(map(is_running, pids)))
 
 
 def test_a_process_that_holds_too_much_is_ended():
@@ -91,6 +98,26 @@ def test_a_process_that_holds_too_much_is_ended():
     del held
     assert results[0] == 0
     assert isinstance(results[400], WorkerDiedError)
+    assert "more memory" in results[400].found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_their_driver(number):
+    """At once, and not when their tasks are done."""
+    code = "from spinelift import engine; import time; next(engine.run(time.sleep, [60, 60], workers=2))"
+    driver = subprocess.Popen([sys.executable, "-c", code])
+    threads = Path(f"/proc/{driver.pid}/task")
+
+    def pids():
+        return [int(pid) for file in threads.glob("*/children") for pid in file.read_text().split()]
+
+    wait_until(lambda: len(pids()) == 2)
+    workers = pids()
+    time.sleep(0.5)  # until they have their tasks
+    driver.send_signal(number)
+    assert driver.wait() == -number
+    wait_until(lambda: not any(map(is_running, workers)))
 
 
 def test_a_dask_cluster_does_the_same():
@@ -101,6 +128,38 @@ def test_a_dask_cluster_does_the_same():
         results = dict(engine.run(cases.work, [1, cases.RAISE, "x"], scheduler=address))
     assert isinstance(results.pop(cases.RAISE), ValueError)
     assert results == {1: 2, "x": "xx"}
+
+
+def test_closing_a_run_on_a_cluster_does_not_wait_for_its_tasks():
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with distributed.LocalCluster(processes=False, protocol="inproc://", **local) as cluster:
+        results = engine.run(time.sleep, [0.01, *[0.5] * 40], scheduler=cluster.scheduler_address)
+        next(results)
+        began = time.monotonic()
+        results.close()
+        assert time.monotonic() - began < 5
+
+
+def test_a_cluster_that_ends_stops_the_run(monkeypatch):
+    """Its tasks did not fail: they are done when the run is started again."""
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    monkeypatch.setitem(distributed.config["distributed"]["comm"]["timeouts"], "connect", "1s")
+    with distributed.LocalCluster(processes=False, protocol="inproc://", **local) as cluster:
+        results = engine.run(time.sleep, [0.01, *[0.2] * 40], scheduler=cluster.scheduler_address)
+        next(results)
+        cluster.close()
+        with pytest.raises(WorkerDiedError, match="cluster ended"):
+            list(results)
+
+
+def test_processes_import_nothing_from_the_folder_that_they_run_in(tmp_path, monkeypatch):
+    """It may be a folder of data; a script's own folder is on the path that they get."""
+    (tmp_path / "queue.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if part])
+    assert dict(engine.run(cases.work, [1], workers=1)) == {1: 2}
 
 
 def test_a_scheduler_that_is_not_there():

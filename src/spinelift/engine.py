@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from spinelift.errors import ConfigError, WorkerDiedError
@@ -32,6 +33,8 @@ DASK_IN_FLIGHT = 1000
 """Tasks submitted to a cluster at a time; the scheduler hands them to its workers, also to later ones."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _LENGTH = 8
+_TOO_MUCH_MEMORY = 99
+"""Exit code of a process that held more memory than it may."""
 _WATCH_S = 0.2
 
 
@@ -53,7 +56,7 @@ def run(
     processes. A task whose processes die ``DEATHS`` times has a :class:`WorkerDiedError`. One that cannot be
     pickled is done in this process.
 
-    Raises ConfigError if there is no scheduler at the address.
+    Raises ConfigError if there is no scheduler at the address, WorkerDiedError if the cluster ends.
     """
     if not scheduler and not workers:
         for task in tasks:
@@ -84,7 +87,11 @@ def _outcome(future: "Future[Any]") -> Any:
     try:
         return future.result()
     except CancelledError:
-        return _died("the task was cancelled")
+        raise WorkerDiedError(
+            found="that the Dask cluster ended before the run did",
+            expected="a cluster that lasts until the end",
+            do="Start one, and run the command again: it continues.",
+        ) from None
     except Exception as error:  # noqa: BLE001
         return _died("several Dask workers died on it") if type(error).__name__ == "KilledWorker" else error
 
@@ -106,17 +113,21 @@ def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
         client = library.Client(address)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
-            found=f"no Dask scheduler that answers at {address} ({type(error).__name__})",
+            found=f"no Dask scheduler at {address} ({type(error).__name__})",
             expected="the address of a running scheduler, such as tcp://host:8786",
             do="Start one with `dask scheduler`, or use --workers.",
         ) from error
-    with client, client.get_executor(pure=False) as executor:
-        yield lambda task: executor.submit(work, task)
+    with client:
+        executor = client.get_executor(pure=False)
+        try:
+            yield lambda task: executor.submit(work, task)
+        finally:
+            executor.shutdown(wait=False)  # cancels what is still waiting
 
 
 @contextmanager
 def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iterator[_Submit]:
-    processes = [_Process(pickle.dumps((memory, work))) for _ in range(workers)]
+    processes = [_Process(pickle.dumps((os.getpid(), memory, work))) for _ in range(workers)]
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -129,8 +140,8 @@ def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iter
         process = idle.get()
         try:
             for _ in range(DEATHS):
-                if answer := process.call(message):
-                    good, result = pickle.loads(answer)
+                if reply := process.call(message):
+                    good, result = pickle.loads(reply)
                     if good:
                         return result
                     raise result
@@ -157,7 +168,7 @@ class _Process:
         self._closed, self._lock = False, threading.Lock()
 
     def call(self, message: bytes) -> bytes:
-        """The child's answer to a task, as :func:`_answer` makes it; nothing if the child died."""
+        """The child's reply to a task, as :func:`_reply` makes it; nothing if the child died."""
         with self._lock:
             if self._closed:
                 raise CancelledError
@@ -170,7 +181,7 @@ class _Process:
     def _start(self) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join(part or os.curdir for part in sys.path)
         child = subprocess.Popen(
-            [sys.executable, "-c", "from spinelift.engine import serve; serve()"],
+            [sys.executable, "-P", "-c", "from spinelift.engine import serve; serve()"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**_ONE_THREAD, **os.environ, "PYTHONPATH": path},
         )  # fmt: skip
@@ -186,6 +197,8 @@ class _Process:
             return "it was ended"
         with suppress(BrokenPipeError), child:  # closes the pipes and waits
             child.kill()
+        if child.returncode == _TOO_MUCH_MEMORY:
+            return "it held more memory than it may"
         with suppress(ValueError):
             return signal.Signals(-child.returncode).name
         return f"exit code {child.returncode}"
@@ -204,15 +217,14 @@ def serve() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what libraries print is no result
     with suppress(EOFError, BrokenPipeError):
-        memory, work = pickle.loads(_receive(tasks))
-        if memory:
-            threading.Thread(target=_watch, args=(memory,), daemon=True).start()
+        driver, memory, work = pickle.loads(_receive(tasks))
+        threading.Thread(target=_watch, args=(driver, memory), daemon=True).start()
         while True:
             task = pickle.loads(_receive(tasks))
-            _send(results, _answer(work, task))
+            _send(results, _reply(work, task))
 
 
-def _answer(work: Callable[[Any], Any], task: Any) -> bytes:
+def _reply(work: Callable[[Any], Any], task: Any) -> bytes:
     try:
         return pickle.dumps((True, work(task)))
     except Exception as error:  # noqa: BLE001 (the driver's to judge)
@@ -223,17 +235,23 @@ def _answer(work: Callable[[Any], Any], task: Any) -> bytes:
         return data
 
 
-def _watch(memory: int) -> None:
-    """End this process once it holds more than ``memory`` bytes (on Linux; elsewhere there is no limit).
+def _watch(driver: int, memory: int | None) -> None:
+    """End this process when its driver was killed, or when it holds more than ``memory`` bytes."""
+    while os.getppid() == driver:
+        if memory and _held() > memory:
+            os._exit(_TOO_MUCH_MEMORY)
+        time.sleep(_WATCH_S)
+    os._exit(0)
+
+
+def _held() -> int:
+    """Bytes that this process holds now, on Linux; 0 elsewhere.
 
     The peak of ``getrusage`` will not do: a new process begins with the peak of the one that started it.
     """
-    with suppress(OSError), open("/proc/self/statm", "rb") as statm:  # noqa: PTH123
-        page = os.sysconf("SC_PAGESIZE")
-        while int(statm.read().split()[1]) * page <= memory:
-            time.sleep(_WATCH_S)
-            statm.seek(0)
-        os.kill(os.getpid(), signal.SIGKILL)
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return 0
 
 
 def _send(pipe: Any, data: bytes) -> None:

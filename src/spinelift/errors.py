@@ -4,14 +4,30 @@ Every class has its own process exit code, so that a script that runs ``spinelif
 causes. Code 1 is any other error, 2 a wrong command line, 3 a batch in which some scans failed.
 """
 
+import re
 from functools import partial
 from typing import ClassVar
 
 PARTIAL_FAILURE_EXIT_CODE = 3
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text without line breaks, control characters and characters that UTF-8 cannot hold.
+
+    They are written as escapes, such as ``\\x1b``; so are bytes of a file name that are no UTF-8: ``\\xe9``.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    is_byte = 0xDC80 <= code <= 0xDCFF  # PEP 383: how Python reads a byte that is no UTF-8
+    return f"\\x{code - 0xDC00:02x}" if is_byte else match[0].encode("unicode_escape").decode()
 
 
 class SpineliftError(Exception):
-    """A user's problem: what was found, what was expected and what to do about it."""
+    """A user's problem: what was found, what was expected and what to do about it, as printable text."""
 
     exit_code: ClassVar[int] = 1
 
@@ -19,8 +35,8 @@ class SpineliftError(Exception):
         cls.exit_code = exit_code
 
     def __init__(self, *, found: str, expected: str, do: str) -> None:
-        self.found, self.expected, self.do = found, expected, do
-        super().__init__(f"Found {found}. Expected {expected}. {do}")
+        self.found, self.expected, self.do = printable(found), printable(expected), printable(do)
+        super().__init__(f"Found {self.found}. Expected {self.expected}. {self.do}")
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the three keyword parts through pickling (worker processes)."""

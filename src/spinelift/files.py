@@ -83,9 +83,14 @@ def write_whole(path: Path, data: bytes | str) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def json_bytes(document: object) -> bytes:
+    """JSON, indented by 1."""
+    return f"{json.dumps(document, indent=1)}\n".encode()
+
+
 def write_json(path: Path, document: object) -> None:
     """Write JSON, indented by 1, as :func:`whole_file` does."""
-    write_whole(path, json.dumps(document, indent=1) + "\n")
+    write_whole(path, json_bytes(document))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -143,20 +148,29 @@ def remove_unfinished(*folders: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path, *, wait: bool = True) -> Iterator[bool]:
     """Wait until no other process holds this lock of a folder, which ends with the process at the latest.
 
     Yields False where the system has no such locks (Windows, some network disks): then nobody waits.
+    Without ``wait``, an :class:`OutputError` says that another process holds it.
     """
     with ExitStack() as stack:
         alone = False
-        with suppress(ImportError, OSError):
+        try:
             import fcntl
 
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             alone = True
+        except BlockingIOError:
+            raise OutputError(
+                found=f"another run that writes to {folder.name}",
+                expected="one at a time",
+                do="Wait until it has ended, or stop it.",
+            ) from None
+        except (ImportError, OSError):
+            pass
         yield alone
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from spinelift.cohort.manifest import MANIFEST, PAIRS, SCHEMA, table_bytes
-from spinelift.cohort.splits import deal
+from spinelift.cohort.splits import assign_places
 from spinelift.curves import Curve, zero_sagittal
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.geometry.canonical import CANONICAL_SHAPE
@@ -71,7 +71,7 @@ def make_cohort(folder: Path, n: int, seed: int) -> Path:
     """A cohort of n painted spines, a fifth of them scoliotic; of some two visits."""
     eid = 1_000_000 + np.arange(n) - np.arange(n) // 50  # the row after every fiftieth is the same person
     eid = 1_000_000 + np.unique(eid, return_inverse=True)[1]
-    places = deal({int(e): int(e) % 5 == 0 for e in eid})
+    places = assign_places({int(e): int(e) % 5 == 0 for e in eid})
     rows = [
         {"eid": int(e), "instance": 2 + k % 2, "row": k, "settings": "painted"} for k, e in enumerate(eid)
     ]

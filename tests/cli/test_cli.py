@@ -231,6 +231,32 @@ def test_quiet_and_verbose(predict, tmp_path, monkeypatch):
     assert "ValueError: a fault at /home/someone" in loud.output
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", ""],
+        ["predict", "a.zip", "-o", ""],
+        ["cohort", "build", "--dxa", "", "--mri", "b", "-o", "c"],
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(command):
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert "empty argument" in result.output
+
+
+def test_an_output_folder_whose_name_is_no_text(bundle, tmp_path):
+    """The console shows it with escapes, whatever its encoding."""
+    out = os.fsencode(tmp_path) + b"/caf\xe9 \xe2\x86\x92"
+    command = [sys.executable, "-m", "spinelift", "predict", spine_png(tmp_path / "a.png"), "-o", out]
+    command += ["--spacing", PIXEL, "--no-pictures", "--overwrite", "--bundle", bundle]
+    for encoding in ("utf-8", "ascii"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert b"caf" in done.stdout
+
+
 def test_a_mask_needs_nibabel(predict, tmp_path, monkeypatch):
     scan = spine_png(tmp_path / "a.png")
     assert predict(scan, "--save-mask").exit_code == 0

@@ -23,7 +23,7 @@ from spinelift.cohort.manifest import (
     read_splits,
 )
 from spinelift.cohort.record import FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
-from spinelift.cohort.splits import FOLDS, SHARES, deal, parse_folds
+from spinelift.cohort.splits import FOLDS, SHARES, assign_places, parse_folds
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.errors import ConfigError, NoScansError, WorkerDiedError
 from spinelift.io.visits import Visit, find_visits
@@ -81,8 +81,8 @@ def test_folders_without_archives_are_refused(tmp_path):
 def test_splits_are_balanced_and_never_change(people, data):
     eids = sorted(people)
     early = data.draw(st.sets(st.sampled_from(eids)))
-    first = deal({e: people[e] for e in early})
-    both = deal(people, first)
+    first = assign_places({e: people[e] for e in early})
+    both = assign_places(people, first)
     assert {e: both[e] for e in first} == first
     assert set(both) == set(people)
     for stratum in (True, False):
@@ -96,7 +96,7 @@ def test_splits_are_balanced_and_never_change(people, data):
 
 @given(st.sets(st.integers(1, 10**7), min_size=300, max_size=600))
 def test_folds_say_nothing_of_splits(eids):
-    places = deal(dict.fromkeys(eids, False)).values()
+    places = assign_places(dict.fromkeys(eids, False)).values()
     for split, share in SHARES.items():
         inside = [p.fold for p in places if p.split == split]
         for fold in range(FOLDS):
@@ -115,7 +115,7 @@ def test_folds_of_the_command_line():
 def test_splits_do_not_depend_on_the_order_of_people():
     people = {e: e % 4 == 0 for e in range(200)}
     backwards = dict(reversed(people.items()))
-    assert deal(people) == deal(backwards)
+    assert assign_places(people) == assign_places(backwards)
 
 
 def visits(folder):

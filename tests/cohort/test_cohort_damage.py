@@ -94,7 +94,7 @@ def test_what_is_made_from_parts_is_made_again(copy, whole, name, kind):
     aggregates(read_manifest(copy / "store"), copy / "store")
 
 
-def test_splits_are_never_dealt_again_unasked(copy, whole):
+def test_splits_are_never_assigned_again_unasked(copy, whole):
     path = copy / "store" / SPLITS
     path.write_bytes(path.read_bytes().replace(b"train", b"test_", 1))
     make_folders(copy / "in", PEOPLE + 2)

@@ -12,7 +12,8 @@ from spinelift.cohort.build import Plan, build
 from spinelift.cohort.manifest import PARTS
 from spinelift.cohort.record import all_parts
 from spinelift.cohort.status import RUNNING, read_state
-from spinelift.errors import NoScansError
+from spinelift.errors import NoScansError, OutputError
+from spinelift.files import locked
 
 PEOPLE = 10
 
@@ -80,6 +81,17 @@ def test_after_the_end(tmp_path, monkeypatch):
     assert read_state(tmp_path / "store") is None
     text = status(tmp_path / "store")
     assert text.startswith(f"{len(manifest)} visits of {PEOPLE} people:")
+
+
+def test_two_builds_of_one_store(tmp_path, monkeypatch):
+    """The second one would remove what the first one is writing."""
+    build_until(tmp_path, monkeypatch, 12)
+    with locked(tmp_path / "store", wait=False) as alone:
+        if not alone:
+            pytest.skip("no such locks here")
+        with pytest.raises(OutputError, match="another run that writes to store"):
+            build_until(tmp_path, monkeypatch, 12)
+    build_until(tmp_path, monkeypatch, 12)
 
 
 def test_where_nothing_was_built(tmp_path):

@@ -27,7 +27,7 @@ from spinelift.errors import (
 )
 from spinelift.geometry import Spacing
 from spinelift.inference import Prediction, load_model
-from spinelift.io import read_dxa
+from spinelift.io import find_scans, read_dxa
 
 DEMO = Path(__file__).parents[2] / "src" / "spinelift" / "demo" / "1900003_20158_2_0.zip"
 MM = (SPACING.row_mm, SPACING.col_mm)
@@ -172,6 +172,9 @@ def test_pixel_sizes_and_areas_that_make_no_sense():
 
 
 def test_a_missing_file_is_a_file_not_found_error(model, tmp_path):
+    for nothing in (read_dxa, lambda path: find_scans([path])):
+        with pytest.raises(NoScansError, match="an empty path"):
+            nothing("")
     with pytest.raises(FileNotFoundError) as caught:
         model.predict(tmp_path / "none.zip")
     assert isinstance(caught.value, NoScansError)

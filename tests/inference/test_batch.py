@@ -8,23 +8,28 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from io_cases import visit_zip
 from PIL import Image
 from predict_cases import SPACING, spine_image, spine_png, spine_scan, write_bundle
 
 from spinelift.bundle import PredictionCard, load_bundle
 from spinelift.errors import ConfigError, NoSpineError, OutputError, SpineliftError, WorkerDiedError
-from spinelift.inference import batch, load_model, task
+from spinelift.inference import batch, load_model, outputs, task
 from spinelift.inference.batch import run_batch
 from spinelift.inference.outputs import result_folder, write_result
 from spinelift.inference.scans import name_scans
-from spinelift.inference.tables import COLUMNS, FAILED_COLUMNS
+from spinelift.inference.tables import COLUMNS, FAILED_COLUMNS, write_tables
 from spinelift.inference.task import Job, predict_scan
+from spinelift.io import read_dxa
+from spinelift.io.dxa.discover import search_scans
 from spinelift.report import PICTURE_NAMES
 
 
@@ -45,13 +50,19 @@ def out(tmp_path):
 
 @pytest.fixture
 def run(bundle, out):
-    """Run a batch of paths in this process, without pictures unless told otherwise."""
+    """Run a batch of paths in this process, without pictures by default."""
     ref = load_bundle(PredictionCard, bundle).ref
 
-    def run(*paths, out=out, lost=(), workers=0, on_done=lambda _: None, **options):
+    def run(*paths, out=out, without_scans=(), workers=0, on_done=lambda _: None, **options):
         options = {"spacing": SPACING, "pictures": False, "threads": 1} | options
         job = Job(out, ref, str(bundle), **options)
-        return run_batch(job, name_scans(paths)[0], lost=lost, workers=workers, on_done=on_done)
+        return run_batch(
+            job,
+            name_scans(map(Path, paths))[0],
+            without_scans=without_scans,
+            workers=workers,
+            on_done=on_done,
+        )
 
     return run
 
@@ -120,6 +131,38 @@ def test_the_parquet_is_the_csv(run, out, tmp_path):
     assert frame["scan_id"].to_list() == [row["scan_id"] for row in table] == ["7654321_3_1", "b"]
     assert frame.select("eid", "instance", "array").rows() == [(7654321, 3, 1), (None, None, None)]
     assert frame["height_mm"].to_list() == [float(row["height_mm"]) for row in table]
+
+
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@pytest.fixture(scope="module")
+def record(model, tmp_path_factory):
+    """Content of a run.json."""
+    return json.loads(
+        (model.predict(spine_scan()).save(tmp_path_factory.mktemp("one")) / "run.json").read_text()
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_no_run_json_spoils_the_tables(record, tmp_path_factory, data):
+    """Results that another program changed, or another version made, are left out."""
+    out = tmp_path_factory.mktemp("out")
+    changed = json.loads(json.dumps(record))
+    place = data.draw(st.sampled_from([changed, changed["bundle"], changed["measures"], changed["spine"]]))
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(odd_values)
+    for name, content in (("a", record), ("b", changed)):
+        (out / name).mkdir()
+        (out / name / "run.json").write_text(json.dumps({**content, "scan_id": name}))
+    assert write_tables(out, [], []) in (1, 2)
+    table = rows(out / "summary.csv")
+    assert table[0]["scan_id"] == "a"
+    assert pl.read_parquet(out / "summary.parquet")["scan_id"].to_list() == [row["scan_id"] for row in table]
 
 
 def test_without_polars_there_is_no_parquet_of_an_earlier_run(run, out, tmp_path, monkeypatch):
@@ -304,6 +347,29 @@ def ids_of(scans):
     return [scan.scan_id for scan in scans]
 
 
+def test_ids_do_not_depend_on_the_other_scans_of_a_run(run, out, tmp_path):
+    """A folder that grows, and a part of it that is given again, make no second result of a scan."""
+    first, second, third = (tmp_path / folder / "腰.png" for folder in "xyz")
+    for k, path in enumerate((first, second, third)):
+        path.parent.mkdir()
+        spine_png(path, bottom=(330.0, 800.0 + 10 * k))
+    (name,) = ids(run(first).new)
+    grown = run(first, second)
+    assert ids(grown.kept) == [name]
+    both = sorted([name, *ids(grown.new)])
+    assert ids(run(second).kept) == ids(grown.new)
+    assert sorted(ids(run(second, third, first).kept)) == both
+    assert ids(run(os.path.relpath(first)).kept) == [name]
+    assert len(rows(out / "summary.csv")) == 3
+    assert len({row["input_sha256"] for row in rows(out / "summary.csv")}) == 3
+
+
+@pytest.mark.parametrize("name", ["a.png", "腰椎.png", "1234567_20158_2_1.png"])
+def test_the_batch_names_a_scan_as_the_api_does(tmp_path, name):
+    path = spine_png(tmp_path / name)
+    assert ids_of(name_scans([path])[0]) == [read_dxa(path, spacing=SPACING).scan_id]
+
+
 def test_files_of_one_stem_keep_their_results_apart(run, out, tmp_path):
     folders = [tmp_path / "x", tmp_path / "y"]
     for folder in folders:
@@ -321,15 +387,35 @@ def test_files_of_one_stem_keep_their_results_apart(run, out, tmp_path):
     assert [row["scan_id"] for row in rows(out / "summary.csv")] == sorted(["s", name])
 
 
-def test_a_name_of_bytes_that_are_no_text(run, out, tmp_path):
-    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 1.png")
+NAMES = {
+    "bytes": (b"caf\xe9 1.png", "caf_1", "caf\\xe9 1.png"),
+    "control": (b"a\x1b[31m\nb.png", "a_31m_b", "a\\x1b[31m\\nb.png"),
+    "order": ("a\u202eb.png".encode(), "a_b", "a\\u202eb.png"),
+}
+
+
+@pytest.mark.parametrize(("name", "scan_id", "shown"), NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("kind", ["good", "empty", "missing", "no match"])
+def test_names_of_every_kind_reach_the_tables(run, out, tmp_path, name, scan_id, shown, kind):
+    text = os.fsdecode(os.fsencode(tmp_path) + b"/" + name)
     try:
-        spine_png(Path(path))
+        spine_png(Path(text))
     except OSError:
         pytest.skip("the file system refuses such names")
-    assert ids(run(Path(path)).new) == ["caf_1"]
-    (row,) = rows(out / "summary.csv")
-    assert row["file"] == "caf\\xe9 1.png"
+    if kind == "empty":
+        Path(text).write_bytes(b"")
+    elif kind != "good":
+        Path(text).unlink()
+        text = text.replace(".png", "*.png") if kind == "no match" else text
+        shown = shown.replace(".png", "*.png") if kind == "no match" else shown
+    found = search_scans([text])
+    run(*found.scans, without_scans=found.failed)
+    table = "summary.csv" if kind == "good" else "failed.csv"
+    (row,) = rows(out / table)
+    assert (row["scan_id"].rstrip("_"), row["file"]) == (scan_id, shown)
+    if kind != "good":
+        assert f" {shown}" in row["message"]
+    assert len((out / table).read_text(encoding="utf-8").splitlines()) == 2
 
 
 @pytest.mark.parametrize("name", ["summary.csv", "failed.csv", "summary.parquet"])
@@ -388,6 +474,31 @@ def test_a_full_disk_for_one_scan_and_for_the_tables(run, out, tmp_path, monkeyp
     monkeypatch.setattr("spinelift.inference.tables.write_csv", full)
     with pytest.raises(OutputError, match="no room"):
         run(*scans)
+
+
+@pytest.mark.parametrize("name", ["curves.json", "overlay.png", "run.json"])
+def test_a_result_stays_if_the_new_one_cannot_be_written(run, out, tmp_path, monkeypatch, name):
+    scan = spine_png(tmp_path / "a.png")
+    run(scan, pictures=True)
+    before = contents(out / "a")
+    original = outputs.whole_file
+
+    @contextmanager
+    def full(path):
+        with original(path) as file:
+            if path.name == name:
+                raise OSError(28, "No space left on device")
+            yield file
+
+    monkeypatch.setattr(outputs, "whole_file", full)
+    report = run(scan, pictures=True, overwrite=True)
+    assert report.removed == []
+    assert contents(out / "a") == before
+    assert [row["scan_id"] for row in rows(out / "summary.csv")] == ["a"]
+    assert rows(out / "failed.csv")[0]["error"] == "OutputError"
+    monkeypatch.undo()
+    run(scan, pictures=True)
+    assert not (out / "failed.csv").exists()
 
 
 @pytest.fixture

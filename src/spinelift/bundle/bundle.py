@@ -131,7 +131,7 @@ def add_metrics(kind: type[CardT], folder: Path, metrics: Sequence[Metric]) -> C
     """Put figures into the card of a folder (not a zip); earlier ones of the same data sets go."""
     if not folder.is_dir():
         raise BundleError(
-            found=f"no folder at {folder}", expected="a bundle's folder, not a zip", do="Unzip it first."
+            found=f"no folder {folder.name}", expected="a bundle's folder, not a zip", do="Unzip it first."
         )
     card = load_bundle(kind, folder).card
     new = {metric.dataset for metric in metrics}

@@ -4,7 +4,9 @@ A command is one module of this package, named in ``COMMANDS``, with a Typer app
 imported when their command is called, and import heavy packages inside the command.
 """
 
+import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +31,11 @@ class _LazyGroup(TyperGroup):
         command = typer.main.get_command(import_module(f"spinelift.cli.{cmd_name}").app)
         command.name = cmd_name
         return command
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "" in args:  # would be taken for the current folder
+            raise typer.BadParameter("an empty argument; perhaps a variable of the shell is not set")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -67,4 +74,6 @@ def root(
 
 def main() -> None:
     """Entry point of the ``spinelift`` script."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a console may lack some characters, as stderr may already
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

@@ -152,7 +152,7 @@ def predict(
         with _shown(len(named), quiet=quiet, verbose=verbose) as on_done:
             report = run_batch(
                 job, named, workers=0 if one else workers or default_threads(),
-                scheduler=scheduler, lost=found.failed, on_done=on_done,
+                scheduler=scheduler, without_scans=found.failed, on_done=on_done,
             )  # fmt: skip
         _print_report(report, found, copies, out, quiet=quiet)
     if report.exit_code:

@@ -16,7 +16,7 @@ from spinelift.cohort.record import FAILED, Record, all_parts, failed_record, re
 from spinelift.cohort.stages import Settings, process_visit
 from spinelift.cohort.status import RUNNING
 from spinelift.errors import ConfigError, DamagedFileError
-from spinelift.files import make_folder, remove_files, remove_unfinished
+from spinelift.files import locked, make_folder, remove_files, remove_unfinished
 from spinelift.io.visits import Visit, find_visits
 from spinelift.progress import Advance
 
@@ -75,7 +75,7 @@ def build(
     place of ``process_visit``.
     Raises NoScansError if no archives are found, ConfigError if so many of the store's are missing that a
     folder must be wrong, DamagedFileError if ``splits.json`` was changed, OutputError if the store cannot be
-    written.
+    written or another build writes to it.
     """
     if bool(plan.labels) != bool(plan.settings.label_scheme):
         raise ConfigError(
@@ -83,27 +83,28 @@ def build(
             expected="--mri-labels and --mri-label-scheme together",
             do="Give both or neither.",
         )
-    left = read_withdrawn(plan.withdrawn) if plan.withdrawn else set()
+    withdrawn = read_withdrawn(plan.withdrawn) if plan.withdrawn else set()
     parts = plan.out / PARTS
     if not parts.is_dir():
         find_visits(plan.dxa, plan.mri, plan.labels)  # a mistyped folder makes no store
     make_folder(parts)
+    with locked(plan.out, wait=False):
+        return _build(plan, withdrawn, progress, log, digest, work)
+
+
+def _build(
+    plan: Plan,
+    withdrawn: set[int],
+    progress: Progress,
+    log: Callable[[str], None],
+    digest: str | None,
+    work: Work | None,
+) -> pl.DataFrame:
+    parts = plan.out / PARTS
     read_splits(plan.out)  # fails now rather than at the end
     remove_unfinished(plan.out, *parts.iterdir())
     held = _read_parts(parts, log)
-    known = stored_visits(plan.out, held)
-    _remove(plan.out, known, {key for key in known if int(key.split("_")[0]) in left}, log)
-    known = {key for key in known if int(key.split("_")[0]) not in left}
-    found = find_visits(plan.dxa, plan.mri, plan.labels)
-    visits = [visit for visit in found.visits if visit.eid not in left]
-    for kind, count in found.ignored.items():
-        log(f"ignored {count} files {kind}")
-    if left:
-        log(f"{len(left)} people withdrew, with {len(found.visits) - len(visits)} visits in the folders")
-    complete = {v.key for v in visits if v.key not in held or held[v.key].is_complete(v)}
-    if not plan.remove_missing:
-        check_missing(len(known - complete), len(known))
-    _remove(plan.out, known, known - {visit.key for visit in visits}, log)
+    visits = _present(plan, held, withdrawn, log)
     running = plan.out / RUNNING
     write_sealed_json(running, {"visits": len(visits), "todo": None})
     digest = digest or plan.settings.load_and_hash()
@@ -123,6 +124,26 @@ def build(
     manifest = compact(plan.out)
     remove_files([running])
     return manifest
+
+
+def _present(
+    plan: Plan, held: dict[str, _Held], withdrawn: set[int], log: Callable[[str], None]
+) -> list[Visit]:
+    """Visits in the folders; those of the store that withdrew or have lost their archives are removed."""
+    known = stored_visits(plan.out, held)
+    _remove(plan.out, known, {key for key in known if int(key.split("_")[0]) in withdrawn}, log)
+    known = {key for key in known if int(key.split("_")[0]) not in withdrawn}
+    found = find_visits(plan.dxa, plan.mri, plan.labels)
+    visits = [visit for visit in found.visits if visit.eid not in withdrawn]
+    for kind, count in found.ignored.items():
+        log(f"ignored {count} files {kind}")
+    if withdrawn:
+        log(f"{len(withdrawn)} people withdrew, with {len(found.visits) - len(visits)} visits in the folders")
+    complete = {v.key for v in visits if v.key not in held or held[v.key].is_complete(v)}
+    if not plan.remove_missing:
+        check_missing(len(known - complete), len(known))
+    _remove(plan.out, known, known - {visit.key for visit in visits}, log)
+    return visits
 
 
 def _bytes(memory: str) -> int:

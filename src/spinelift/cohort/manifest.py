@@ -13,7 +13,7 @@ import polars as pl
 from spinelift.align.match import CentreLines
 from spinelift.cohort.match import match_pairs
 from spinelift.cohort.record import DONE, STAGES, Record, all_parts, read_part
-from spinelift.cohort.splits import Place, deal
+from spinelift.cohort.splits import Place, assign_places
 from spinelift.errors import NoScansError
 from spinelift.files import UNSEALED, damaged, file_sha256, read_sealed, seal, whole_folder, write_whole
 from spinelift.measures import SCOLIOSIS_DEG
@@ -53,7 +53,7 @@ def compact(store: Path) -> pl.DataFrame:
     for row in rows:
         if row["kept"]:
             people[row["eid"]] = people.get(row["eid"], False) or row["scoliosis"]
-    places = deal(people, before)
+    places = assign_places(people, before)
     kept = 0
     for row in rows:
         if row["kept"]:

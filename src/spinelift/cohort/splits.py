@@ -20,7 +20,7 @@ class Place:
     scoliosis: bool
 
 
-def deal(people: Mapping[int, bool], before: Mapping[int, Place] | None = None) -> dict[int, Place]:
+def assign_places(people: Mapping[int, bool], before: Mapping[int, Place] | None = None) -> dict[int, Place]:
     """Splits and folds of ``people`` (person → scoliotic); people of ``before`` keep theirs.
 
     New people are assigned in the order of their hash, scoliotic ones and others separately, each to the
@@ -29,9 +29,9 @@ def deal(people: Mapping[int, bool], before: Mapping[int, Place] | None = None) 
     """
     out = dict(before or {})
     for stratum in (True, False):
-        dealt = [p for p in out.values() if p.scoliosis == stratum]
-        splits, folds = Counter(p.split for p in dealt), Counter(p.fold for p in dealt)
-        cells = Counter((p.split, p.fold) for p in dealt)
+        placed = [p for p in out.values() if p.scoliosis == stratum]
+        splits, folds = Counter(p.split for p in placed), Counter(p.fold for p in placed)
+        cells = Counter((p.split, p.fold) for p in placed)
         new = [e for e, scoliosis in people.items() if scoliosis == stratum and e not in out]
         for eid in sorted(new, key=_shuffled):
             count = sum(splits.values()) + 1

@@ -87,7 +87,9 @@ def _run(visit: Visit, settings: Settings, clock: Clock, known: dict[str, Any]) 
     if visit.dxa is None or visit.mri is None:
         missing = "DXA" if visit.dxa is None else "MRI"
         raise NoScansError(
-            found=f"no {missing} of this visit", expected="both archives", do="Nothing, unless it was lost."
+            found=f"no {missing} of this visit",
+            expected="both archives",
+            do="Add it to its folder, if it exists.",
         )
     model, segmenter, encoders = _networks(settings.bundle, settings.mri_networks, settings.encoders)
     clock.start("dxa")

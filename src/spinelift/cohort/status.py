@@ -31,9 +31,10 @@ class BuildState:
 
     def lines(self) -> list[str]:
         """For the command line: counts, rate and time left."""
+        idle = timedelta(seconds=round(self.idle_s))
         counts = ", ".join(f"{count} {status}" for status, count in self.statuses.items())
         if self.todo is None:
-            return [f"build: starting, {self.visits} visits in the folders"]
+            return [f"build: starting, {self.visits} visits in the folders; started {idle} ago"]
         share = f"{100 * self.done / self.todo:.0f} %, " if self.todo else ""
         line = f"build: {share}{self.done}/{self.todo} visits processed, of {self.visits} in the folders"
         if self.done and self.seconds > 0:
@@ -41,7 +42,7 @@ class BuildState:
             left = timedelta(seconds=round((self.todo - self.done) / rate))
             line += f", {3600 * rate:.3g} an hour, {left} left"
         last = "last result" if self.done else "started"
-        return [line, f"so far: {counts}; {last} {timedelta(seconds=round(self.idle_s))} ago"]
+        return [line, f"so far: {counts}; {last} {idle} ago"]
 
 
 def read_state(store: Path) -> BuildState | None:

@@ -88,7 +88,7 @@ def judge(store: Path, manifest: pl.DataFrame, truth: Path) -> Verdict:
             _curve_errors(errors, known, store, row)
     if not any(any(counts.values()) for counts in filtered.values()):
         raise NoScansError(
-            found=f"no truth of these visits in {truth}",
+            found=f"no truth of these visits in {truth.name}",
             expected="the folder truth/ of `spinelift simulate cohort`",
             do="Check --truth.",
         )

@@ -10,11 +10,10 @@ from spinelift import engine
 from spinelift.errors import PARTIAL_FAILURE_EXIT_CODE, SpineliftError, WorkerDiedError
 from spinelift.files import make_folder
 from spinelift.inference.outputs import remove_result, result_folder
-from spinelift.inference.scans import Scan, printable
+from spinelift.inference.scans import Scan, named_scan
 from spinelift.inference.tables import Row, write_tables
 from spinelift.inference.task import Failure, Job, Outcome, identify, predict_scan
 from spinelift.io.dxa.read import scan_sha256
-from spinelift.io.dxa.scan import scan_id
 from spinelift.version import __version__
 
 
@@ -48,21 +47,21 @@ def run_batch(
     *,
     workers: int = 0,
     scheduler: str | None = None,
-    lost: Iterable[tuple[Path, SpineliftError]] = (),
+    without_scans: Iterable[tuple[Path, SpineliftError]] = (),
     on_done: Callable[[Outcome], None] = lambda _: None,
 ) -> BatchReport:
     """Predict every scan into ``OUT/<scan_id>/``; write the tables, also of a run that is interrupted.
 
-    ``workers`` processes, or 0: in this one; or ``scheduler``: see :func:`spinelift.engine.run`. ``lost``:
-    paths without scans. Whole results of earlier runs are kept; nothing but results is overwritten.
+    ``workers`` processes, or 0: in this one; or ``scheduler``: see :func:`spinelift.engine.run`.
+    ``without_scans``: paths that hold none, and why. Whole results of earlier runs are kept; nothing but
+    results is overwritten.
 
     Raises OutputError if the tables cannot be written.
     """
     make_folder(job.out)
     report = BatchReport()
-    for path, error in lost:
-        scan = Scan(path, printable(path), scan_id(path, "0" * 64))
-        report.failed.append(Outcome(scan, failure=Failure.of(error, "find")))
+    for path, error in without_scans:
+        report.failed.append(Outcome(named_scan(path), failure=Failure.of(error, "find")))
     try:
         work = partial(predict_scan, job=job)
         results = engine.run(work, scans, workers=workers, scheduler=scheduler)

@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from spinelift.errors import ConfigError
-from spinelift.files import locked, make_folder, remove_files, remove_unfinished, write_json, write_whole
+from spinelift.files import json_bytes, locked, make_folder, remove_files, remove_unfinished, whole_file
 from spinelift.io.dxa.discover import RESULT_MARK
 from spinelift.report import PICTURE_NAMES
 
@@ -55,23 +55,30 @@ def write_result(
 ) -> Path:
     """Write ``OUT/<scan_id>`` and return it; ``run.json`` comes last, so its presence means all is there.
 
+    A result of an earlier run is replaced once all files could be written, and stays if one could not.
+
     ``extra``: those of the ``OPTIONAL`` files that are wanted; others of an earlier run are removed.
     ``about``: what ``run.json`` says besides, of the scan's file and the options.
     """
     folder = result_folder(out, prediction.scan_id)
     make_folder(folder)
-    # curves.json comes first: it marks the folder as a result, whose pictures are no scans
     files: dict[str, bytes] = {CURVES_JSON: prediction.curves_json().encode()}
     files |= {CURVES_CSV: prediction.curves_csv().encode(), **(extra or {})}
+    record = {"format": RUN_FORMAT, **(about or {})}
+    record |= prediction.run_record(threads=threads, timings_ms=timings_ms)
+    record["files"] = {name: len(files[name]) for name in sorted(files)}
     with locked(folder) as alone:
         if alone:
             remove_unfinished(folder)
-        remove_files(folder / name for name in (RUN_JSON, *OPTIONAL) if name not in files)
-        for name, data in files.items():
-            write_whole(folder / name, data)
-        record = {"format": RUN_FORMAT, **(about or {})}
-        record |= prediction.run_record(threads=threads, timings_ms=timings_ms)
-        write_json(folder / RUN_JSON, {**record, "files": {name: len(files[name]) for name in sorted(files)}})
+        # The last one to be opened replaces its target first: curves.json marks the folder as a result,
+        # whose pictures are no scans, and run.json shows that all is there.
+        with ExitStack() as stack:
+            write = [(RUN_JSON, json_bytes(record)), *reversed(files.items())]
+            for name, data in write:
+                file = stack.enter_context(whole_file(folder / name))
+                file.write(data)
+                file.flush()
+            remove_files(folder / name for name in (RUN_JSON, *OPTIONAL) if name not in files)
     return folder
 
 

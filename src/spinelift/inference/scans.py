@@ -3,10 +3,11 @@
 import hashlib
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from spinelift.errors import SpineliftError
+from spinelift.errors import SpineliftError, printable
 from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.scan import scan_id
 from spinelift.io.ukb_names import DXA_FIELD, UkbName
@@ -17,11 +18,20 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan: its absolute path, the path as given, and its id, which no other scan of the run has."""
+    """One scan: its absolute path, the path as given, and its name in results.
+
+    ``digits``: of the hash of its content, where another scan has the same name.
+    """
 
     path: Path
     given: str
-    scan_id: str
+    name: str
+    digits: str = ""
+
+    @property
+    def scan_id(self) -> str:
+        """Name of the result, which no other scan of the run has."""
+        return f"{self.name}-{self.digits}" if self.digits else self.name
 
     @property
     def ukb(self) -> UkbName | None:
@@ -31,7 +41,7 @@ class Scan:
 
     def with_hash(self, sha256: str) -> "Scan":
         """The same scan with its hash in the id."""
-        return Scan(self.path, self.given, f"{self.scan_id}-{sha256[:_DIGITS]}")
+        return replace(self, digits=sha256[:_DIGITS])
 
 
 def name_scans(paths: Iterable[Path]) -> tuple[list[Scan], int]:
@@ -42,9 +52,8 @@ def name_scans(paths: Iterable[Path]) -> tuple[list[Scan], int]:
     """
     groups: dict[str, list[Scan]] = {}
     for path in paths:
-        text = printable(path)
-        name = scan_id(path, hashlib.sha256(text.encode()).hexdigest())
-        groups.setdefault(name.casefold(), []).append(Scan(Path(os.path.abspath(path)), text, name))  # noqa: PTH100
+        scan = named_scan(path)
+        groups.setdefault(scan.name.casefold(), []).append(scan)
     scans: list[Scan] = []
     copies = 0
     for group in groups.values():
@@ -58,9 +67,10 @@ def name_scans(paths: Iterable[Path]) -> tuple[list[Scan], int]:
     return scans, copies
 
 
-def printable(path: Path) -> str:
-    """A path as text; bytes of a name that are no UTF-8 are written as ``\\xff``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def named_scan(path: Path) -> Scan:
+    """The scan of a path, named as if it were alone."""
+    scan = Scan(Path(os.path.abspath(path)), printable(str(path)), "")  # noqa: PTH100
+    return replace(scan, name=scan_id(path, partial(_hash, scan)))
 
 
 def _hash(scan: Scan) -> str:

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from spinelift.errors import printable
 from spinelift.files import locked, make_folder, remove_files, remove_unfinished, write_csv, write_whole
 from spinelift.inference.outputs import Record, read_record
 
@@ -34,13 +35,15 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "warnings": lambda r: "; ".join(r["warnings"]),
 }
 """Columns of the summary, from ``run.json``; after them comes one for each of its ``measures``."""
+WHOLE, NUMBERS = ("eid", "instance", "array"), ("shift_score", "confidence")
+"""Columns that hold whole numbers, and numbers as all measures do; the others hold text."""
 FAILED_COLUMNS = (
     *("scan_id", "status", "input", "file", "eid", "instance", "array"),
     *("bundle", "bundle_version", "bundle_sha256", "spinelift_version"),
     *("error", "exit_code", "stage", "message"),
 )
-NOT_THERE = "NoScansError"
-"""Error of an input that is missing or cannot be read: its result of an earlier run stays."""
+RESULT_STAYS = ("NoScansError", "OutputError")
+"""Errors after which a result of an earlier run stays: the input cannot be read, the new one not written."""
 _READERS = 8
 
 
@@ -80,15 +83,29 @@ def summary_rows(out: Path, *, paths: bool = True) -> tuple[list[Row], list[str]
     rows: list[Row] = []
     with ThreadPoolExecutor(_READERS) as threads:
         for record in threads.map(read_record, folders):
+            if record is None:
+                continue
             try:
-                row = {name: of(record) for name, of in COLUMNS.items()} if record else {}
-            except (KeyError, TypeError):
-                continue  # of a version of spinelift whose results have another form
-            if record:
                 values = record.get("measures") or {}
+                row = {name: of(record) for name, of in COLUMNS.items()} | values
+            except (KeyError, TypeError):
+                row, values = {}, {}
+            if row and all(
+                _fits(name, value) for name, value in row.items()
+            ):  # not of another version's form
                 measures |= dict.fromkeys(values)
-                rows.append(row | values | ({} if paths else {"input": None}))
+                rows.append(row if paths else row | {"input": None})
     return rows, list(measures)
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value may stand in a column of the summary."""
+    if value is None:
+        return True
+    if name in COLUMNS and name not in (*WHOLE, *NUMBERS):
+        return isinstance(value, str) and printable(value) == value
+    kinds = (int,) if name in WHOLE else (int, float)
+    return type(value) in kinds and (isinstance(value, float) or abs(value) < 2**63)
 
 
 def _failing(out: Path, failed: Sequence[Row], done: Iterable[Row], results: set[str]) -> list[Row]:
@@ -104,16 +121,15 @@ def _failing(out: Path, failed: Sequence[Row], done: Iterable[Row], results: set
         row for row in earlier
         if (row["scan_id"], row["file"]) not in names and row["input"] not in inputs
     ]  # fmt: skip
-    rows = [row for row in (*failed, *kept) if row["error"] == NOT_THERE or row["scan_id"] not in results]
+    rows = [row for row in (*failed, *kept) if row["error"] in RESULT_STAYS or row["scan_id"] not in results]
     return sorted(rows, key=lambda row: (row["scan_id"], row["file"] or "", row["input"] or ""))
 
 
 def _parquet(rows: Sequence[Row], measures: Sequence[str]) -> bytes:
     import polars as pl
 
-    numbers = dict.fromkeys(("shift_score", "confidence", *measures), pl.Float64)
-    whole = dict.fromkeys(("eid", "instance", "array"), pl.Int64)
-    schema = dict.fromkeys(COLUMNS, pl.String) | whole | numbers
+    numbers = dict.fromkeys((*NUMBERS, *measures), pl.Float64)
+    schema = dict.fromkeys(COLUMNS, pl.String) | dict.fromkeys(WHOLE, pl.Int64) | numbers
     data = BytesIO()
     pl.DataFrame(rows, schema=schema).write_parquet(data)
     return data.getvalue()

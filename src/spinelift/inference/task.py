@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spinelift.bundle import BundleRef
-from spinelift.errors import BundleError, SpineliftError
+from spinelift.errors import BundleError, OutputError, SpineliftError
 from spinelift.files import write_json
 from spinelift.geometry import Spacing
 from spinelift.inference.model import Model, load_model
@@ -75,8 +75,8 @@ class Job:
 class Failure:
     """Why a scan has no result: the name of the error's class, the stage, and the error to show.
 
-    ``known``: the file could be read, so that a result of an earlier run is out of date. ``details``: the
-    traceback of an error that is not spinelift's.
+    ``known``: the file could be read, so that a result of an earlier run is out of date; not so if the new
+    one could not be written. ``details``: the traceback of an error that is not spinelift's.
     """
 
     error: str
@@ -90,7 +90,7 @@ class Failure:
         """The failure of an exception; what other libraries' exceptions say, such as paths, is left out."""
         name = type(error).__name__
         if isinstance(error, SpineliftError):
-            return cls(name, stage, error, known)
+            return cls(name, stage, error, known and not isinstance(error, OutputError))
         cause = getattr(error, "strerror", None)
         shown = SpineliftError(
             found=f"an unexpected {name}{f' ({cause})' if cause else ''} at the stage {stage!r}",
@@ -139,15 +139,18 @@ def predict_scan(scan: Scan, job: Job) -> Outcome:
 def identify(scan: Scan, sha256: str, job: Job) -> tuple[Scan, Record | None]:
     """The scan with its final id, and the record of its result of an earlier run.
 
-    An id without UK Biobank's numbers may belong to another file's result of an earlier run, which is kept:
-    the scan has its hash in its id then. A changed file of the same path keeps its id.
+    A result of the same content is found with and without its hash in the id, so that ids do not depend on
+    the other scans of a run. An id without UK Biobank's numbers may be that of another file's result, which
+    is kept: the scan has its hash in its id then. A changed file of the same path keeps its id.
     """
+    hashed = scan.with_hash(sha256)
+    for known in (replace(scan, digits=""), hashed):
+        record = read_record(result_folder(job.out, known.scan_id))
+        if record is not None and record.get("input_sha256") == sha256:
+            return known, record
     record = read_record(result_folder(job.out, scan.scan_id))
-    same = record is None or sha256 == record.get("input_sha256") or scan.given == record.get("input")
-    if same or scan.ukb:
-        return scan, record
-    scan = scan.with_hash(sha256)
-    return scan, read_record(result_folder(job.out, scan.scan_id))
+    is_own = record is None or scan.ukb is not None or scan.given == record.get("input")
+    return (scan, record) if is_own else (hashed, None)
 
 
 def _is_done(scan: Scan, sha256: str, record: Record, job: Job) -> bool:

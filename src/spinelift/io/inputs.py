@@ -27,7 +27,6 @@ NOT_DICOM, UNREADABLE = "not DICOM", "that cannot be read"
 """Under which members of an archive are counted."""
 _OTHER_SUFFIX = re.compile(r"\.(?!dcm|dicom|ima|img|gz)(7z|[a-z][a-z0-9]{1,4})$", re.IGNORECASE)
 _CONTENT = {DXA_FIELD: "DXA", DIXON_FIELD: "Dixon MRI"}
-_PREFIX = {DXA_FIELD: "dxa", DIXON_FIELD: "mri"}
 _PREAMBLE = 128
 HEAD_BYTES = 262
 """First bytes of a file that say what it is."""
@@ -139,12 +138,6 @@ def check_field(path: Path, field: int) -> None:
             expected=f"field {field} ({_CONTENT[field]})",
             do=f"Pass <eid>_{field}_<instance>_0.zip.",
         )
-
-
-def pseudonym(path: Path, field: int, sha256: str) -> str:
-    """``<eid>_<instance>`` for a UK Biobank name of the field, else ``dxa-…`` or ``mri-…`` by the hash."""
-    name = UkbName.parse(path)
-    return name.visit if name is not None and name.field == field else f"{_PREFIX[field]}-{sha256[:12]}"
 
 
 def input_sha256(path: Path, max_bytes: int) -> str:

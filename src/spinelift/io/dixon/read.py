@@ -19,8 +19,8 @@ from spinelift.io.dixon.stitch import stitch
 from spinelift.io.dixon.swap import undo_swaps
 from spinelift.io.dixon.volume import STITCH_GRID, Action, DixonVolume, Finding, StitchGrid, Trap
 from spinelift.io.identity import OTHER_NAME
-from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file, pseudonym
-from spinelift.io.ukb_names import DIXON_FIELD
+from spinelift.io.inputs import FileKind, check_field, dicom_members, input_sha256, kind_of_file
+from spinelift.io.ukb_names import DIXON_FIELD, UkbName
 
 LIMITS = Limits(max_members=8192, max_member_bytes=8 << 20)
 """A person is about 1,330 members and 100 MB; repeats of stations add to it."""
@@ -46,7 +46,8 @@ def read_dixon(path: str | PathLike[str], *, grid: StitchGrid = STITCH_GRID) -> 
         found = f"{path.name}, which is no zip"
         raise UnsupportedImageError(found=found, expected=expected, do="Pack the visit's files.")
     sha256 = input_sha256(path, MAX_FILE_BYTES)
-    mri_id = pseudonym(path, DIXON_FIELD, sha256)
+    name = UkbName.parse(path)  # of this field, or of none
+    mri_id = name.visit if name else f"mri-{sha256[:12]}"
     skipped: Counter[str] = Counter()
     collected = collect_slices(dicom_members(path, LIMITS, skipped))
     stations, findings = build_stations(collected.slices)

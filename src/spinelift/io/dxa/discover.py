@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 from spinelift.errors import HostileArchiveError, NoScansError, TruncatedDicomError, UnsupportedImageError
@@ -51,7 +51,11 @@ def find_scans(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 def search_scans(paths: Iterable[str | PathLike[str]]) -> Found:
     """As :func:`find_scans`, but a path without scans is listed with its error instead of raised."""
     found = Found()
-    for given in map(Path, paths):
+    for name in paths:
+        given = Path(name)
+        if not fspath(name):
+            _fail(found, given, "an empty path")
+            continue
         pattern = glob.has_magic(str(given)) and not os.path.lexists(given)
         matches = glob.glob(str(given), recursive=True) if pattern else [given]  # noqa: PTH207 (absolute)
         if not matches:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO, TextIOBase
-from os import PathLike, fsdecode
+from os import PathLike, fsdecode, fspath
 from pathlib import Path
 from typing import BinaryIO, TypedDict, get_args
 
@@ -104,6 +104,8 @@ def read_dxa(
         raise ConfigError(found=f"area {area!r}", expected="'total-body' or None", do="Leave it out.")
     match source:
         case str() | PathLike():
+            if not fspath(source):
+                raise NoScansError(found="an empty path", expected="a file or a folder", do="Check the path.")
             path = Path(fsdecode(source))
             with _readable(path):
                 return _from_path(path, spacing, area)
@@ -250,7 +252,7 @@ def _from_dicom(
 
 
 def _name(path: Path, sha256: str) -> str:
-    return scan_id(Path() if path is _NO_NAME else path, sha256)
+    return scan_id(Path() if path is _NO_NAME else path, lambda: sha256)
 
 
 def _needed(spacing: Spacing | None, what: str) -> Spacing:

@@ -1,6 +1,7 @@
 """The scan that the readers return: pixels, pixel size, its name, and nothing of the header's person."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,15 +47,15 @@ class DxaScan:
     identity: Identity = field(default=NOBODY, repr=False, compare=False)
 
 
-def scan_id(path: Path, sha256: str) -> str:
+def scan_id(path: Path, sha256: Callable[[], str]) -> str:
     """Name of a scan in results: letters, digits, dots, dashes and underscores, at most 80.
 
     ``<eid>_<instance>_<array>`` for a UK Biobank name, else the file's name without its suffix, other
-    characters replaced by underscores; ``dxa-`` and 12 hex digits of ``sha256`` if nothing remains of it.
+    characters replaced by underscores; ``dxa-`` and 12 hex digits of its ``sha256`` if nothing remains.
     """
     name = UkbName.parse(path)
     if name is not None and name.field == DXA_FIELD:
         return name.item
     stem = path.name if path.suffix[1:].isdigit() else path.stem  # 1.2.840.10008 has no suffix
     plain = _UNSAFE.sub("_", stem).lstrip("._-")[:_MAX_ID].rstrip(".")
-    return _TABLE.sub(r"_\1", plain) or f"dxa-{sha256[:12]}"
+    return _TABLE.sub(r"_\1", plain) or f"dxa-{sha256()[:12]}"

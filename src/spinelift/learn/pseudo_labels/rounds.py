@@ -188,7 +188,7 @@ def _start(config: PseudoLabelConfig, data: LoopData, out: Path, *, resume: bool
         state = json.loads((out / STATE).read_text(encoding="utf-8"))
         if any(state[name] != value for name, value in _identity(data).items()):
             raise ConfigError(
-                found=f"a loop over {state['scans']} other scans in {out}",
+                found=f"a loop over {state['scans']} other scans in {out.name}",
                 expected=f"one over these {len(data.scans)}",
                 do="Give the scans that it was started with, or another --out.",
             )
