@@ -10,10 +10,10 @@ from spinelift.bundle.bundle import (
     write_card,
 )  # fmt: skip
 from spinelift.bundle.card import Card
-from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
+from spinelift.bundle.kinds import EncodersCard, LvaCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork, default_threads
 
 __all__ = [
-    "Bundle", "BundleRef", "Card", "EncodersCard", "MriSegmenterCard", "OnnxNetwork", "PredictionCard",
-    "add_metrics", "default_threads", "hash_files", "load_any", "load_bundle", "write_card",
+    "Bundle", "BundleRef", "Card", "EncodersCard", "LvaCard", "MriSegmenterCard", "OnnxNetwork",
+    "PredictionCard", "add_metrics", "default_threads", "hash_files", "load_any", "load_bundle", "write_card",
 ]  # fmt: skip

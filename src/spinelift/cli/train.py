@@ -44,6 +44,24 @@ def segmenter(
     opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
 
 
+@app.command()
+def lva(
+    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "lva.yaml",
+    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
+    init_from: opt.InitFrom = None,
+) -> None:  # fmt: skip
+    """Train the network that finds the spine in lateral vertebral views (LVA), and test it on --val.
+
+    The folder of the run is a network for `spinelift evaluate lva --lva-network`.
+    """
+    opt.require_extra("train")
+    from spinelift.learn.lva.train import train_lva
+    from spinelift.learn.segmenter.config import SegmenterConfig
+
+    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
+    opt.print_outcome(train_lva(chosen, data=data, validation=val, out=out, resume=resume), out)
+
+
 Calibration = Annotated[
     Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
 ]

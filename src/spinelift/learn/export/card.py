@@ -23,6 +23,10 @@ LIMITS = {
         "Metal, fused or missing vertebrae and transitional levels were simulated crudely or not at all.",
     ],
     "mri_segmenter": ["Trained on simulated people alone; never tested on a real MRI. Research use."],
+    "lva": [
+        "Trained on simulated lateral views alone; never tested on a real LVA image. Research use.",
+        "Adults on the side, T5 to L5; metal, scoliosis above 45° and fused vertebrae were not simulated.",
+    ],
     "encoders": ["For research, not for diagnosis."],
 }
 """What the sets of each kind that we train must not be used for."""
