@@ -14,8 +14,8 @@ from spinelift.geometry.arrays import Float
 
 STEP_MM = 2.0
 """Step along the arc at which two lines are compared."""
-SLACK_MM = 25.0
-"""Two lines may be shifted against each other along the arc by so much, about one vertebra."""
+SLACK_MM = 12.0
+"""Two lines may slide along the arc by so much, about half a vertebra: the error of the ends in both."""
 MIN_COMMON_MM = 150.0
 """Least arc that both lines must have."""
 SHAPE_POINTS = 64
@@ -94,7 +94,7 @@ def align(curve: Float, line: Float, arc: tuple[float, float], anchor: float) ->
     start = common(0.0)
     if start is None:
         return None
-    coarse = np.linspace(-SLACK_MM, SLACK_MM, 11)
+    coarse = np.linspace(-SLACK_MM, SLACK_MM, 9)
     costs = [misfit(float(slide)) for slide in coarse]
     best, step = float(coarse[int(np.argmin(costs))]), float(coarse[1] - coarse[0])
     bounds = max(best - step, -SLACK_MM), min(best + step, SLACK_MM)

@@ -68,8 +68,8 @@ def read_image(
     with reading():
         dataset, _ = parse(data, _READ, pixels=True)
         _check_form(dataset)
-        orientation = dataset.get("PatientOrientation") or ()
-        letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
+        header = dataset.get("PatientOrientation") or ()
+        letters = header.split("\\") if isinstance(header, str) else list(map(str, header))
         grey = to_grey(dataset, decode_pixels(dataset))
         warnings = []
         if spacing is None:

@@ -31,7 +31,9 @@ def lateral_png(
         inside = (curve[:, 1] >= line[0, 1]) & (curve[:, 1] <= line[-1, 1])
         y, z = curve[inside].T
         apart.plot(y - np.interp(z, line[:, 1], line[:, 0]), z, color=colour, lw=1.6, label=name)
-    view.legend(loc="lower left", fontsize=7)
+    view.legend(loc="lower right", fontsize=7)
+    view.set_xlim(y0, y1)
+    view.set_ylim(z1, z0)
     view.set_xlabel("y, mm (to posterior)", size=8)
     view.set_ylabel("z, mm (to the feet)", size=8)
     apart.axvline(0, color="#5f6b7a", lw=0.8)
