@@ -154,6 +154,14 @@ def test_the_line_of_a_drawn_column_is_its_middle():
     assert find_line(faint, GRID).bottom_mm is None
 
 
+def test_an_end_at_the_edge_of_the_image_does_not_count():
+    """A network also marks the end of a column that the image cuts."""
+    image = CanonicalGrid.lateral(Spacing(0.25, 0.25), (1760, 800))  # 440 mm of the canvas's 480
+    cut = find_line(maps(5, 312), image)
+    assert (cut.top_mm, cut.bottom_mm) == (None, None)
+    assert find_line(maps(30, 280), image).bottom_mm is not None
+
+
 @pytest.mark.parametrize(("first", "last"), [(100, 150), (100, 99)])
 def test_a_short_column_is_no_column(first, last):
     with pytest.raises(NoSpineError, match="lateral view"):

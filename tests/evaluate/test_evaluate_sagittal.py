@@ -19,7 +19,7 @@ ARC = (80.0, 440.0)
 
 
 @given(
-    st.floats(-15, 15), st.floats(-80, 80), st.floats(-300, 300), st.floats(-10, 10),
+    st.floats(-15, 15), st.floats(-80, 80), st.floats(-300, 300), st.floats(-5, 5),
     st.floats(60, 140), st.floats(380, 440),
 )  # fmt: skip
 def test_a_rigid_movement_is_found_again(turn, dy, dz, slide, first, last):

@@ -14,8 +14,9 @@ from spinelift.geometry.arrays import Float
 
 STEP_MM = 2.0
 """Step along the arc at which two lines are compared."""
-SLACK_MM = 12.0
-"""Two lines may slide along the arc by so much, about half a vertebra: the error of the ends in both."""
+SLACK_MM = 6.0
+"""Two lines may slide along the arc by so much: the error of the ends in both images. A larger slide would make
+a difference of shape look smaller."""
 MIN_COMMON_MM = 150.0
 """Least arc that both lines must have."""
 SHAPE_POINTS = 64
@@ -94,7 +95,7 @@ def align(curve: Float, line: Float, arc: tuple[float, float], anchor: float) ->
     start = common(0.0)
     if start is None:
         return None
-    coarse = np.linspace(-SLACK_MM, SLACK_MM, 9)
+    coarse = np.linspace(-SLACK_MM, SLACK_MM, 7)
     costs = [misfit(float(slide)) for slide in coarse]
     best, step = float(coarse[int(np.argmin(costs))]), float(coarse[1] - coarse[0])
     bounds = max(best - step, -SLACK_MM), min(best + step, SLACK_MM)

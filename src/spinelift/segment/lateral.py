@@ -14,6 +14,8 @@ from spinelift.segment.postprocess import BOTTOM, MASK, MIN_PEAK, TOP, connected
 
 MIN_LENGTH_MM = 200.0
 """Least height of a column that is compared: about T9 to L4."""
+EDGE_MM = 4.0
+"""An end that is nearer to the image's edge, or beyond it, does not count: the network guesses it."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,12 @@ def find_line(maps: AnyFloat, grid: CanonicalGrid) -> LateralSpine:
         )
     rows = np.arange(np.ceil(edges.z_mm[0]), edges.z_mm[-1], canvas.spacing.row_mm)
     centre = smooth_rows(edges.z_mm, edges.centre_mm[None], rows)[0]
+    _, _, first, last = grid.scan.extent_mm
 
     def end(channel: int) -> float | None:
         place, peak = soft_peak(maps[channel])
-        return float(canvas.to_mm(place)[1]) if peak >= MIN_PEAK else None
+        z = float(canvas.to_mm(place)[1])
+        return z if peak >= MIN_PEAK and first + EDGE_MM <= z <= last - EDGE_MM else None
 
     line = np.stack([centre, rows], 1) + canvas.origin_mm
     return LateralSpine(line, end(TOP), end(BOTTOM), round(float(mask[mask >= 0.5].mean()), 4))

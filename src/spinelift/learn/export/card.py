@@ -25,7 +25,7 @@ LIMITS = {
     "mri_segmenter": ["Trained on simulated people alone; never tested on a real MRI. Research use."],
     "lva": [
         "Trained on simulated lateral views alone; never tested on a real LVA image. Research use.",
-        "Adults on the side, T5 to L5; metal, scoliosis above 45° and fused vertebrae were not simulated.",
+        "Adults lying on the side, T5 to L5; implants, fused or missing vertebrae were not simulated.",
     ],
     "encoders": ["For research, not for diagnosis."],
 }
