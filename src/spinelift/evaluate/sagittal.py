@@ -15,8 +15,8 @@ from spinelift.geometry.arrays import Float
 STEP_MM = 2.0
 """Step along the arc at which two lines are compared."""
 SLACK_MM = 6.0
-"""Two lines may slide along the arc by so much: the error of the ends in both images. A larger slide would make
-a difference of shape look smaller."""
+"""Two lines may slide along the arc by so much: the error of the ends in both images. More would make
+differences of shape look smaller."""
 MIN_COMMON_MM = 150.0
 """Least arc that both lines must have."""
 SHAPE_POINTS = 64
