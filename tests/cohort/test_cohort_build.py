@@ -7,22 +7,25 @@ import pytest
 from cohort_driver import DIGEST, make_folders, make_record, quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store_cases import write_cohort
+from typer.testing import CliRunner
 
+from spinelift.cli.cohort import app as cohort_app
 from spinelift.cohort import manifest as manifest_module
 from spinelift.cohort.build import Plan, build
+from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
     PARTS,
     compact,
-    export_split,
     read_manifest,
     read_splits,
 )
 from spinelift.cohort.record import FAILED, STAGES, all_parts, failed_record, part_path, read_part, write_part
-from spinelift.cohort.splits import FOLDS, SHARES, deal
+from spinelift.cohort.splits import FOLDS, SHARES, deal, parse_folds
 from spinelift.cohort.stages import Settings, process_visit
-from spinelift.errors import NoScansError, WorkerDiedError
+from spinelift.errors import ConfigError, NoScansError, WorkerDiedError
 from spinelift.io.visits import Visit, find_visits
 from spinelift.store.rows import PairStore
 
@@ -41,7 +44,9 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
     for name in ("7_20201_3_0", "12_20201_2_0", "99_20201_2_0", "7_20158_9_0"):
         touch(tmp_path / "mri" / f"{name}.zip")
     touch(tmp_path / "labels" / "12_2.nii.gz")
-    touch(tmp_path / "labels" / "12_2_fat.nii.gz")
+    for other in ("12_2_fat.nii.gz", "12_2.nii.gz.json", "12_2.nii.bak", "._12_2.nii.gz"):
+        touch(tmp_path / "labels" / other)
+    touch(tmp_path / "labels" / "7_2.NII")
     touch(tmp_path / "labels" / "7_20201_3_0_spine.nii.gz")
     found = find_visits(tmp_path / "dxa", tmp_path / "mri", tmp_path / "labels")
     pairs = {v.key: (v.dxa and v.dxa.name, v.mri and v.mri.name) for v in found.visits}
@@ -52,9 +57,14 @@ def test_visits_are_paired_by_person_and_visit(tmp_path):
         "99_2": (None, "99_20201_2_0.zip"),
     }
     assert [v.key for v in found.visits] == ["7_2", "7_3", "12_2", "99_2"]
-    assert sorted(found.unknown) == ["7_20158_2_0_copy.zip", "7_20158_9_0.zip", "notes.zip"]
+    assert found.ignored == {"with names of another kind": 3, "of a visit that has another archive": 1}
     labels = {v.key: [p.name for p in v.labels] for v in found.visits}
-    assert labels == {"7_2": [], "7_3": ["7_20201_3_0_spine.nii.gz"], "12_2": ["12_2.nii.gz"], "99_2": []}
+    assert labels == {
+        "7_2": ["7_2.NII"],
+        "7_3": ["7_20201_3_0_spine.nii.gz"],
+        "12_2": ["12_2.nii.gz"],
+        "99_2": [],
+    }
 
 
 def test_folders_without_archives_are_refused(tmp_path):
@@ -79,8 +89,27 @@ def test_splits_are_balanced_and_never_change(people, data):
         places = [p for p in both.values() if p.scoliosis == stratum]
         for split, share in SHARES.items():
             assert abs(sum(p.split == split for p in places) - share * len(places)) <= 1.0
-        folds = [sum(p.fold == f for p in places) for f in range(FOLDS)]
-        assert max(folds) - min(folds) <= 1
+        for split in SHARES:
+            folds = [sum(p.fold == f for p in places if p.split == split) for f in range(FOLDS)]
+            assert max(folds) - min(folds) <= 1
+
+
+@given(st.sets(st.integers(1, 10**7), min_size=300, max_size=600))
+def test_folds_say_nothing_of_splits(eids):
+    places = deal(dict.fromkeys(eids, False)).values()
+    for split, share in SHARES.items():
+        inside = [p.fold for p in places if p.split == split]
+        for fold in range(FOLDS):
+            assert abs(inside.count(fold) - share * len(eids) / FOLDS) <= 2
+
+
+def test_folds_of_the_command_line():
+    assert parse_folds("0") == {0}
+    assert parse_folds("1-4") == {1, 2, 3, 4}
+    assert parse_folds("0,2-3") == {0, 2, 3}
+    for wrong in ("", "5", "2-1", "a", "-1"):
+        with pytest.raises(ConfigError, match="from 0 to 4"):
+            parse_folds(wrong)
 
 
 def test_splits_do_not_depend_on_the_order_of_people():
@@ -192,6 +221,41 @@ def test_a_split_can_be_exported_as_a_store(store, tmp_path):
     wanted = manifest.filter(pl.col("split") == "val")["eid"].to_list()
     assert PairStore.open(tmp_path / "val.zarr").load().eid.tolist() == wanted
     assert count == len(wanted)
+
+
+def test_folds_of_a_split_are_exported_across_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(PairStore, "SHARD", 32)
+    monkeypatch.setattr(PairStore, "CHUNK", 8)
+    rng = np.random.default_rng(0)
+    n = 2 * PairStore.SHARD + 7
+    rows = {"image": rng.integers(0, 255, (n, 224, 224), dtype=np.uint8), "eid": np.arange(n)}
+    rows |= {"curves": rng.random((n, 6, 209), np.float32), "mm_per_px": rng.random(n, np.float32)}
+    split = pl.Series(["train", "val"] * (n // 2) + ["train"])
+    frame = pl.DataFrame({"eid": np.arange(n), "split": split, "fold": np.arange(n) % 5, "row": np.arange(n)})
+    write_cohort(tmp_path, frame, **{name: values for name, values in rows.items() if name != "eid"})
+    count = export_split(tmp_path, "train", tmp_path / "out.zarr", {1, 3})
+    wanted = frame.filter((pl.col("split") == "train") & pl.col("fold").is_in([1, 3]))["row"].to_numpy()
+    got = PairStore.open(tmp_path / "out.zarr").load()
+    assert count == len(wanted) == len(got)
+    for name, values in rows.items():
+        assert np.array_equal(vars(got)[name], values[wanted])
+    with pytest.raises(NoScansError, match="no pairs of the split test"):
+        export_split(tmp_path, "test", tmp_path / "none.zarr")
+    assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_fold_is_exported_by_the_command(store, tmp_path):
+    def export(*words):
+        return CliRunner().invoke(
+            cohort_app, ["export", str(store), "-o", str(tmp_path / "out.zarr"), *words]
+        )
+
+    assert "folds without one" in str(export("--folds", "1", "--aggregates-only").exception)
+    assert "from 0 to 4" in str(export("--split", "train", "--folds", "5").exception)
+    done = export("--split", "train", "--folds", "0,2-3")
+    assert done.exit_code == 0, done.output
+    wanted = read_manifest(store).filter((pl.col("split") == "train") & pl.col("fold").is_in([0, 2, 3]))
+    assert PairStore.open(tmp_path / "out.zarr").load().eid.tolist() == wanted["eid"].to_list()
 
 
 def test_a_visit_whose_worker_died_and_whose_archive_is_gone_becomes_a_row(tmp_path):

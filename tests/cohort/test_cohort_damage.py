@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from spinelift.cohort.aggregates import aggregates
 from spinelift.cohort.build import Plan, build
+from spinelift.cohort.export import export_split
 from spinelift.cohort.manifest import (
     MANIFEST,
     PAIRS,
@@ -17,7 +18,6 @@ from spinelift.cohort.manifest import (
     SPLITS,
     TIMES,
     compact,
-    export_split,
     read_manifest,
     read_splits,
     read_table,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spinelift.align.match import POINTS, CentreLines
-from spinelift.cohort.manifest import PARTS, compact, export_split
+from spinelift.cohort.export import export_split
+from spinelift.cohort.manifest import PARTS, compact
 from spinelift.cohort.match import MIN_MATCH, PANEL, PairMatch, match_pairs, match_summary
 from spinelift.cohort.record import DONE, write_part
 from spinelift.io.visits import find_visits

@@ -56,7 +56,10 @@ def test_a_perfect_regressor_beats_every_baseline(people):
     assert by_name["sagittal_pearson_r"].model.value == pytest.approx(1)
     assert by_name["sagittal_pearson_r"].baselines["mean curve"].value == 0
     baselines = by_name["sagittal_mae_mm"].baselines
-    assert set(baselines) == {"mean curve", "shape model, true coronal curve", "ridge on image"}
+    shape = {f"shape model, {which} coronal curve" for which in ("true", "predicted")}
+    assert set(baselines) == {"mean curve", "ridge on image"} | shape
+    values = [baselines[name].value for name in shape]
+    assert values[0] == pytest.approx(values[1])  # this model knows the coronal curve
     assert baselines["ridge on image"].value < baselines["mean curve"].value
     assert by_name["coronal_mae_mm"].baselines["shape model, true coronal curve"].value == pytest.approx(
         0, abs=1e-6

@@ -12,10 +12,13 @@ from typer.testing import CliRunner
 from spinelift.cli import app
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError, NoSpineError
+from spinelift.evaluate import lva
 from spinelift.evaluate.lva import MEAN, METRICS, PREDICTED, TRUE, LvaJob, check_scan, compare, table
 from spinelift.evaluate.lva_files import write_results
+from spinelift.evaluate.people import hash_people
 from spinelift.geometry import Spacing
 from spinelift.geometry.canonical import LATERAL_MM, LATERAL_SHAPE, CanonicalGrid
+from spinelift.inference.model import Model
 from spinelift.io.truth import read_truth
 from spinelift.segment.lateral import LateralSpine, find_line
 from spinelift.simulate.people import write_people
@@ -51,7 +54,8 @@ def test_the_line_found_is_that_of_the_truth_and_so_is_the_shape(checks):
 
 
 def test_the_network_finds_the_true_line_of_the_lateral_view(people):
-    from spinelift.evaluate.lva import find_spine
+    from spinelift.evaluate import lva
+from spinelift.evaluate.lva import find_spine
 
     for path in sorted((people / "dxa").glob("88*.zip")):
         truth = read_truth(people / "truth" / f"{path.name.split('_')[0]}_2.json").lva
@@ -95,6 +99,15 @@ def test_the_command_writes_rows_causes_and_pictures(people, tmp_path):
     assert document["failed"] == {"predict: NoSpineError": 1}
     assert [row["name"] for row in document["rows"]] == list(METRICS)
     assert str(people) not in (out / "lva.csv").read_text() + (out / "lva.json").read_text()
+
+
+def test_people_of_the_training_are_refused(people, monkeypatch):
+    model, segmenter = lva._networks(None, None)
+    path = sorted((people / "dxa").glob("88*.zip"))[0]
+    seen = replace(model.bundle, people=hash_people(np.array([int(path.name.split("_")[0])])))
+    monkeypatch.setattr(lva, "_networks", lambda *_: (Model(seen, threads=1), segmenter))
+    check = check_scan(LvaJob(), path)
+    assert (check.stage, check.error, check.aligned) == ("seen", "ConfigError", {})
 
 
 def test_nothing_to_compare_is_a_table_without_rows(people, tmp_path):

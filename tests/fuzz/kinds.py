@@ -32,6 +32,7 @@ SHARES: dict[str, tuple[Maker, float]] = {
     "cohort-part": (cohort.part, 5),
     "cohort-manifest": (cohort.manifest, 4),
     "cohort-store": (cohort.store, 3),
+    "dxa-folder": (slices.folder, 2),
 }
 KINDS: dict[str, Maker] = {kind: maker for kind, (maker, _) in SHARES.items()}
 

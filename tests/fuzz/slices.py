@@ -1,6 +1,8 @@
 """Sound zips of DXA and Dixon visits whose members are damaged, dropped, doubled, or have hostile fields."""
 
 import io
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from tests.fuzz.zips import (
     plausible,
 )
 
-from spinelift.io import DxaScan
+from spinelift.io import DxaScan, read_dxa
 
 SLICE_FIELDS = (
     0x00080060, 0x0008103E, 0x00180050, 0x00200011, 0x00200013, 0x00200032, 0x00200037, 0x0020000E,
@@ -52,6 +54,33 @@ def dixon(rng: np.random.Generator, folder: Path) -> Case:
     path = folder / "1234567_20201_2_0.zip"
     path.write_bytes(packed(rng, contents))
     return Case("bad members", dixon_reading(path), equals_or_finding if known else plausible)
+
+
+def folder(rng: np.random.Generator, folder: Path) -> Case:
+    """A visit's files in a folder, with odd things beside them."""
+    visit = folder / "visit"
+    visit.mkdir()
+    for k, data in enumerate(originals.dxa_members().values()):
+        (visit / f"{k}{pick(rng, ('.dcm', '', '.IMA', '.dcm'))}").write_bytes(data)
+    odd = [pick(rng, ("link", "loop", "pipe", "folder", "empty", "hidden", "text")) for _ in range(3)]
+    for k, what in enumerate(odd):
+        path = visit / f"odd{k}"
+        match what:
+            case "link":
+                path.symlink_to(visit / "nowhere.dcm")
+            case "loop":
+                path.symlink_to(path)
+            case "pipe":
+                os.mkfifo(path)
+            case "folder":
+                (path / "deeper").mkdir(parents=True)
+            case "empty":
+                path.write_bytes(b"")
+            case "hidden":
+                (visit / f".odd{k}.dcm").write_bytes(rng.bytes(300))
+            case "text":
+                path.write_bytes(b"text")
+    return Case(f"folder with {odd}", partial(read_dxa, visit), bone_or_tissue, must_read=True)
 
 
 def _with_bad_members(rng: np.random.Generator, contents: Members) -> tuple[Members, bool]:

@@ -108,7 +108,7 @@ def test_entry_point_predicts_for_a_user_without_rights(image):
     environment["MPLCONFIGDIR"] = str(out / "matplotlib")
     done = subprocess.run(run, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert (out / "1900003_2" / "run.json").is_file()
+    assert (out / "1900003_2_0" / "run.json").is_file()
     if os.getuid() == 0:
-        assert (out / "1900003_2" / "run.json").stat().st_uid == 65534
+        assert (out / "1900003_2_0" / "run.json").stat().st_uid == 65534
     assert list(home.iterdir()) == []

@@ -61,7 +61,7 @@ def test_demo_runs_from_the_unpacked_wheel(wheel, tmp_path):
     assert Path(found.strip()).is_relative_to(site)
     done = subprocess.run([sys.executable, "-m", "spinelift", "demo", "--out", "out"], check=True, **options)
     assert "coronal MAE" in done.stdout
-    assert (tmp_path / "out" / "1900003_2" / "spine.html").stat().st_size > 100_000
+    assert (tmp_path / "out" / "1900003_2_0" / "spine.html").stat().st_size > 100_000
 
 
 def test_every_extra_is_described():

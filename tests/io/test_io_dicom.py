@@ -142,7 +142,7 @@ def test_16_bits_monochrome1_with_negative_slope_is_bright_where_bone_is(tmp_pat
 def test_an_absurd_rescale_is_refused(tmp_path, slope, intercept):
     data = deep(dataset(tmp_path), phantom().astype(np.uint16) * 16)
     data.RescaleSlope, data.RescaleIntercept = slope, intercept
-    with pytest.raises(TruncatedDicomError):
+    with pytest.raises(UnsupportedImageError, match="RescaleSlope"):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 
@@ -255,7 +255,7 @@ def test_every_cut_of_a_file_is_told(tmp_path):
 def test_other_modalities_are_refused(tmp_path, modality):
     data = dataset(tmp_path)
     data.Modality = modality
-    with pytest.raises(WrongModalityError, match=modality or "no name"):
+    with pytest.raises(WrongModalityError, match=modality or "another kind"):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 
@@ -282,7 +282,7 @@ def test_names_in_other_languages_are_judged_by_size_and_shape(tmp_path, area):
     scan = read_dxa(saved(data, tmp_path / "a.dcm"))
     assert any("size and shape" in warning for warning in scan.warnings)
     data.ExposedArea = [120, 400]
-    with pytest.raises(WrongBodyPartError, match=f"{area}, 400 × 120 mm.*--area total-body"):
+    with pytest.raises(WrongBodyPartError, match=r"another name, 400 × 120 mm.*--area total-body"):
         read_dxa(saved(data, tmp_path / "a.dcm"))
 
 

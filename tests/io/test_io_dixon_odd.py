@@ -8,7 +8,8 @@ import pydicom
 import pytest
 from dixon_cases import phantom_stations
 
-from spinelift.errors import HostileArchiveError, UnsupportedImageError
+from spinelift.errors import HostileArchiveError, TruncatedDicomError, UnsupportedImageError
+from spinelift.io.dixon.plane import numbers_of
 from spinelift.io.dixon.read import read_dixon
 from spinelift.io.dixon.slices import collect_slices
 from spinelift.io.dixon.volume import StitchGrid, Trap
@@ -57,6 +58,30 @@ def test_an_odd_image_of_a_dixon_series_is_passed_over_and_named_if_it_is_alone(
     assert with_odd.others == plain.others + 1
     with pytest.raises(UnsupportedImageError):
         collect_slices([odd])
+
+
+BROKEN = {
+    "bits": {"BitsStored": 12, "HighBit": 5},
+    "rescale": {"RescaleSlope": "0", "RescaleIntercept": "0"},
+    "pixels": {"PixelData": b"\0\0"},
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_slice_whose_pixels_mean_nothing_is_counted_and_its_cause_named_if_all_are_so(slices, kind):
+    fat = [data for data in slices if b"_F" in data]
+    water = [data for data in slices if b"_W" in data]
+    broken = [changed(data, **BROKEN[kind]) for data in water]
+    plain, one_broken = collect_slices(slices), collect_slices([broken[0], *fat, *water[1:]])
+    assert one_broken.damaged == 1
+    assert len(one_broken.slices) == len(plain.slices) - 1
+    with pytest.raises((UnsupportedImageError, TruncatedDicomError)):
+        collect_slices([*fat, *broken])
+
+
+@pytest.mark.parametrize("text", ["2.5\\2.25", "2,5\\2,25", " 2.5E0 \\ .225e1"])
+def test_numbers_of_a_slice_in_any_form(text):
+    assert numbers_of({"PixelSpacing": text}, "PixelSpacing", 2) == (2.5, 2.25)
 
 
 def test_a_member_that_cannot_be_read_is_counted_as_damaged(slices):

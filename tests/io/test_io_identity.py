@@ -45,15 +45,23 @@ def test_fields_that_both_carry_and_that_differ_are_named(of_dxa, of_mri, change
     [
         ("PatientID", " ab12 ", "AB12\0"),
         ("PatientID", "001234567", "1234567"),
+        ("PatientID", "123 4567", "１２３４５６７"),
         ("PatientBirthDate", "1950.03.12", "19500312"),
         ("PatientSex", "F", "female"),
         *(("PatientID", "1234567", text) for text in ("", "ANONYMOUS", "Anonymized", "XXXX", "0", "n/a")),
         *(("PatientBirthDate", "19500312", text) for text in ("", "19000101", "00010101", "1950", "?")),
+        *(("PatientBirthDate", "19500312", text) for text in ("19500000", "195000", "1950-01-01")),
         *(("PatientSex", "F", text) for text in ("", "O", "U")),
     ],
 )
 def test_spellings_and_placeholders_do_not_differ(name, one, other):
     assert Identity({name: one}).differences(Identity({name: other})) == []
+
+
+@pytest.mark.parametrize("text", ["1951", "19510000", "19510101", "19510312", "19500313", "19500412"])
+def test_another_year_or_day_of_birth_differs(text):
+    one, other = (Identity({"PatientBirthDate": date}) for date in ("19500312", text))
+    assert one.differences(other) == other.differences(one) == ["PatientBirthDate"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Label maps with oddities: each is read right, with a warning, or refused; never wrong without a word."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -220,6 +221,17 @@ def test_a_column_in_pieces_is_refused(folder, where):
     if where < 120:
         with pytest.raises(errors.NoSpineError, match="mm"):
             read(folder, labels, LabelScheme.SPINELIFT)
+
+
+@pytest.mark.parametrize(("end", "cut"), [(0, True), (0, False), (1, True), (1, False)])
+def test_a_column_at_an_end_of_the_mri_is_remarked(folder, end, cut):
+    labels, at = spine()
+    inside = at[Vertebra.T1][0], at[Vertebra.L5][1]
+    rows = [inside[0] - 3, inside[1] + 3]
+    rows[end] = inside[end] + (2 * end - 1) * (-2 if cut else 1)
+    labels[: rows[0]] = labels[rows[1] :] = 0
+    found = read(folder, labels, volume=replace(VOLUME, rows=tuple(rows)))
+    assert any("end of the MRI" in remark for remark in found.remarks) == cut
 
 
 def test_levels_and_bodies_of_two_maps_that_touch_a_neighbour(folder):

@@ -77,16 +77,26 @@ def test_the_lowest_array_of_a_visit_is_taken(tmp_path):
         ("b", "7_20158_2_2"),
         ("c", "7_20158_3_0"),
         ("c", "7_20201_2_0"),
+        ("d", "8_20158_2_0"),
+        ("e", "8_20158_2_0"),
     ):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.zip").touch()
-    found, unknown = find_archives(tmp_path, DXA_FIELD)
+    (tmp_path / "a" / "9_20158_2_0.zip").symlink_to(tmp_path / "gone.zip")
+    (tmp_path / "a" / "9_20158_3_0.ZIP").touch()
+    found, ignored = find_archives(tmp_path, DXA_FIELD)
     assert {visit: path.name for visit, path in found.items()} == {
         (7, 2): "7_20158_2_2.zip",
         (7, 3): "7_20158_3_0.zip",
+        (8, 2): "8_20158_2_0.zip",
+        (9, 3): "9_20158_3_0.ZIP",
     }
-    assert unknown == ["7_20201_2_0.zip"]
-    with pytest.raises(NoScansError, match="no folder"):
+    assert ignored == {
+        "with names of another kind": 1,
+        "of a visit that has another archive": 2,
+        "that are broken links or folders": 1,
+    }
+    with pytest.raises(NoScansError, match=r"no folder none\."):
         find_archives(tmp_path / "none", DIXON_FIELD)
 
 

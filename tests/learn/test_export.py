@@ -61,7 +61,7 @@ def test_the_mri_segmenter_of_a_run_can_be_loaded_and_its_figures_added(tmp_path
     config = MriNetworkConfig(channels=(4, 4, 8, 8), features=5, ends_width=4)
     record = {"people": 3, "steps": 2, "seconds": 1.5, "seed": 1, "data": ["people"], "init_from": None}
     write_json(tmp_path / "run.json", {**record, "validation": {"dice": 0.5}, "versions": {"torch": "2"}})
-    card = export_mri_segmenter(SliceNetwork(config), EndsNetwork(config), config, tmp_path)
+    card = export_mri_segmenter(SliceNetwork(config), EndsNetwork(config), config, tmp_path, labels="truth")
     assert card.training.details["validation_dice"] == 0.5
     assert MriSegmenter.load(tmp_path).digest == load_bundle(MriSegmenterCard, tmp_path).ref.sha256
     figures = {"people": 2, "not_found": 1, "upper_end_mm": {"value": 2.5, "interval95": [2.0, 3.0]}}

@@ -5,7 +5,8 @@ from store_cases import painted_pair
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images import degrade, gaussian_blur, local_mean, smear
+from spinelift.learn.images import _by_convolution, _by_matrix, degrade, gaussian_blur, local_mean, smear
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import (
     Batch,
     Placement,
@@ -71,8 +72,8 @@ def test_mirror_swaps_left_and_right_and_leaves_depth():
 
 def test_curves_follow_the_pixels_through_random_placements():
     batch = ramp_batch(16)
-    generator = torch.Generator().manual_seed(5)
-    p = draw_placement(16, GeometryAugment(mirror=0.5, warp=1.0, scale=0.03), generator)
+    random = Random("cpu", 5)
+    p = draw_placement(16, GeometryAugment(mirror=0.5, warp=1.0, scale=0.03), random)
     got = place(batch, p)
     rows = torch.arange(20, 204)
     seen = ridge(got.image)[:, rows]
@@ -104,7 +105,7 @@ def test_a_shifted_crop_continues_straight():
 def test_augmentation_is_reproducible_bounded_and_leaves_its_input():
     batch = ramp_batch(8)
     before = batch.image.clone()
-    runs = [augment(batch, AugmentConfig(), torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    runs = [augment(batch, AugmentConfig(), Random("cpu", s)) for s in (1, 1, 2)]
     assert torch.equal(runs[0].image, runs[1].image)
     assert torch.equal(runs[0].curves, runs[1].curves)
     assert not torch.equal(runs[0].image, runs[2].image)
@@ -126,20 +127,20 @@ def test_tone_can_be_switched_off():
     numbers = [name for name, field in ToneAugment.model_fields.items() if isinstance(field.default, float)]
     off = dict.fromkeys(numbers, 0.0) | {"keep_air": 1.0, "saturate_gain": 1.0}
     image = torch.randint(0, 256, (3, 1, 224, 224)).float()
-    got = change_tone(image, ToneAugment(**off), torch.Generator().manual_seed(0))
+    got = change_tone(image, ToneAugment(**off), Random("cpu", 0))
     torch.testing.assert_close(got, image, atol=1e-3, rtol=0)
 
 
 def test_tone_tables_rise():
     config = ToneAugment(brightness=0.0, keep_air=1.0)
-    tables = tone_tables(50, config, torch.Generator().manual_seed(0))
+    tables = tone_tables(50, config, Random("cpu", 0))
     assert (tables.diff(dim=1) >= -1e-6).all()
     assert (tables[:, 0] == 0).all()
 
 
 def test_degradation_destroys_some_images():
     x = ramp_batch(64).image[:1].expand(64, 1, 224, 224) / 255
-    y = degrade(x, torch.Generator().manual_seed(0))
+    y = degrade(x, Random("cpu", 0))
     flat = torch.stack([x.flatten(1), y.flatten(1)], 1)
     alike = torch.tensor([torch.corrcoef(pair)[0, 1] for pair in flat])
     assert alike.min() < 0.3
@@ -149,11 +150,34 @@ def test_degradation_destroys_some_images():
 def test_blur_of_a_dot_has_its_width_and_keeps_its_sum():
     x = torch.zeros(2, 1, 41, 41)
     x[:, :, 20, 20] = 1.0
-    y = gaussian_blur(x, torch.tensor([1.0, 2.0]))
+    y = gaussian_blur(x, torch.tensor([1.0, 2.0]), 2.0)
     at = torch.arange(41) - 20.0
     width = ((y[:, 0].sum(1) * at**2).sum(1)).sqrt()
     torch.testing.assert_close(y.sum((1, 2, 3)), torch.ones(2))
     assert width.tolist() == pytest.approx([1.0, 2.0], rel=0.07)
+
+
+def test_blur_is_the_same_by_convolution_and_by_matrix():
+    x, kernel = torch.rand(3, 1, 30, 20), torch.rand(3, 11)
+    torch.testing.assert_close(_by_matrix(x, kernel), _by_convolution(x, kernel))
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.3, 16), (0.05, 16), (0.0, 16), (1.0, 5)])
+def test_a_share_of_images_is_a_count_that_is_right_on_average(share, n):
+    random = Random("cpu", 1)
+    picks = [random.some(n, share) for _ in range(500)]
+    counts = [0 if p is None else len(p) for p in picks]
+    assert sum(counts) / 500 == pytest.approx(share * n, abs=0.1)
+    assert max(counts) - min(counts) <= 1
+    assert all(p is None or len(p.unique()) == len(p) for p in picks)
+
+
+def test_random_numbers_depend_on_every_number_of_their_seed():
+    first, again, other = (Random("cpu", *seed) for seed in ((1, 2), (1, 2), (1, 3)))
+    assert torch.equal(first.rand(4), again.rand(4))
+    assert first.host.random() == again.host.random() != other.host.random()
+    again.seed(1, 3)
+    assert torch.equal(again.rand(4), other.rand(4))
 
 
 def test_local_mean_of_a_constant_is_the_constant_to_the_border():
@@ -174,7 +198,7 @@ def test_a_scrambled_spine_stays_where_it_is_and_is_out_of_order():
         np.exp(-0.5 * ((every[None] - at[:, None]) / 2) ** 2) * (50 + every[:, None])
     )
     batch = Batch(image.float(), curves, torch.full((n,), 2.0))
-    out = scramble(batch, torch.Generator().manual_seed(3))
+    out = scramble(batch, Random("cpu", 3))
     assert torch.equal(out.curves, curves)
     seen = out.image[:, 0, 10:214].numpy()
     place = (seen * every).sum(2) / np.maximum(seen.sum(2), 1e-6)
@@ -186,7 +210,7 @@ def test_a_scrambled_spine_stays_where_it_is_and_is_out_of_order():
 def test_a_smeared_band_loses_its_levels_and_the_rest_keeps_them():
     stripes = torch.zeros(4, 1, 224, 32)
     stripes[:, :, ::8] = 1.0
-    out = smear(stripes, torch.Generator().manual_seed(0), 8.0)
+    out = smear(stripes, Random("cpu", 0), 8.0)
     change = (out - stripes).abs().amax(3)[:, 0]
     assert (change.amax(1) > 0.2).all()
     assert (change.amin(1) < 0.05).all()
@@ -196,7 +220,7 @@ def test_a_smeared_band_loses_its_levels_and_the_rest_keeps_them():
 def test_strangers_keep_the_spine_and_lend_the_rest():
     batch = ramp_batch(3)
     image = batch.image + torch.tensor([10.0, 60.0, 110.0])[:, None, None, None]
-    out = among_strangers(batch._replace(image=image), torch.Generator().manual_seed(2))
+    out = among_strangers(batch._replace(image=image), Random("cpu", 2))
     middle = centre_columns(batch.curves).round().long()
     for k in range(3):
         rows = torch.arange(20, 200)

@@ -1,10 +1,13 @@
-import logging
+import re
 
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
+from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_CROP_ROWS
-from spinelift.learn.regressor.config import LossConfig, PaperConfig, RowsConfig
+from spinelift.learn.regressor.config import LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import (
     SLOPE_UNIT,
@@ -14,7 +17,7 @@ from spinelift.learn.regressor.rows import (
     sagittal_from_slopes,
     straighten,
 )
-from spinelift.learn.regressor.train import make_network, regressor_losses
+from spinelift.learn.regressor.train import make_network, regressor_losses, weights_source
 
 SMALL = PaperConfig(kind="paper", backbone="resnet10t", pretrained=False, bot_width=32, heads=2)
 
@@ -37,7 +40,7 @@ def test_blocks_are_centred(stride):
     torch.testing.assert_close(block(x.flip(2, 3)), block(x).flip(2, 3), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("config", [RowsConfig(), SMALL, SMALL.model_copy(update={"bot": False})])
+@pytest.mark.parametrize("config", [RowsConfig(), SMALL, SMALL.model_copy(update={"bot_layers": 0})])
 def test_networks_share_one_interface(config):
     mean = torch.randn(6, 209)
     mean[3:] -= mean[4].mean()
@@ -82,15 +85,36 @@ def test_the_rows_network_is_small():
 
 
 def test_the_transformer_layer_is_what_the_ablation_lacks():
-    with_bot, without = (make_network(SMALL.model_copy(update={"bot": b})) for b in (True, False))
+    with_bot, without = (make_network(SMALL.model_copy(update={"bot_layers": n})) for n in (1, 0))
     names = set(with_bot.state_dict()) - set(without.state_dict())
     assert any("pos_embed.height_rel" in n for n in names)
     assert all(n.startswith("bot.") for n in names)
 
 
-def test_weights_that_cannot_be_had_are_told_of(caplog, monkeypatch):
-    import timm
+def shapes(model, modules):
+    """Shapes of what each module is given when an image runs through the network."""
+    seen = []
+    for module in modules:
+        module.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[1:])))
+    with torch.inference_mode():
+        curves = model.eval()(torch.rand(1, 1, 224, 224) * 255).curves
+    return [*seen, tuple(curves.shape[1:])]
 
+
+@pytest.mark.parametrize(("name", "layers"), [("paper", 1), ("resnet50", 0), ("paper_stack", 3)])
+def test_the_shapes_of_the_papers_network(name, layers):
+    """7 × 7 × 2048 → 49 tokens (paper, 2.3) → 2048 → 6 × 209."""
+    config = RegressorConfig.load(f"{name}.yaml").network
+    model = make_network(config)
+    inner = [part for layer in model.bot for part in (layer, layer.attention.pos_embed)]
+    heads, tokens, width = 4, 49, 128
+    expected = [(2048, 7, 7), (tokens, width)] * layers
+    assert shapes(model, [*inner, model.curves]) == [*expected, (2048,), (6, 209)]
+    assert len(model.bot) == layers
+    assert all(layer.attention.num_heads == heads for layer in model.bot)
+
+
+def test_weights_that_cannot_be_had_stop_the_training(monkeypatch):
     real = timm.create_model
 
     def offline(name, *, pretrained=False, **kwargs):
@@ -99,9 +123,45 @@ def test_weights_that_cannot_be_had_are_told_of(caplog, monkeypatch):
         return real(name, **kwargs)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with caplog.at_level(logging.WARNING):
-        make_network(SMALL.model_copy(update={"pretrained": True}), load=True)
-    assert "random" in caplog.text
+    wanted = SMALL.model_copy(update={"pretrained": True})
+    with pytest.raises(ConfigError, match=r"OSError.*--weights FILE, or --from-scratch"):
+        make_network(wanted, load=True)
+    make_network(wanted)  # weights of a run follow
+    make_network(SMALL, load=True)
+
+
+def test_weights_of_a_file_are_used_recorded_and_checked(tmp_path):
+    """The backbone's own loader expects the arrays of BiT, not a state dict."""
+    config = PaperConfig(kind="paper", backbone="resnetv2_50x1_bit.goog_in21k", bot_layers=0)
+    given = timm.create_model(config.backbone, num_classes=0)
+    save_file(given.state_dict(), tmp_path / "bit.safetensors")
+    config = config.model_copy(update={"weights": str(tmp_path / "bit.safetensors")})
+    model = make_network(config, load=True)
+    assert torch.equal(model.backbone.stem.conv.weight, given.stem.conv.weight)
+    assert re.fullmatch(r".*goog_in21k from bit.safetensors, SHA-256 [0-9a-f]{64}", weights_source(config))
+    assert weights_source(SMALL) is None
+    with pytest.raises(ConfigError, match="no file gone"):
+        weights_source(config.model_copy(update={"weights": str(tmp_path / "gone")}))
+    (tmp_path / "bit.safetensors").write_bytes(b"no weights at all, but some bytes")
+    with pytest.raises(ConfigError, match=r"from bit\.safetensors"):
+        make_network(config, load=True)
+
+
+@pytest.mark.parametrize("config", [RowsConfig(), SMALL])
+def test_bfloat16_keeps_curves_precise(config):
+    """Coordinates of 200 px have steps of 1 px in bfloat16: they must be computed in float32."""
+    torch.manual_seed(0)
+    mean = torch.linspace(60, 160, 209).expand(6, 209).clone()
+    model = make_network(config, mean).eval()
+    image = torch.nn.functional.interpolate(torch.rand(2, 1, 14, 14) * 255, (224, 224), mode="bilinear")
+    with torch.inference_mode():
+        full = model(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model(image)
+    assert half.curves.dtype == torch.float32
+    steps = half.curves.diff(dim=2)[:, 0, 60:140]
+    torch.testing.assert_close(steps, full.curves.diff(dim=2)[:, 0, 60:140], atol=0.1, rtol=0)
+    torch.testing.assert_close(half.curves, full.curves, atol=1.0, rtol=0)
 
 
 def test_local_contrast_forgets_gain_and_slow_shading():

@@ -7,17 +7,20 @@ from safetensors.torch import load_file
 from store_cases import make_pairs, make_scans
 from typer.testing import CliRunner
 
-from spinelift.bundle import PredictionCard, load_bundle
+from spinelift.bundle import PredictionCard, load_bundle, shipped
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
+from spinelift.evaluate.people import hash_people, join_people
 from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
+from spinelift.learn.export.card import terms_of
 from spinelift.learn.loop.checkpoint import read_rows
 from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
+from spinelift.learn.people import people_beside
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.calibrate import (
     Gains,
@@ -34,6 +37,7 @@ from spinelift.learn.regressor.train import load_regressor, make_network, predic
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import train_segmenter
 from spinelift.store.rows import PairStore
+from spinelift.study.config import StudyConfig
 
 SMOKE = RegressorConfig.load("smoke.yaml")
 
@@ -71,22 +75,12 @@ def test_every_packaged_config_is_valid(name):
         "align": AlignerConfig,
         "mri_segmenter": MriSegmenterConfig,
         "pseudo_labels": PseudoLabelConfig,
+        "study": StudyConfig,
     }
     kind = next((k for start, k in kinds.items() if name.startswith(start)), RegressorConfig)
     config = kind.load(name)
     if isinstance(config, RegressorConfig) and config.network.kind == "rows":
         make_network(config.network)
-
-
-def test_the_paper_config_has_the_numbers_of_the_paper():
-    c = RegressorConfig.load("paper.yaml")
-    assert (c.network.dropout, c.network.bot) == (0.3, True)
-    assert (c.optim.rate, c.optim.betas, c.optim.weight_decay) == (1e-4, (0.9, 0.999), 0)
-    assert (c.optim.schedule.kind, c.optim.schedule.every_epochs) == ("step", 200)
-    assert (c.loop.epochs, c.loop.batch) == (500, 16)
-    ablation = RegressorConfig.load("resnet50.yaml")  # a file with a base
-    assert ablation.network == c.network.model_copy(update={"bot": False})
-    assert ablation.model_copy(update={"network": c.network}) == c
 
 
 def test_wrong_configs_say_what_is_wrong(tmp_path):
@@ -152,10 +146,10 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
 
     calls, losses = iter(range(1000)), RegressorTask.losses
 
-    def killed(self, index, generator, progress):
+    def killed(self, batch, random):
         if next(calls) == 13:
             raise KeyboardInterrupt
-        return losses(self, index, generator, progress)
+        return losses(self, batch, random)
 
     with monkeypatch.context() as patch:
         patch.setattr(RegressorTask, "losses", killed)
@@ -166,6 +160,30 @@ def test_a_stopped_run_resumes_to_the_same_weights(stores, tmp_path, monkeypatch
     assert all(torch.equal(whole[k], cut[k]) for k in whole)
     steps = [[r["step"] for r in read_rows(tmp_path / n / "log.csv")] for n in ("whole", "cut")]
     assert steps[0] == steps[1]
+
+
+def test_the_best_weights_are_kept_and_a_run_stops_for_want_of_better_ones(stores, tmp_path, monkeypatch):
+    from spinelift.learn.regressor.train import RegressorTask
+
+    values = [5.0, 3.0, 4.0, float("nan"), 2.0]
+
+    def found(self, model, limit):
+        weights.append({k: v.clone() for k, v in model.state_dict().items()})
+        return {"mae_mm": values[len(weights) - 1]}
+
+    monkeypatch.setattr(RegressorTask, "validate", found)
+    loop = {"keep_best": "mae_mm", "patience": 2, "validate_every": 2, "steps": 40}
+    weights: list[dict[str, torch.Tensor]] = []
+    outcome = fit(shorter(**loop), stores, tmp_path / "run")
+    assert (outcome.steps, outcome.validation) == (8, {"mae_mm": 3.0})
+    kept = load_file(tmp_path / "run" / "weights.safetensors")
+    assert all(torch.equal(kept[k], v) for k, v in weights[1].items())
+    weights = []
+    fit(shorter(**loop | {"steps": 4}), stores, tmp_path / "cut")
+    outcome = fit(shorter(**loop), stores, tmp_path / "cut", resume=True)  # it has the best of before
+    assert (outcome.steps, outcome.validation) == (8, {"mae_mm": 3.0})
+    with pytest.raises(ConfigError, match="a metric of the validation: mae_mm"):
+        fit(shorter(keep_best="dice"), stores, tmp_path / "none")
 
 
 def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_path):
@@ -188,9 +206,14 @@ def test_a_run_stops_on_time_and_starts_from_given_weights(trained, stores, tmp_
 def test_the_command_trains(stores, tmp_path):
     words = ["regressor", "--data", stores / "train.zarr", "--val", stores / "val.zarr"]
     words += ["--out", tmp_path / "r", "--config", "smoke.yaml", "--max-minutes", "0.01"]
+    words += ["--batch", "4", "--rate", "0.001", "--precision", "bf16", "--accelerator", "cpu"]
     result = CliRunner().invoke(train_app, [str(w) for w in words])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "r" / "weights.safetensors").is_file()
+    config = RegressorConfig.load(tmp_path / "r" / "config.yaml")
+    assert (config.loop.batch, config.optim.rate) == (4, 0.001)
+    device = json.loads((tmp_path / "r" / "run.json").read_text())["device"]
+    assert (device["type"], device["precision"], device["compile"]) == ("cpu", "bf16", False)
 
 
 def test_mistakes_are_told(trained, stores, tmp_path):
@@ -199,6 +222,13 @@ def test_mistakes_are_told(trained, stores, tmp_path):
         fit(SMOKE, stores, out)
     with pytest.raises(ConfigError, match="no checkpoint"):
         fit(SMOKE, stores, tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError, match="no people to train on"):
+        train_regressor(SMOKE, data=[], validation=stores / "val.zarr", out=tmp_path / "none")
+    with pytest.raises(ConfigError, match="a store and simulated people"):
+        fit(SMOKE.override({"simulated": {}}), stores, tmp_path / "none")
+    with pytest.raises(ConfigError, match="at least one batch of 161"):
+        fit(shorter(batch=161), stores, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
     other = SMOKE.model_copy(
         update={
             "init_from": str(out / "weights.safetensors"),
@@ -207,6 +237,49 @@ def test_mistakes_are_told(trained, stores, tmp_path):
     )
     with pytest.raises(ConfigError, match="another network"):
         fit(other, stores, tmp_path / "other")
+
+
+def test_people_of_training_are_refused_as_those_of_validation(trained, stores, tmp_path):
+    out, _ = trained
+    whole = [stores / "train.zarr", stores / "val.zarr"]
+    with pytest.raises(ConfigError, match="24 people who are both in training and validation"):
+        train_regressor(SMOKE, data=whole, validation=stores / "val.zarr", out=tmp_path / "run")
+    later = SMOKE.model_copy(update={"init_from": str(out / "weights.safetensors")})
+    with pytest.raises(ConfigError, match="160 people who are both in training and validation"):
+        train_regressor(
+            later, data=[stores / "test.zarr"], validation=stores / "train.zarr", out=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_people_of_training_cannot_calibrate_or_test_and_the_segmenter_that_ships_can_be_named(
+    trained, stores, tmp_path
+):
+    out, _ = trained
+    whole = Trained.from_runs(out, shipped(PredictionCard))
+    assert whole.weights["segmenter"] == shipped(PredictionCard) / "segmenter.safetensors"
+    assert whole.networks["segmenter"] == load_bundle(PredictionCard).card.networks["segmenter"]
+    where = ["--regressor", out, "--segmenter", "default", "--out", tmp_path / "bundle"]
+    people = {"calibration": stores / "calibration.zarr", "test": stores / "test.zarr"}
+    for name in people:
+        stores_of = people | {name: stores / "train.zarr"}
+        words = [word for kind, path in stores_of.items() for word in (f"--{kind}", path)]
+        result = CliRunner().invoke(train_app, ["bundle", *map(str, [*where, *words])])
+        assert f"people who are both in training and {name}" in str(result.exception)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_terms_of_simulated_people_are_those_of_the_package():
+    terms = terms_of(hash_people(np.array([10**8, 10**8 + 1])))
+    assert terms["licence"] == "Apache-2.0"
+    assert "simulated people only" in terms["limits"][0]
+    assert terms_of(hash_people(np.array([1234567])), "CC0")["licence"] == "CC0"
+
+
+def test_real_people_whose_hashes_were_left_out_cannot_be_trained_on_further(tmp_path):
+    (tmp_path / "card.json").write_text('{"training": {"details": {"real_people": 3}}}')
+    with pytest.raises(ConfigError, match="real people, without"):
+        people_beside(tmp_path)
 
 
 def test_conformal_factors_cover_what_they_promise():
@@ -280,17 +353,17 @@ def test_shrinking_keeps_coronal_curves_thickness_and_the_mean():
 
 def test_too_few_people_to_calibrate_on(trained, stores):
     pairs = PairStore.open(stores / "val.zarr").load()
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ConfigError, match="at least 48"):
         calibrate(load_regressor(trained[0])[0], pairs, source="")
 
 
 def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     out, _ = trained
-    make_scans(tmp_path / "scans.zarr", 4, 1)
-    scans = tmp_path / "scans.zarr"
+    make_scans(tmp_path / "scans.zarr", 4, 1, first_eid=500_000)
+    scans, others = tmp_path / "scans.zarr", make_scans(tmp_path / "others.zarr", 4, 1, first_eid=100)
     config = SegmenterConfig.load("segmenter_smoke.yaml")
     config = config.model_copy(update={"loop": config.loop.model_copy(update={"steps": 2})})
-    train_segmenter(config, data=[scans], validation=scans, out=tmp_path / "segmenter")
+    train_segmenter(config, data=[scans], validation=others, out=tmp_path / "segmenter")
     plan = BundlePlan(
         "painted",
         "1",
@@ -299,7 +372,8 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
         baselines=(stores / "train.zarr",),
         iou_step_mm=None,
     )
-    card = make_bundle(Trained.from_runs(out, tmp_path / "segmenter"), plan, tmp_path / "bundle")
+    runs = out, tmp_path / "segmenter"
+    card = make_bundle(Trained.from_runs(*runs), plan, tmp_path / "bundle")
     bundle = load_bundle(PredictionCard, tmp_path / "bundle")
     assert bundle.card == card
     assert (tmp_path / "bundle" / "card.json").stat().st_size < 300_000
@@ -309,6 +383,14 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert 70 < metrics["sagittal_coverage90_percent"].value <= 100
     assert "painted" in card.calibration.source
     assert card.training.people == 160
+    assert "164 real and 0 simulated people" in card.limits[0]
+    assert not any("simulated people only" in limit for limit in card.limits)
+    assert card.licence != "Apache-2.0"
+    assert card.training.details["real_people"] == 164  # and four of the segmenter
+    assert bundle.people == join_people(*((r / "people.bin").read_bytes() for r in runs))
+    seen = ["--bundle", str(tmp_path / "bundle"), "--test", str(stores / "train.zarr"), "--limit", "5"]
+    result = CliRunner().invoke(evaluate_app, ["model", *seen])
+    assert "5 people who are both in training and test" in str(result.exception)
 
     test = PairStore.open(stores / "test.zarr").load()
     predicted = run_regressor(bundle.network("regressor"), test.image)
@@ -328,7 +410,7 @@ def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     assert table["sagittal_mae_mm"] == pytest.approx(metrics["sagittal_mae_mm"].value, abs=1e-3)
 
     shared = BundlePlan("x", "1", stores / "test.zarr", stores / "test.zarr")
-    with pytest.raises(BundleError, match="both the calibration"):
+    with pytest.raises(ConfigError, match="at least 48"):
         make_bundle(Trained.from_bundle(tmp_path / "bundle"), shared, tmp_path / "other")
 
     again = ["--bundle", str(tmp_path / "bundle"), "--version", "2", "--out", str(tmp_path / "again")]

@@ -21,6 +21,8 @@ from spinelift.files import Bounded, file_sha256, write_whole
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 """Folder of the sets that come with spinelift, one folder a set."""
+PEOPLE = "people.bin"
+"""File of a set, and of a training run, with the hashes of the people that the networks have seen."""
 MAX_FILE_BYTES, MAX_CARD_BYTES = 512 << 20, 16 << 20
 """Largest content of a set, all files that its card names together, and largest card."""
 MAX_FILES = 1000
@@ -41,15 +43,24 @@ class BundleRef:
 
 @dataclass(frozen=True)
 class Bundle(Generic[CardT]):
-    """A verified set of networks: its card, and the ONNX files' bytes by the name of the network."""
+    """A verified set of networks: its card, and the ONNX files' bytes by the name of the network.
+
+    ``people`` are the hashes of the people of training (``evaluate.people``); empty if it holds none.
+    """
 
     card: CardT
     ref: BundleRef
     networks: Mapping[str, bytes]
+    people: bytes = b""
 
     def network(self, name: str, threads: int | None = None) -> OnnxNetwork:
         """One of the networks, ready to run; a :class:`BundleError` if it is not what the kind asks for."""
         return OnnxNetwork(self.networks[name], name, self.card.preprocessing.signatures()[name], threads)
+
+
+def shipped(kind: type[Card]) -> Path:
+    """Folder of the set of a kind that comes with spinelift."""
+    return SHIPPED / kind.SHIPPED
 
 
 def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[CardT]:
@@ -60,13 +71,13 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
     BundleError
         When it is missing, incomplete, altered, of another kind, or made for other preprocessing.
     """
-    with _contents(SHIPPED / kind.SHIPPED if path is None else Path(path)) as files:
+    with _contents(shipped(kind) if path is None else Path(path)) as files:
         return _verified(kind, files)
 
 
 def load_any(path: Path | str | None = None) -> Bundle[Card]:
     """Read and verify a set of networks of any kind, which its card names; else as :func:`load_bundle`."""
-    with _contents(SHIPPED / PredictionCard.SHIPPED if path is None else Path(path)) as files:
+    with _contents(shipped(PredictionCard) if path is None else Path(path)) as files:
         kinds: tuple[type[Card], ...] = (PredictionCard, MriSegmenterCard, EncodersCard, LvaCard)
         try:
             named = json.loads(_read(files, CARD_NAME, most=MAX_CARD_BYTES)[CARD_NAME])["kind"]
@@ -164,7 +175,8 @@ def _verified(kind: type[CardT], contents: _Files) -> Bundle[CardT]:
         if (got := hashlib.sha256(files[name]).hexdigest()) != expected:
             raise _damaged(f"{name} with SHA-256 {got[:12]}…", f"{expected[:12]}… as the card says")
     ref = BundleRef(card.name, card.version, hashlib.sha256(raw).hexdigest())
-    return Bundle(card, ref, {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()})
+    networks = {name: files[f"{name}.onnx"] for name in card.preprocessing.signatures()}
+    return Bundle(card, ref, networks, files.get(PEOPLE, b""))
 
 
 def _damaged(found: str, expected: str) -> BundleError:

@@ -14,7 +14,7 @@ from spinelift.cli.options import print_error
 from spinelift.errors import SpineliftError
 from spinelift.version import __version__
 
-COMMANDS = ("demo", "mri", "align", "cohort", "predict", "simulate", "train", "evaluate", "info")
+COMMANDS = ("demo", "mri", "align", "cohort", "predict", "simulate", "train", "study", "evaluate", "info")
 
 
 class _LazyGroup(TyperGroup):

@@ -212,24 +212,32 @@ def export(
     min_pair_match: Annotated[
         float, typer.Option(min=0, max=1, help="With --split: least pair_match of a pair, such as 0.95.")
     ] = 0.0,
+    folds: Annotated[
+        str | None, typer.Option(help="Only these folds of the split, such as 1-4.", show_default="all")
+    ] = None,
 ) -> None:
     """Write aggregates that may leave the platform, or the pairs of one split.
 
-    [bold]Example[/bold]: spinelift cohort export store --aggregates-only -o aggregates.json
+    People to calibrate on are a fold of the training people that no network was trained on.
+
+    [bold]Example[/bold]: spinelift cohort export store --split train --folds 1-4 -o train.zarr
     """
     require_extra("cohort")
     from spinelift.cohort.aggregates import aggregates
-    from spinelift.cohort.manifest import export_split, read_manifest
-    from spinelift.cohort.splits import SHARES
+    from spinelift.cohort.export import export_split
+    from spinelift.cohort.manifest import read_manifest
+    from spinelift.cohort.splits import SHARES, parse_folds
 
-    if aggregates_only == bool(split) or (split and split not in SHARES):
+    if aggregates_only == bool(split) or (split and split not in SHARES) or (folds and not split):
         raise ConfigError(
-            found="neither or both of --aggregates-only and --split, or an unknown split",
+            found="neither or both of --aggregates-only and --split, an unknown split, or folds without one",
             expected=f"--aggregates-only, or --split {', '.join(SHARES)}",
             do="Give one of them.",
         )
     if split:
-        typer.echo(f"{export_split(store, split, out, min_match=min_pair_match)} pairs → {out}")
+        chosen = parse_folds(folds) if folds else None
+        count = export_split(store, split, out, chosen, min_match=min_pair_match)
+        typer.echo(f"{count} pairs → {out}")
         return
     write_json(out, aggregates(read_manifest(store), store))
     typer.echo(out)

@@ -26,12 +26,16 @@ def model(
     require_extra("train")
     from spinelift.bundle import PredictionCard, load_bundle
     from spinelift.evaluate.pairs import evaluate_pairs
+    from spinelift.evaluate.people import hash_people, refuse_seen
     from spinelift.evaluate.table import to_markdown
     from spinelift.inference.calibrate import Calibrator
     from spinelift.store.rows import load_pairs
 
     loaded = load_bundle(PredictionCard, bundle)
     pairs, others = load_pairs([test], limit=limit), load_pairs(train, limit=limit) if train else None
+    refuse_seen(pairs.eid, loaded.people, "training and test")
+    if others is not None:
+        refuse_seen(pairs.eid, hash_people(others.eid), "the baselines' store and test")
     network, factors = loaded.network("regressor"), Calibrator(loaded.card.calibration).factors
     rows = evaluate_pairs(network, pairs, others, factors=factors, iou_step_mm=iou_step_mm or None)
     text = to_markdown(rows)

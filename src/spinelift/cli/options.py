@@ -1,13 +1,16 @@
 """Options, checks and messages that commands share."""
 
+import inspect
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -34,20 +37,17 @@ IgnoreIdentity = Annotated[
     typer.Option("--ignore-identity", help="Do not compare PatientID, birth date and sex of DXA and MRI."),
 ]
 DixonZip = Annotated[Path, typer.Argument(help="Zip of the Dixon MRI: <eid>_20201_<instance>_0.zip.")]
-Data = Annotated[list[Path], typer.Option(help="Training store; can be given several times.")]
+Data = Annotated[list[Path] | None, typer.Option(help="Training store; can be given several times.")]
+Scans = Annotated[list[Path], typer.Option("--data", help="Training store; can be given several times.")]
 Val = Annotated[Path, typer.Option(help="Validation store, of people who are not in training.")]
 Cohort = Annotated[list[Path], typer.Option(help="Cohort folder to train on; can be given several times.")]
 ValCohort = Annotated[Path, typer.Option(help="Cohort folder to validate on, of other people.")]
 ConfigPath = Annotated[str, typer.Option(help="YAML file, or the name of a packaged configuration.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")]
-Minutes = Annotated[float | None, typer.Option(help="Time budget, instead of the configuration's.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads, instead of the configuration's.")]
-InitFrom = Annotated[Path | None, typer.Option(help="Weights to start from, safetensors.")]
 Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit baselines to.")]
 
 PACKAGES = {
-    "train": ("torch", "zarr", "safetensors"),
+    "train": ("torch", "lightning", "zarr", "safetensors"),
     "mri": ("nibabel",),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
@@ -57,6 +57,104 @@ PACKAGES = {
 def command_group(help_text: str) -> typer.Typer:
     """The app of a command that has commands of its own."""
     return typer.Typer(help=help_text, no_args_is_help=True, add_completion=False)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of every training. All but ``resume`` take the place of a value of the configuration."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False
+    max_minutes: Annotated[float | None, typer.Option(min=0, help="Time budget.")] = None
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None
+    init_from: Annotated[Path | None, typer.Option(help="Weights to start from, safetensors.")] = None
+    batch: Annotated[int | None, typer.Option(min=1, help="Examples a step, over all devices.")] = None
+    rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu.")] = None
+    precision: Annotated[str | None, typer.Option(help="fp32, or bf16 for the networks.")] = None
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the network by torch.compile.")] = False
+
+    def changes(self) -> dict[str, object]:
+        """What they change in a configuration, by its keys; None for no change."""
+        return {
+            "loop.max_seconds": self.max_minutes and self.max_minutes * 60,
+            "loop.threads": self.threads,
+            "loop.batch": self.batch,
+            "optim.rate": self.rate,
+            "device.accelerator": self.accelerator,
+            "device.precision": self.precision,
+            "device.compile": self.compile or None,
+            "init_from": self.init_from and str(self.init_from),
+        }
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """Options of trainings that can use several devices."""
+
+    devices: Annotated[int | None, typer.Option(min=1, help="GPUs, or CPU processes, of each node.")] = None
+    num_nodes: Annotated[int | None, typer.Option(min=1, help="Machines.")] = None
+
+    def changes(self) -> dict[str, object]:
+        """As of :class:`RunOptions`."""
+        return {"device.devices": self.devices, "device.nodes": self.num_nodes}
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Options of the regressor: pre-trained weights, and people who are simulated while it trains."""
+
+    weights: Annotated[Path | None, typer.Option(help="Pre-trained weights of the backbone (timm).")] = None
+    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Start from random weights.")] = False
+    simulate: Annotated[bool, typer.Option("--simulate", help="Simulate people while training.")] = False
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")] = None
+    buffer: Annotated[int | None, typer.Option(min=1, help="Simulated people held at a time.")] = None
+    people_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the simulated people.")] = None
+    images_per_person: Annotated[
+        float | None, typer.Option(help="Images trained on for each new simulated person.")
+    ] = None
+
+    def changes(self) -> dict[str, object]:
+        """As of :class:`RunOptions`."""
+        people = {
+            "workers": self.workers,
+            "buffer": self.buffer,
+            "seed": self.people_seed,
+            "images_per_person": self.images_per_person,
+        }
+        given = {name: value for name, value in people.items() if value is not None}
+        if given and not self.simulate:
+            names = ", ".join(given)
+            raise ConfigError(
+                found=f"{names} without --simulate", expected="both or neither", do="Add --simulate."
+            )
+        return {
+            "network.weights": self.weights and str(self.weights),
+            "network.pretrained": False if self.from_scratch else None,
+            "simulated": given if self.simulate else None,
+        }
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter of a command that is a group of options by the options themselves."""
+    signature = inspect.signature(command, eval_str=True)
+    kinds: dict[str, Any] = {name: p.annotation for name, p in signature.parameters.items()}
+    groups: dict[str, Any] = {name: kind for name, kind in kinds.items() if hasattr(kind, "changes")}
+    members = {name: list(inspect.signature(kind).parameters) for name, kind in groups.items()}
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, kind in groups.items():
+            given[name] = kind(**{member: given.pop(member) for member in members[name]})
+        command(**given)
+
+    plain = [p for name, p in signature.parameters.items() if name not in groups]
+    plain += [
+        p for kind in groups.values() for p in inspect.signature(kind, eval_str=True).parameters.values()
+    ]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in plain]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
 
 
 def require_extra(name: str) -> None:
@@ -121,7 +219,9 @@ def read_list(name: str) -> list[Path]:
 
 
 def print_outcome(outcome: "Outcome", out: Path) -> None:
-    """Print the length and the last validation of a training run."""
+    """Print the length and the last validation of a training run, once for all its processes."""
+    if not outcome.main:
+        return
     metrics = ", ".join(f"{name} {value:.4g}" for name, value in outcome.validation.items())
     typer.echo(f"{outcome.steps} steps in {outcome.seconds / 60:.1f} min: {metrics} → {out}")
 

@@ -15,40 +15,42 @@ app = opt.command_group("Train networks and make a model bundle.")
 
 
 @app.command()
+@opt.with_options
 def regressor(
-    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "default.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    network: opt.NetworkOptions, data: opt.Data = None, config: opt.ConfigPath = "default.yaml",
 ) -> None:  # fmt: skip
     """Train the network that predicts six curves from a crop."""
     opt.require_extra("train")
     from spinelift.learn.regressor.config import RegressorConfig
     from spinelift.learn.regressor.train import train_regressor
 
-    chosen = RegressorConfig.load(config).override(max_minutes, threads, init_from)
-    opt.print_outcome(train_regressor(chosen, data=data, validation=val, out=out, resume=resume), out)
+    changes = run.changes() | processes.changes() | network.changes()
+    chosen = RegressorConfig.load(config).override(changes)
+    outcome = train_regressor(chosen, data=data or [], validation=val, out=out, resume=run.resume)
+    opt.print_outcome(outcome, out)
 
 
 @app.command()
+@opt.with_options
 def segmenter(
-    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "segmenter.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    data: opt.Scans, val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    config: opt.ConfigPath = "segmenter.yaml",
 ) -> None:  # fmt: skip
     """Train the network that finds the spine and its two ends on a whole-body image."""
     opt.require_extra("train")
     from spinelift.learn.segmenter.config import SegmenterConfig
     from spinelift.learn.segmenter.train import train_segmenter
 
-    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
-    opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=resume), out)
+    chosen = SegmenterConfig.load(config).override(run.changes() | processes.changes())
+    opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=run.resume), out)
 
 
 @app.command()
+@opt.with_options
 def lva(
-    data: opt.Data, val: opt.Val, out: opt.Out, config: opt.ConfigPath = "lva.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    data: opt.Scans, val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    config: opt.ConfigPath = "lva.yaml",
 ) -> None:  # fmt: skip
     """Train the network that finds the spine in lateral vertebral views (LVA), and test it on --val.
 
@@ -58,8 +60,8 @@ def lva(
     from spinelift.learn.lva.train import train_lva
     from spinelift.learn.segmenter.config import SegmenterConfig
 
-    chosen = SegmenterConfig.load(config).override(max_minutes, threads, init_from)
-    opt.print_outcome(train_lva(chosen, data=data, validation=val, out=out, resume=resume), out)
+    chosen = SegmenterConfig.load(config).override(run.changes() | processes.changes())
+    opt.print_outcome(train_lva(chosen, data=data, validation=val, out=out, resume=run.resume), out)
 
 
 Calibration = Annotated[
@@ -73,7 +75,7 @@ BundleOut = Annotated[Path, typer.Option(help="Folder of the bundle; an existing
 @app.command()
 def bundle(
     regressor: Annotated[Path, typer.Option(help="Run of the regressor.")],
-    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter.")],
+    segmenter: Annotated[Path, typer.Option(help="Run of the segmenter, or `default`: that which ships.")],
     calibration: Calibration,
     test: Test,
     out: BundleOut,
@@ -81,13 +83,21 @@ def bundle(
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     train: opt.Baselines = None,
     limit: Limit = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the bundle, for its card.")] = None,
+    without_people: Annotated[
+        bool, typer.Option("--without-people", help="Leave out the hashes of the people of training.")
+    ] = False,
 ) -> None:
     """Export both networks, calibrate and test them, and write the card."""
     opt.require_extra("train")
+    from spinelift.bundle import PredictionCard, shipped
     from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 
-    plan = BundlePlan(name, version, calibration, test, tuple(train or ()), limit=limit)
-    _print_metrics(make_bundle(Trained.from_runs(regressor, segmenter), plan, out))
+    plan = BundlePlan(
+        name, version, calibration, test, tuple(train or ()), limit=limit, keep_people=not without_people
+    )
+    source = shipped(PredictionCard) if segmenter == Path("default") else segmenter
+    _print_metrics(make_bundle(Trained.from_runs(regressor, source, licence), plan, out))
 
 
 @app.command()
@@ -118,16 +128,15 @@ def _print_metrics(card: "Card") -> None:
 
 
 @app.command("mri-segmenter")
+@opt.with_options
 def mri_segmenter(
     cohort: Annotated[
         Path, typer.Option(help="Folder with mri/ and truth/, or mri/ and labels/, to train on.")
     ],
-    val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "mri_segmenter.yaml",
+    val: opt.ValCohort, out: opt.Out, run: opt.RunOptions, config: opt.ConfigPath = "mri_segmenter.yaml",
     label_scheme: Annotated[
         str, typer.Option(help="Labelling of the NIfTI maps in labels/: vibesegmentator, …")
     ] = "",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
 ) -> None:  # fmt: skip
     """Train the networks that segment the spine in a Dixon MRI, and test them on held-out people.
 
@@ -151,7 +160,7 @@ def mri_segmenter(
     from spinelift.learn.mri_segmenter.reference import find_examples
     from spinelift.learn.mri_segmenter.train import train_mri_segmenter
 
-    chosen = MriSegmenterConfig.load(config).override(max_minutes, threads, init_from)
+    chosen = MriSegmenterConfig.load(config).override(run.changes())
     scheme = LabelScheme.named(label_scheme, "--label-scheme") if label_scheme else None
     examples = {"train": find_examples(cohort, scheme), "val": find_examples(val, scheme)}
     people = {}
@@ -163,7 +172,7 @@ def mri_segmenter(
             typer.echo(f"{name}: {refused.total()} MRI cannot be used: {count_text(refused)}", err=True)
     outcome = train_mri_segmenter(
         chosen, people=people["train"], held_out=people["val"], source=[cohort],
-        labels=label_scheme or "truth of simulated people", out=out, resume=resume,
+        labels=label_scheme or "truth of simulated people", out=out, resume=run.resume,
     )  # fmt: skip
     metrics = evaluate_segmenter(examples["val"], out)
     add_metrics(MriSegmenterCard, out, card_metrics(metrics, val.name))
@@ -173,10 +182,10 @@ def mri_segmenter(
 
 
 @app.command()
+@opt.with_options
 def aligner(
-    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, config: opt.ConfigPath = "align.yaml",
-    resume: opt.Resume = False, max_minutes: opt.Minutes = None, threads: opt.Threads = None,
-    init_from: opt.InitFrom = None,
+    cohort: opt.Cohort, val: opt.ValCohort, out: opt.Out, run: opt.RunOptions,
+    config: opt.ConfigPath = "align.yaml",
 ) -> None:  # fmt: skip
     """Train the encoders of image-level registration, for `spinelift align --encoders`.
 
@@ -191,7 +200,7 @@ def aligner(
     from spinelift.learn.aligner.pairs import load_cohort_pairs, save_pairs
     from spinelift.learn.aligner.train import train_aligner
 
-    chosen = AlignerConfig.load(config).override(max_minutes, threads, init_from)
+    chosen = AlignerConfig.load(config).override(run.changes())
     files: list[Path] = []
     for folder in (*cohort, val):
         cache = out / "cache" / f"{len(files)}-{folder.name}"
@@ -199,21 +208,20 @@ def aligner(
             pairs = load_cohort_pairs(folder, cache, advance=advance)
         path = out / "cache" / f"{cache.name}.npz"
         files.append(save_pairs(path, [(p.dxa, p.mri) for p in pairs], chosen.canvas))
-    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=resume)
+    outcome = train_aligner(chosen, data=files[:-1], validation=files[-1], out=out, resume=run.resume)
     opt.print_outcome(outcome, out)
 
 
 @app.command("pseudo-labels")
+@opt.with_options
 def pseudo_labels(
     scans: Annotated[list[Path], typer.Option(help="Scans to label: stores, or folders of DXA archives.")],
     out: Annotated[Path, typer.Option(help="Folder of the loop; masks to correct are put in review/.")],
+    run: opt.RunOptions,
     labelled: Annotated[Path | None, typer.Option(help="Labelled store; without it, label by hand.")] = None,
     val: Annotated[Path | None, typer.Option(help="Labelled store, else a fifth of the labelled.")] = None,
     config: opt.ConfigPath = "pseudo_labels.yaml",
     rounds: Annotated[int | None, typer.Option(min=1, help="Largest number of rounds.")] = None,
-    resume: opt.Resume = False,
-    max_minutes: opt.Minutes = None,
-    threads: opt.Threads = None,
 ) -> None:
     """Label many DXA scans from a few labelled ones, in rounds.
 
@@ -229,14 +237,14 @@ def pseudo_labels(
     from spinelift.learn.pseudo_labels.scan_list import is_store, store_archives
 
     chosen = PseudoLabelConfig.load(config)
-    segmenter = chosen.segmenter.override(max_minutes, threads)
+    segmenter = chosen.segmenter.override(run.changes())
     chosen = chosen.model_copy(update={"segmenter": segmenter, "rounds": rounds or chosen.rounds})
     if not all(map(is_store, scans)):
         with progress("reading scans", None) as advance:
             stored = store_archives(scans, out / "scans", advance=advance)
         typer.echo(f"{stored.read} scans read, {stored.failed} failed (scans/failed.csv)", err=True)
         scans = [stored.path]
-    outcome = run_loop(chosen, LoopData.load(scans, labelled, val), out, resume=resume)
+    outcome = run_loop(chosen, LoopData.load(scans, labelled, val), out, resume=run.resume)
     for row in outcome.rounds:
         typer.echo("  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
     for problem in outcome.problems:

@@ -96,8 +96,8 @@ def build(
     known = {key for key in known if int(key.split("_")[0]) not in left}
     found = find_visits(plan.dxa, plan.mri, plan.labels)
     visits = [visit for visit in found.visits if visit.eid not in left]
-    if found.unknown:
-        log(f"ignored {len(found.unknown)} files with names of another kind")
+    for kind, count in found.ignored.items():
+        log(f"ignored {count} files {kind}")
     if left:
         log(f"{len(left)} people withdrew, with {len(found.visits) - len(visits)} visits in the folders")
     complete = {v.key for v in visits if v.key not in held or held[v.key].is_complete(v)}

@@ -61,10 +61,10 @@ def compact(store: Path) -> pl.DataFrame:
             row |= {"split": place.split, "fold": place.fold, "row": kept}
             kept += 1
     frame = pl.DataFrame(rows, schema=SCHEMA)
-    manifest = _table(frame)
+    manifest = table_bytes(frame)
     _write_pairs(store, {"pairs": kept, "manifest": hashlib.sha256(manifest).hexdigest()})
     write_sealed_json(store / SPLITS, {str(eid): astuple(place) for eid, place in sorted(places.items())})
-    write_whole(store / TIMES, _table(pl.DataFrame(times, infer_schema_length=None)))
+    write_whole(store / TIMES, table_bytes(pl.DataFrame(times, infer_schema_length=None)))
     write_whole(store / MANIFEST, manifest)
     return frame
 
@@ -84,7 +84,7 @@ def _add_matches(records: list[Record], rows: list[dict[str, Any]]) -> None:
             rows[k]["warnings"] = "; ".join(filter(None, (rows[k]["warnings"], match.warning)))
 
 
-def _table(frame: pl.DataFrame) -> bytes:
+def table_bytes(frame: pl.DataFrame) -> bytes:
     """A table as Parquet with a checksum."""
     file = BytesIO()
     frame.write_parquet(file, metadata={"checksum": UNSEALED.decode()})
@@ -147,10 +147,11 @@ def read_manifest(store: Path) -> pl.DataFrame:
 
     Raises NoScansError if there is none, DamagedFileError if it was changed or is of another build.
     """
-    return _read_checked(store)[0]
+    return read_checked(store)[0]
 
 
-def _read_checked(store: Path) -> tuple[pl.DataFrame, PairStore]:
+def read_checked(store: Path) -> tuple[pl.DataFrame, PairStore]:
+    """The manifest and the pairs of a store, checked as by :func:`read_manifest`."""
     path = store / MANIFEST
     if not path.is_file():
         raise NoScansError(
@@ -167,17 +168,3 @@ def _read_checked(store: Path) -> tuple[pl.DataFrame, PairStore]:
     if pairs.read("eid").tolist() != manifest.filter(pl.col("kept"))["eid"].to_list():
         raise damaged(path, f"{PAIRS} holds other people", BUILD_AGAIN)
     return manifest, pairs
-
-
-def export_split(store: Path, split: str, out: Path, *, min_match: float = 0.0) -> int:
-    """Write the pairs of one split as a store of their own; returns how many.
-
-    ``min_match``: least ``pair_match`` of a pair that is written; pairs without one are written.
-    """
-    manifest, pairs = _read_checked(store)
-    fits = pl.col("pair_match").fill_null(1.0) >= min_match
-    rows = manifest.filter((pl.col("split") == split) & fits)["row"].sort().to_list()
-    with PairStore.create(out, about={"cohort": "built by spinelift cohort build", "split": split}) as part:
-        for row in rows:
-            part.extend(**{name: pairs.read(name, row, row + 1) for name in PairStore.FIELDS})
-    return len(rows)

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.curves.spine_curves import Curve, SpineCurves, resample_rows
-from spinelift.geometry import intersection_over_union
 from spinelift.geometry.arrays import Float
 
 MIN_HALF_AXIS_MM = 0.5
@@ -52,11 +51,17 @@ def solid_iou(z_a: Float, mm_a: Float, z_b: Float, mm_b: Float, *, step_mm: floa
         solids.append((centres, axes))
     lo = np.min([(c - a).min(0) for c, a in solids], 0)
     hi = np.max([(c + a).max(0) for c, a in solids], 0)
-    x, y = (np.arange(low, high + step_mm, step_mm) for low, high in zip(lo, hi, strict=True))
-    inside = []
+    x = np.arange(lo[0], hi[0] + step_mm, step_mm)
+    last = len(np.arange(lo[1], hi[1] + step_mm, step_mm)) - 1
+    spans = []
     for centres, axes in solids:
         safe = np.maximum(axes, 1e-6)
-        dx = ((x[None] - centres[:, :1]) / safe[:, :1]) ** 2
-        dy = ((y[None] - centres[:, 1:]) / safe[:, 1:]) ** 2
-        inside.append(dx[:, :, None] + dy[:, None, :] <= 1.0)
-    return intersection_over_union(*inside)
+        rest = 1 - ((x[None] - centres[:, :1]) / safe[:, :1]) ** 2
+        half = np.where(rest >= 0, safe[:, 1:] * np.sqrt(np.maximum(rest, 0)), -np.inf)
+        front, back = centres[:, 1:] - lo[1] - half, centres[:, 1:] - lo[1] + half
+        # Grid points of each column of a slice that lie inside: from the first to the last one.
+        spans.append((np.maximum(np.ceil(front / step_mm), 0), np.minimum(np.floor(back / step_mm), last)))
+    (first, end), (other_first, other_end) = spans
+    a, b = (np.maximum(e - f + 1, 0).sum() for f, e in spans)
+    both = np.maximum(np.minimum(end, other_end) - np.maximum(first, other_first) + 1, 0).sum()
+    return float(both / (a + b - both)) if a + b else 1.0

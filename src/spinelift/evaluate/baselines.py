@@ -12,12 +12,12 @@ def mean_curve(train: AnyFloat, n: int) -> Float:
     return np.repeat(train.mean(0, dtype=np.float64)[None], n, 0)
 
 
-def conditioned_shape(train: AnyFloat, true: AnyFloat) -> Float:
-    """A Gaussian over whole spines, conditioned on the true coronal curves: shape without an image.
+def conditioned_shape(train: AnyFloat, coronal_of: AnyFloat) -> Float:
+    """A Gaussian over whole spines, conditioned on coronal curves: shape without an image.
 
     With principal scores c of the coronal and all sagittal points s, E[s | c] = μ + Σ_sc Σ_cc⁻¹ c
-    (Bishop 2006, section 2.3.1); the scores hold 99.9 % of the coronal variance. Of ``true`` only the coronal
-    curves are used; they are kept.
+    (Bishop 2006, section 2.3.1); the scores hold 99.9 % of the coronal variance. Of
+    ``coronal_of`` only the coronal curves are used, the true ones or predicted ones; they are kept.
     """
     n, mean = len(train), train.mean(0, dtype=np.float64)
     coronal = (train - mean)[:, CORONAL].reshape(n, -1)
@@ -28,7 +28,7 @@ def conditioned_shape(train: AnyFloat, true: AnyFloat) -> Float:
     ridge = 1e-6 * np.trace(scores.T @ scores) + 1e-9
     covariance = scores.T @ (train - mean)[:, SAGITTAL].reshape(n, -1)
     slope = np.linalg.solve(scores.T @ scores + ridge * np.eye(len(axes)), covariance)
-    out = true.astype(np.float64)
+    out = coronal_of.astype(np.float64)
     away = (out - mean)[:, CORONAL].reshape(len(out), -1)
     out[:, SAGITTAL] = mean[SAGITTAL] + (away @ axes.T @ slope).reshape(len(out), 3, SPINE_ROWS)
     return out

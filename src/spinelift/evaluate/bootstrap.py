@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinelift.geometry.arrays import Float
+from spinelift.geometry.arrays import Float, Integers
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,18 @@ def resample_counts(people: int, *, rounds: int = 1000, seed: int = 0) -> Float:
     return np.random.default_rng(seed).multinomial(people, [1 / people] * people, rounds).astype(np.float64)
 
 
+def people_counts(eid: Integers, *, rounds: int = 1000, seed: int = 0) -> Float:
+    """As :func:`resample_counts`, for rows ``eid`` [n] of which several may be one person's: [rounds, n]."""
+    people, row = np.unique(eid, return_inverse=True)
+    return resample_counts(len(people), rounds=rounds, seed=seed)[:, row]
+
+
 def estimate(statistic: Callable[[Float], Float], counts: Float) -> Estimate:
     """Bootstrap of a statistic: weights of people [rounds, people] → one value a round [rounds]."""
-    low, high = np.percentile(statistic(counts), [2.5, 97.5])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rounds = statistic(counts)
+    some = rounds[np.isfinite(rounds)]  # a round may hold nobody of whom a share is taken
+    low, high = np.percentile(some, [2.5, 97.5]) if len(some) else (np.nan, np.nan)
     return Estimate(float(statistic(np.ones((1, counts.shape[1])))[0]), float(low), float(high))
 
 

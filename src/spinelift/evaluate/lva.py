@@ -19,9 +19,10 @@ from spinelift.evaluate.bootstrap import (
     Estimate,
     mean_estimate,
     pearson_estimate,
+    people_counts,
     ratio_estimate,
-    resample_counts,
 )
+from spinelift.evaluate.people import refuse_seen
 from spinelift.evaluate.sagittal import MIN_COMMON_MM, Aligned, align, arc_at_height
 from spinelift.evaluate.table import Row
 from spinelift.geometry import Vertebra
@@ -114,6 +115,9 @@ def check_scan(job: LvaJob, path: Path) -> LvaCheck:
         scan = read_dxa(path)
         name = scan.scan_id
         model, segmenter = _networks(job.bundle, job.network)
+        stage = "seen"
+        if own := UkbName.parse(path):
+            refuse_seen(np.array([own.eid]), model.bundle.people, "training and test")
         stage = "predict"
         prediction = model.predict(scan)
         stage = "lva"
@@ -182,7 +186,7 @@ def table(checks: Sequence[LvaCheck]) -> list[Row]:
     if not done:
         return []
     people, of = np.unique([check.person for check in done], return_inverse=True)
-    counts = resample_counts(len(people))[:, of]
+    counts = people_counts(of)
     labels = list(done[0].aligned)
     columns = {label: _columns(done, label) for label in labels}
     own, others = columns[PREDICTED], {k: v for k, v in columns.items() if k != PREDICTED}

@@ -23,9 +23,17 @@ METRICS = {
         f"{key}_mae_mm": f"mean absolute error of the {key.replace('_', ' ')} curve"
         for key in CURVE_KEYS.values()
     },
+    "mae_px": "`mae_mm` in pixels of the crop",
+    "coronal_mae_px": "`coronal_mae_mm` in pixels of the crop",
+    "sagittal_mae_px": "`sagittal_mae_mm` in pixels of the crop",
+    **{f"{key}_mae_px": f"`{key}_mae_mm` in pixels of the crop" for key in CURVE_KEYS.values()},
     "deviation3d_mm": "mean distance of the two centre lines at the same height, in the axial plane",
     "coronal_relative_error_percent": "coronal error over the distance from the crop's left edge",
     "sagittal_relative_error_percent": "sagittal error over the distance from the crop's front edge",
+    **{
+        f"{key}_relative_error_percent": f"the same of the {key.replace('_', ' ')} curve"
+        for key in CURVE_KEYS.values()
+    },
     "iou3d": "intersection over union of the two spines as solids",
     "ferguson_error_deg": "absolute error of the largest modified Ferguson angle",
     "cobb_equivalent_error_deg": "absolute error of the Cobb-equivalent angle of the same curve",
@@ -39,7 +47,8 @@ METRICS = {
     "sagittal_pearson_r": "Pearson's r over people at a point, mean over the sagittal curves",
 }
 """Every metric with its definition. A key ends in its unit; without one it is a pure number."""
-_UNITS = {"_mm": "mm", "_deg": "°", "_percent": "%"}
+ANGLES = ("ferguson", "cobb_equivalent", "kyphosis", "lordosis")
+_UNITS = {"_mm": "mm", "_px": "px", "_deg": "°", "_percent": "%"}
 _PARTS = {"coronal": CORONAL, "sagittal": SAGITTAL}
 
 
@@ -92,7 +101,8 @@ def score(
     pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float, *, crop: CropScale | None = None,
     half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0,
 ) -> dict[str, float]:  # fmt: skip
-    """Metrics of one spine, by the keys of ``METRICS``.
+    """Metrics of one spine, by the keys of ``METRICS``, and both angles of each error: ``<angle>_deg`` of
+    the prediction, ``true_<angle>_deg``.
 
     ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as
     in :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the
@@ -102,26 +112,34 @@ def score(
     half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)
     out = curve_metrics(pred, true, half_width_mm=half)
     if crop is not None:
-        error, front = np.abs(pred - true), -CROP_SIZE / 2 * crop.mm_per_px
-        for name, part, edge in (("coronal", CORONAL, crop.left_edge_mm), ("sagittal", SAGITTAL, front)):
-            out[f"{name}_relative_error_percent"] = float(100 * (error[part] / (true[part] - edge)).mean())
+        out |= {
+            key[:-2] + "px": value / crop.mm_per_px for key, value in out.items() if key.endswith("mae_mm")
+        }
+        edges = np.repeat([crop.left_edge_mm, -CROP_SIZE / 2 * crop.mm_per_px], 3)[:, None]
+        relative = 100 * np.abs(pred - true) / (true - edges)
+        for name, part in [*_PARTS.items(), *((key, c) for c, key in CURVE_KEYS.items())]:
+            out[f"{name}_relative_error_percent"] = float(relative[part].mean())
     if iou_step_mm is not None:
         own = _zeroed(pred_mm)
         own[SAGITTAL] -= float(resample_rows(pred_z, own[Curve.SAGITTAL], true_z).mean())
         out["iou3d"] = float(solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm))
-    read, wanted = _angles(true_z, pred), _angles(true_z, true)
-    return out | {f"{name}_error_deg": abs(read[name] - wanted[name]) for name in wanted}
+    read, wanted = angles_deg(true_z, pred), angles_deg(true_z, true)
+    for name in ANGLES:
+        out |= {f"{name}_deg": read[name], f"true_{name}_deg": wanted[name]}
+        out[f"{name}_error_deg"] = abs(read[name] - wanted[name])
+    return out
 
 
 def _zeroed(mm: Float) -> Float:
     return np.asarray(zero_sagittal(np.asarray(mm, np.float64)), np.float64)
 
 
-def _angles(z: Float, mm: Float) -> dict[str, float]:
-    bend, side = coronal_angles(z, mm[Curve.CENTRE]), mm[Curve.SAGITTAL]
+def angles_deg(z_mm: Float, mm: Float) -> dict[str, float]:
+    """Largest modified Ferguson and Cobb-equivalent angle, kyphosis, lordosis of curves [6, n], degrees."""
+    bend, side = coronal_angles(z_mm, mm[Curve.CENTRE]), mm[Curve.SAGITTAL]
     return {
         "ferguson": float(bend.ferguson_deg),
         "cobb_equivalent": float(bend.cobb_equivalent_deg),
-        "kyphosis": float(kyphosis_deg(z, side)),
-        "lordosis": float(lordosis_deg(z, side)),
+        "kyphosis": float(kyphosis_deg(z_mm, side)),
+        "lordosis": float(lordosis_deg(z_mm, side)),
     }

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from spinelift.curves import CORONAL, SAGITTAL
+from spinelift.errors import ConfigError
 from spinelift.evaluate.baselines import conditioned_shape, mean_curve, ridge_on_image
-from spinelift.evaluate.bootstrap import pearson_estimate, resample_counts
+from spinelift.evaluate.bootstrap import pearson_estimate, people_counts
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
 from spinelift.geometry import SPINE_CROP_ROWS
-from spinelift.geometry.arrays import Float, Float32, UInt8
+from spinelift.geometry.arrays import AnyFloat, Float, Float32, UInt8
 from spinelift.store.memory import Pairs
 
 Regressor = Callable[[Float32], Sequence[Float32]]
@@ -32,6 +33,14 @@ def run_regressor(regressor: Regressor, image: UInt8, *, batch: int = 32) -> Pre
     return Predicted(*(np.concatenate(p).astype(np.float64) for p in zip(*parts, strict=True)))
 
 
+def refuse_empty(test: Pairs) -> None:
+    """Raise a :class:`ConfigError` if there is nobody to test on."""
+    if not len(test):
+        raise ConfigError(
+            found="a test store without pairs", expected="at least one", do="Give the store of other people."
+        )
+
+
 def score_pairs(
     curves: Float, pairs: Pairs, *, half_width: Float | None = None, iou_step_mm: float | None = 1.0
 ) -> list[dict[str, float]]:
@@ -49,11 +58,15 @@ def score_pairs(
     return out
 
 
-def baseline_curves(train: Pairs, test: Pairs) -> dict[str, Float]:
-    """Predictions [n, 6, 209], crop px, of every baseline for the test people."""
+def baseline_curves(train: Pairs, test: Pairs, predicted: AnyFloat) -> dict[str, Float]:
+    """Predictions [n, 6, 209], crop px, of every baseline for the test people.
+
+    ``predicted`` [n, 6, 209] are a model's curves, whose coronal ones are what a user has of the image.
+    """
     return {
         "mean curve": mean_curve(train.curves, len(test)),
         "shape model, true coronal curve": conditioned_shape(train.curves, test.curves),
+        "shape model, predicted coronal curve": conditioned_shape(train.curves, predicted),
         "ridge on image": ridge_on_image(train.image, train.curves, test.image),
     }
 
@@ -67,16 +80,17 @@ def evaluate_pairs(
     The baselines are fitted to ``train``. ``factors`` [6, 209] on the scale give the half width of the 90 %
     interval; without them coverage is left out, without ``iou_step_mm`` the 3D IoU.
     """
+    refuse_empty(test)
     predicted = run_regressor(regressor, test.image)
     half_width = None if factors is None else predicted.scale * factors
     model = score_pairs(predicted.curves, test, half_width=half_width, iou_step_mm=iou_step_mm)
-    others = {} if train is None else baseline_curves(train, test)
+    others = {} if train is None else baseline_curves(train, test, predicted.curves)
     scored = {name: columns(score_pairs(c, test, iou_step_mm=iou_step_mm)) for name, c in others.items()}
-    return [*table_rows(columns(model), scored), *_pearson_rows(predicted.curves, others, test)]
+    return [*table_rows(columns(model), scored, test.eid), *_pearson_rows(predicted.curves, others, test)]
 
 
 def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
-    counts = resample_counts(len(test), rounds=300)
+    counts = people_counts(test.eid, rounds=300)
     shape, rows = (len(test), -1), []
     for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
         true = test.curves[:, part].reshape(shape).astype(np.float64)

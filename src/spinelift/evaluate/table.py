@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spinelift.bundle.card import Metric
-from spinelift.evaluate.bootstrap import Estimate, mean_estimate, ratio_estimate, resample_counts
+from spinelift.evaluate.bootstrap import Estimate, mean_estimate, people_counts, ratio_estimate
 from spinelift.evaluate.metrics import METRICS, unit_of
-from spinelift.geometry.arrays import Float
+from spinelift.geometry.arrays import Float, Integers
 
 Values = Mapping[str, Float]
 """Key of a metric → its value for each person [people]."""
@@ -50,14 +50,16 @@ class Row:
         )  # fmt: skip
 
 
-def table_rows(model: Values, baselines: Mapping[str, Values]) -> list[Row]:
+def table_rows(model: Values, baselines: Mapping[str, Values], eid: Integers | None = None) -> list[Row]:
     """Means over people, with intervals, in the order of ``METRICS``.
 
-    The arrays hold the same people in the same order, so that one draw of the bootstrap serves all.
+    The arrays hold the same people in the same order, so that one draw of the bootstrap serves all. ``eid``
+    [n] says which rows are of one person; None: each is another one.
     """
     rows = []
+    people = np.arange(len(next(iter(model.values())))) if eid is None else eid
+    counts = people_counts(people)
     for name in (n for n in METRICS if n in model):
-        counts = resample_counts(len(model[name]))
         own = model[name]
         others = {label: values[name] for label, values in baselines.items() if name in values}
         means = {label: mean_estimate(v, counts) for label, v in others.items()}

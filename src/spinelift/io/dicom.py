@@ -4,22 +4,28 @@
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from spinelift.errors import NoSpacingError
+from spinelift.errors import NoSpacingError, UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.io.dicom_parse import Budget, damaged, numbers, parse, reading, text
 from spinelift.io.identity import FIELDS, Identity
-from spinelift.io.spacing import spacing_from_header
+from spinelift.io.spacing import ASK_FOR_SPACING, spacing_from_header
 
 ACCEPTED_MODALITIES = ("BMD", "CR", "DX", "OT")
 """Modalities under which makers store DXA."""
 PIXEL_SIZE = ("PixelSpacing", "ImagerPixelSpacing", "ExposedArea")
 """Elements that give the size of a pixel."""
-MAGNIFICATION = "EstimatedRadiographicMagnificationFactor"
+MAGNIFICATION = (
+    "EstimatedRadiographicMagnificationFactor",
+    "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
+)
+"""Elements that give the magnification: itself, or as the ratio of the distances (PS3.3, C.8.7.5)."""
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
 _LATERAL = re.compile(r"\blva\b|lateral|vertebral", re.IGNORECASE)
 _OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
@@ -28,7 +34,7 @@ _HEADER_TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "StudyDate", *FIELDS),
     *("Modality", "ProtocolName", "InstanceNumber"),
     *_SINGLE,
-    *("Rows", "Columns", *PIXEL_SIZE, MAGNIFICATION),
+    *("Rows", "Columns", *PIXEL_SIZE, *MAGNIFICATION),
 ]
 
 
@@ -86,7 +92,7 @@ def read_header(data: bytes, budget: Budget | None = None) -> DicomHeader | None
         header = DicomHeader(
             modality=text(dataset, "Modality").upper(),
             protocol=text(dataset, "ProtocolName"),
-            instance_number=next(map(int, numbers(dataset, "InstanceNumber")), None),
+            instance_number=_instance_number(dataset),
             visit=(text(dataset, "PatientID"), text(dataset, "StudyDate")),
             size_mm=_size_mm(dataset),
             one_grey_frame=all(numbers(dataset, key) in ((), (1.0,)) for key in _SINGLE),
@@ -108,6 +114,13 @@ def read_identity(data: bytes) -> Identity:
         return _identity(parse(data, FIELDS)[0])
 
 
+def _instance_number(dataset: Dataset) -> int | None:
+    """The number of an image; None if it is absent or no number."""
+    with suppress(UnsupportedImageError, ArithmeticError, ValueError):
+        return next(map(int, numbers(dataset, "InstanceNumber")), None)
+    return None
+
+
 def _identity(dataset: Dataset) -> Identity:
     return Identity({name: text(dataset, name) for name in FIELDS})
 
@@ -118,14 +131,24 @@ def pixel_size(dataset: Dataset) -> Spacing:
     ImagerPixelSpacing is measured at the detector: it is divided by the magnification (PS3.3, 10.7.1.1), also
     where PixelSpacing only repeats it. Raises NoSpacingError.
     """
-    written, detector = numbers(dataset, "PixelSpacing"), numbers(dataset, "ImagerPixelSpacing")
-    if detector and written in ((), detector):
-        (factor, *_) = (*numbers(dataset, MAGNIFICATION), 1.0)
-        written = tuple(value / factor if factor > 0 else value for value in detector)
-    area = numbers(dataset, "ExposedArea")
+    try:
+        written, detector, area = (numbers(dataset, keyword) for keyword in PIXEL_SIZE)
+        if detector and written in ((), detector):
+            factor = _magnification(dataset)
+            written = tuple(value / factor for value in detector)
+    except UnsupportedImageError as error:
+        raise NoSpacingError(found=error.found, expected=error.expected, do=ASK_FOR_SPACING) from None
     return spacing_from_header(
         rows=int(dataset.Rows), columns=int(dataset.Columns), written=written, exposed_area=area
     )
+
+
+def _magnification(dataset: Dataset) -> float:
+    """Magnification at the detector; 1 if it is not known."""
+    given, detector, patient = ((*numbers(dataset, keyword), 0.0)[0] for keyword in MAGNIFICATION)
+    if given > 0:
+        return given
+    return detector / patient if detector >= patient > 0 else 1.0
 
 
 def _size_mm(dataset: Dataset) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from spinelift.errors import UnsupportedImageError
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float, Float32, Integers
 from spinelift.io.dicom import MAGNIFICATION, PIXEL_SIZE, pixel_size
-from spinelift.io.dicom_parse import damaged, numbers, parse, reading, text
+from spinelift.io.dicom_parse import numbers, parse, reading, text
 from spinelift.io.dicom_pixels import STORED, decode_pixels, unsupported, used_bits
 from spinelift.io.spacing import check_spacing
 
@@ -27,8 +27,9 @@ _READ = (
     *(
         *STORED,
         *PIXEL_SIZE,
-        MAGNIFICATION,
+        *MAGNIFICATION,
         "PatientOrientation",
+        "ImageOrientationPatient",
         "PixelPaddingValue",
         "PixelPaddingRangeLimit",
     ),
@@ -78,13 +79,27 @@ def read_image(
             spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
             if any(keyword in dataset for keyword in PIXEL_SIZE):
                 warnings.append("The pixel size given on the command line was used, not the header's.")
+        directions = numbers(dataset, "ImageOrientationPatient")
+    while letters and not letters[-1].strip():  # an empty value behind the others says nothing
+        letters.pop()
     if orientation is not None:
         letters = list(orientation)
-    elif view is View.FRONTAL and not any(map(str.strip, letters)):
+    elif not letters:
+        letters = _letters(directions)
+    if not letters and view is View.FRONTAL:
         letters = ["L", "F"]
         warnings.append("PatientOrientation is missing: columns were taken to run to the patient's left.")
     pixels, spacing = to_standard(grey, spacing, letters, view)
     return OrientedImage(pixels, spacing, tuple(warnings))
+
+
+def _letters(directions: Sequence[float]) -> list[str]:
+    """PatientOrientation of an ImageOrientationPatient (PS3.3, C.7.6.2.1.1); empty if it is none."""
+    rows_and_columns = np.reshape(directions, (2, 3)) if len(directions) == 6 else np.zeros((2, 3))
+    chief = np.abs(rows_and_columns).argmax(axis=1)
+    if not np.isfinite(rows_and_columns).all() or not rows_and_columns.any(axis=1).all():
+        return []
+    return [("LPH" if rows_and_columns[k, axis] > 0 else "RAF")[axis] for k, axis in enumerate(chief)]
 
 
 def to_standard(
@@ -117,9 +132,10 @@ def _refuse(letters: Sequence[str], view: View) -> NoReturn:
     else:
         other, named, expected = View.FRONTAL, "a frontal view", "a lateral view: front-back"
         do = "If it is a lateral view, say where its columns and rows lead: --orientation P,F or A,F."
+    shown = "/".join(letter if letter in "LRFHAP" else "?" for letter in letters[:4])
     raise UnsupportedImageError(
         found=f"{named if {*letters} & {*other.value} else 'an unknown view'} "
-        f"(PatientOrientation {'/'.join(letters) or 'empty'})",
+        f"(PatientOrientation {shown or 'empty'})",
         expected=f"{expected} and head-foot in the image plane",
         do=do,
     )
@@ -133,7 +149,10 @@ def stretch(values: Float, where: NDArray[np.bool_] | None = None) -> Float32:
 
 
 def _check_form(dataset: Dataset) -> None:
-    """Refuse anything but a single grey frame of 8 or 16 bits."""
+    """Refuse anything but a single grey frame of 8 or 16 bits; complete what pydicom's decoders need."""
+    for keyword in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation"):
+        if dataset.get(keyword) in (None, ""):
+            raise unsupported(f"an image without {keyword}")
     photometric = text(dataset, "PhotometricInterpretation").upper()
     samples = int(dataset.get("SamplesPerPixel") or 1)
     kind = photometric if photometric in _GREY + _COLOURS else "another photometry"
@@ -142,17 +161,22 @@ def _check_form(dataset: Dataset) -> None:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise unsupported(f"an image of {frames} frames")
-    if dataset.BitsAllocated not in (8, 16):
-        raise unsupported(f"an image of {dataset.BitsAllocated} bits a pixel")
+    allocated = int(dataset.BitsAllocated)
+    if allocated not in (8, 16):
+        raise unsupported(f"an image of {allocated} bits a pixel")
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1 or rows * columns > MAX_PIXELS:
         raise unsupported(f"an image of {rows} × {columns} pixels")
+    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = photometric, samples
+    dataset.PixelRepresentation = int(dataset.get("PixelRepresentation") or 0)
+    dataset.BitsStored = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    if dataset.get("HighBit") is None:
+        dataset.HighBit = dataset.BitsStored - 1
 
 
-def check_rescale(slope: float, intercept: float) -> None:
-    """Refuse a rescale (PS3.3, C.11.1) that leaves no contrast or no finite values, as damage."""
-    if not (0 < abs(slope) <= MAX_RESCALE and abs(intercept) <= MAX_RESCALE):
-        raise damaged()
+def is_rescale(slope: float, intercept: float) -> bool:
+    """Whether a rescale (PS3.3, C.11.1) leaves contrast and finite values."""
+    return 0 < abs(slope) <= MAX_RESCALE and abs(intercept) <= MAX_RESCALE
 
 
 def to_grey(dataset: Dataset, cells: Integers) -> Float32:
@@ -165,11 +189,12 @@ def to_grey(dataset: Dataset, cells: Integers) -> Float32:
     padding = _padding(dataset, cells, stored)
     values: Float = stored.astype(np.float64)
     slope, intercept = ((*numbers(dataset, key), value)[0] for key, value in _NO_RESCALE)
-    check_rescale(slope, intercept)
+    if not is_rescale(slope, intercept):
+        raise unsupported(f"a RescaleSlope of {slope:.3g} and a RescaleIntercept of {intercept:.3g}")
     bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
     plain = bits <= 8 and (slope, intercept) == (1.0, 0.0) and not dataset.get("PixelRepresentation")
     if dataset.get("ModalityLUTSequence"):
-        values, plain = _look_up(values, dataset.ModalityLUTSequence[0]), False
+        values, plain = _look_up(dataset, "ModalityLUTSequence", values), False
     else:
         values = values * slope + intercept
     centre, width = ((*numbers(dataset, f"Window{name}"), math.nan)[0] for name in ("Center", "Width"))
@@ -177,7 +202,9 @@ def to_grey(dataset: Dataset, cells: Integers) -> Float32:
     if function not in ("SIGMOID", "LINEAR_EXACT"):
         centre, width = centre - 0.5, width - 1
     if dataset.get("VOILUTSequence"):
-        values = _look_up(values, dataset.VOILUTSequence[0], to_255=True)
+        values = _look_up(dataset, "VOILUTSequence", values, to_255=True)
+    elif math.isfinite(centre) and width == 0 and function in ("", "LINEAR"):
+        values = np.where(values > centre, 255.0, 0.0)  # a WindowWidth of 1 is a step
     elif math.isfinite(centre) and width > 0:
         scaled = (values - centre) / width
         values = 255.0 * (expit(4 * scaled) if function == "SIGMOID" else scaled + 0.5)
@@ -196,22 +223,27 @@ def _padding(dataset: Dataset, cells: Integers, stored: Integers) -> NDArray[np.
     one = numbers(dataset, "PixelPaddingValue")[:1]
     if not one:
         return np.zeros(stored.shape, bool)
-    # as the pixels are stored: a writer may give -2000 as 63536
-    ends = np.array((*one, *numbers(dataset, "PixelPaddingRangeLimit")[:1]), np.int64).astype(stored.dtype)
+    ends = np.array((*one, *numbers(dataset, "PixelPaddingRangeLimit")[:1]), np.int64)
+    if stored.dtype.itemsize == 2:  # as the pixels are stored: a writer may give -2000 as 63536
+        ends = ends.astype(stored.dtype)
     first, last = ends.min(), ends.max()
     inside: NDArray[np.bool_] = (stored >= first) & (stored <= last) | (cells >= first) & (cells <= last)
     return inside
 
 
-def _look_up(values: Float, item: Dataset, *, to_255: bool = False) -> Float:
+def _look_up(dataset: Dataset, sequence: str, values: Float, *, to_255: bool = False) -> Float:
     """Values through a table of 8 or 16 bits (PS3.3, C.11.1.1), which ``to_255`` scales to its own range.
 
     pydicom's functions wrap values in tables of 8 bits, and refuse depths such as 12.
     """
+    item = dataset[sequence][0]
     count, first, _ = (int(value) for value in item.LUTDescriptor)
+    if first > 32767 and values.min() < 0:  # it is stored as unsigned, and is as signed as what it maps
+        first -= 65536
     data = item.LUTData
     if isinstance(data, bytes):
-        data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else np.uint16)
+        word = ">u2" if dataset.original_encoding[1] is False else "<u2"
+        data = np.frombuffer(data, np.uint8 if len(data) < 2 * (count or 65536) else word)
     table = np.asarray(data, np.float64).ravel()[: count or 65536]
     table = stretch(table).astype(np.float64) if to_255 else table
     looked_up: Float = table[np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)]

@@ -191,9 +191,20 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """Values of a numeric field; empty if absent. Decimal commas are read as points."""
+    """Values of a numeric field; empty if absent. Decimal commas are read as points.
+
+    Raises UnsupportedImageError for text that is no number.
+    """
     value = dataset.get(keyword)
-    if value is None or value == "":
+    several = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+    values = value if several else str(value or "").split("\\") if isinstance(value, str) else (value,)
+    if all(v is None or not str(v).strip() for v in values):
         return ()
-    values = value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
-    return tuple(float(v.replace(",", ".") if isinstance(v, str) else v) for v in values)
+    try:
+        return tuple(float(v.replace(",", ".") if isinstance(v, str) else v) for v in values)
+    except (TypeError, ValueError):
+        raise UnsupportedImageError(
+            found=f"text in place of a number ({keyword})",
+            expected="numbers, such as 2.42",
+            do="Correct this element of the header, or export the scan again.",
+        ) from None

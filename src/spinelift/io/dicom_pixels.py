@@ -6,7 +6,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options, pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from spinelift.errors import MissingExtraError, UnsupportedImageError
 from spinelift.geometry.arrays import Integers
@@ -55,12 +55,15 @@ def decode_pixels(dataset: Dataset) -> Integers:
 
 
 def _decoded(dataset: Dataset, syntax: UID) -> Integers:
-    """Compressed pixels [rows, columns]."""
-    options = as_pixel_options(dataset, pixel_keyword="PixelData")
+    """Compressed pixels [rows, columns]. RLE keeps whole cells; other codecs hold values alone."""
+    options = as_pixel_options(dataset, pixel_keyword="PixelData", correct_unused_bits=False)
     stored = decode(syntax, options, dataset.PixelData)
     shape = dataset.Rows, dataset.Columns
     if stored is None or stored.size != math.prod(shape):
         raise damaged()
+    bits = int(dataset.get("BitsStored") or dataset.BitsAllocated)
+    if syntax != RLELossless and -(1 << bits - 1) <= stored.min() and stored.max() < 1 << bits:
+        dataset.HighBit = bits - 1
     return stored.reshape(shape)
 
 
@@ -89,8 +92,9 @@ def _check_decoder(syntax: UID) -> None:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
         jpeg_xl = syntax.startswith(_JPEG_XL)
+        known = syntax.name if syntax.name != syntax else "an unknown transfer syntax"
         raise UnsupportedImageError(
-            found=f"pixels stored as {'JPEG XL' if jpeg_xl else syntax.name[:40]}",
+            found=f"pixels stored as {'JPEG XL' if jpeg_xl else known[:40]}",
             expected="uncompressed pixels, or RLE, JPEG, JPEG-LS or JPEG 2000",
             do="Decode them with djxl or the package imagecodecs." if jpeg_xl else "Convert the file.",
         ) from None

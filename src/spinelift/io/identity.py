@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -14,8 +15,11 @@ OTHER_NAME = "PatientID is not the participant of the file's name: another pseud
 
 _KEY = secrets.token_bytes(32)
 _PLACEHOLDER = re.compile(r"anon\w*|de-?ident\w*|removed|unknown|none|n/?a|[x0\W_]*")
-_FIRST_BIRTH = "19020101"
-"""Dates before it stand for unknown ones (1900-01-01 and the like)."""
+_FIRST_BIRTH = "1902"
+"""Years before it stand for unknown ones (1900-01-01 and the like)."""
+_NO_DAY = ("", "00", "0000", "0101")
+"""What is behind the year where only that is known, as de-identification leaves it."""
+_BIRTH, _DAY = "PatientBirthDate", " day"
 
 
 class Identity:
@@ -28,6 +32,8 @@ class Identity:
 
     def __init__(self, header: Mapping[str, str] | None = None) -> None:
         plain = {name: _plain(name, value) for name, value in (header or {}).items()}
+        if birth := plain.get(_BIRTH):  # of some dates only the year is known
+            plain |= {_BIRTH: birth[:4], _BIRTH + _DAY: "" if birth[4:] in _NO_DAY else birth}
         self._digests = {name: _digest(value) for name, value in plain.items() if value}
         self._numbers = {_digest(number) for number in re.findall(r"\d+", plain.get("PatientID", ""))}
 
@@ -40,7 +46,13 @@ class Identity:
     def differences(self, other: "Identity") -> list[str]:
         """Names of the fields that both carry and that differ."""
         both = self._digests.keys() & other._digests.keys()
-        return [name for name in FIELDS if name in both and self._digests[name] != other._digests[name]]
+        different = {name.removesuffix(_DAY) for name in both if self._digests[name] != other._digests[name]}
+        return [name for name in FIELDS if name in different]
+
+    @property
+    def patient(self) -> bytes:
+        """Digest of the PatientID, empty if there is none: equal for one person, in this process alone."""
+        return self._digests.get("PatientID", b"")
 
     def contradicts(self, path: Path) -> bool:
         """Whether a file has a UK Biobank name whose participant is not in its PatientID."""
@@ -63,12 +75,12 @@ def check_same_person(dxa: Identity, mri: Identity) -> None:
 
 def _plain(name: str, value: str) -> str:
     """A value as it is compared; empty if it says nothing."""
-    value = value.strip(" \0").casefold()
+    value = "".join(unicodedata.normalize("NFKC", value).strip(" \0").casefold().split())
     if name == "PatientSex":
         return value[:1] if value[:1] in ("f", "m") else ""
-    if name == "PatientBirthDate":
+    if name == _BIRTH:
         value = re.sub(r"[.\-/]", "", value)
-        return value if re.fullmatch(r"\d{8}", value) and value >= _FIRST_BIRTH else ""
+        return value if re.fullmatch(r"\d{4}(00|\d{4})?", value) and value >= _FIRST_BIRTH else ""
     return "" if _PLACEHOLDER.fullmatch(value) else value.lstrip("0")
 
 

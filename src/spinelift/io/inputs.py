@@ -32,6 +32,7 @@ _PREAMBLE = 128
 HEAD_BYTES = 262
 """First bytes of a file that say what it is."""
 _GROUP_8_OR_2 = (b"\x08\x00", b"\x02\x00")
+_BIG_ENDIAN = re.compile(rb"\x00\x08\x00.[A-Z]{2}", re.DOTALL)
 _GROUP_LENGTH = (b"\x04\x00\x00\x00", b"UL\x04\x00")
 _JPEG_XL = "a JPEG XL"
 _UNPACK = "Unpack it, and pass what it holds."
@@ -88,6 +89,8 @@ def kind_of_bytes(data: bytes, suffix: str) -> FileKind:
         return FileKind.PICTURE
     if data[:2] in _GROUP_8_OR_2 and (data[2:4] != b"\x00\x00" or data[4:8] in _GROUP_LENGTH):
         return FileKind.DICOM  # without the preamble, as some archives keep them, and ACR-NEMA
+    if _BIG_ENDIAN.match(data):
+        return FileKind.DICOM
     return next((kind for kind in FileKind if suffix.lower() in kind.value), FileKind.OTHER)
 
 

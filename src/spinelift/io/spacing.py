@@ -57,7 +57,13 @@ def spacing_from_header(
     both are, if one is absurd, or if they disagree.
     """
     sources: list[Spacing] = []
-    if len(written) == 2:
+    if len(written) not in (0, 2):
+        raise NoSpacingError(
+            found=f"a PixelSpacing of {len(written)} numbers",
+            expected="two: the height and the width of a pixel, mm",
+            do=ASK_FOR_SPACING,
+        )
+    if written:
         sources.append(check_spacing(written[0], written[1], "PixelSpacing"))
     if len(exposed_area) == 2:
         sources.append(check_spacing(exposed_area[1] / rows, exposed_area[0] / columns, "ExposedArea"))

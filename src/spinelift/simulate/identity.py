@@ -3,13 +3,20 @@
 A person is a function of the seed and the person's number alone.
 """
 
+import itertools
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
 from typing import TypeVar
 
 import numpy as np
 
-from spinelift.errors import ConfigError
+from spinelift.errors import ConfigError, WorkerDiedError
 
 T = TypeVar("T")
 MAX_SEED = 10**10 - 1
@@ -60,3 +67,41 @@ def in_order(make: Callable[[int], T], numbers: Iterable[int], workers: int) -> 
         return
     with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(make, numbers, chunksize=2)
+
+
+def stream(make: Callable[[int], T], first: int, workers: int) -> Iterator[T]:
+    """``make`` of the numbers from ``first`` on, in order and without end, in ``workers`` processes.
+
+    A few people are made ahead. The processes end when the generator is closed, and when this process dies;
+    they are new ones, not copies of this one, which may hold a GPU. A :class:`WorkerDiedError` says that one
+    of them died.
+    """
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    try:
+        ahead = deque(pool.submit(make, first + k) for k in range(2 * workers))
+        for number in itertools.count(first + len(ahead)):
+            try:
+                made = ahead.popleft().result()
+                ahead.append(pool.submit(make, number))
+            except BrokenProcessPool as error:
+                raise WorkerDiedError(
+                    found="a process of the simulation that died",
+                    expected="processes that run as long as the training",
+                    do="Free some memory or use fewer --workers, and resume.",
+                ) from error
+            yield made
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: leave interrupts to the parent, and end when it does, however it ends."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()

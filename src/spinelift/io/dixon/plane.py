@@ -93,7 +93,7 @@ def _check_form(fields: Fields) -> tuple[int, int]:
 def numbers_of(fields: Fields, keyword: str, count: int) -> tuple[float, ...]:
     """Finite numbers of a field; raises UnsupportedImageError if there are not ``count`` of them."""
     try:
-        values = tuple(float(v) for v in fields[keyword].split("\\"))
+        values = tuple(float(v.replace(",", ".")) for v in fields[keyword].split("\\"))
     except (KeyError, ValueError):
         values = ()
     if len(values) != count or not all(map(math.isfinite, values)):

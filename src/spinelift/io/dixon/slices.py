@@ -19,7 +19,7 @@ from spinelift.errors import (
     UnsupportedImageError,
 )
 from spinelift.io.dicom import read_identity
-from spinelift.io.dicom_image import check_rescale
+from spinelift.io.dicom_image import is_rescale
 from spinelift.io.dicom_parse import Budget, damaged, reading
 from spinelift.io.dicom_pixels import decode_pixels, mask_unused_bits, used_bits
 from spinelift.io.dixon.header import Fields, plain_fields, slow_fields
@@ -113,14 +113,16 @@ def collect_slices(files: Iterable[bytes | SpineliftError]) -> Collected:
             if name[1] in _USED:
                 pixels += geometry.rows * geometry.columns
                 if pixels > MAX_PIXELS:
-                    raise unsupported("images of more than one body", "the stations of one body")
+                    break
                 slices.append(_slice(name[1], fields, geometry, _pixels(fields, stored, geometry)))
             else:
                 unused.append(_slice(name[1], fields, geometry, _NO_PIXELS))
-        except (TruncatedDicomError, TruncatedZipError, HostileArchiveError) as error:
+        except (TruncatedDicomError, TruncatedZipError, HostileArchiveError, UnsupportedImageError) as error:
             damage = error.with_traceback(None)  # which holds the file
             broken += 1
-    if not slices and (damage or odd):
+    if pixels > MAX_PIXELS:
+        raise unsupported("images of more than one body", "the stations of one body")
+    if ({s.contrast for s in slices} != set(_USED) and damage) or (not slices and odd):
         raise damage or cast(SpineliftError, odd)
     if len(people - {""}) > 1 or len(studies - {""}) > 1:
         what = f"{len(people)} people" if len(people) > 1 else f"{len(studies)} studies"
@@ -170,7 +172,8 @@ def _pixels(fields: Fields, stored: "memoryview | Dataset", geometry: Geometry) 
         values = mask_unused_bits(whole, bits, high_bit)
     slope = numbers_of(fields, "RescaleSlope", 1)[0] if "RescaleSlope" in fields else 1.0
     intercept = numbers_of(fields, "RescaleIntercept", 1)[0] if "RescaleIntercept" in fields else 0.0
-    check_rescale(slope, intercept)
+    if not is_rescale(slope, intercept):
+        raise damaged()
     pixels: Pixels
     if (slope, intercept) != (1.0, 0.0):
         pixels = np.maximum(values.astype(np.float32) * np.float32(slope) + np.float32(intercept), 0)

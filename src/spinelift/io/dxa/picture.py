@@ -4,20 +4,25 @@ import math
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from io import BytesIO
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from spinelift.errors import UnsupportedImageError
-from spinelift.geometry.arrays import Float32
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.io.dicom_image import MAX_PIXELS, stretch
 from spinelift.io.dxa.checksums import check_png, check_tiff
 
-_DEEP = ("I", "I;16", "I;16B", "I;16L")
-_PHOTOMETRIC, _TILE_SIZE = 262, (322, 323)
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "F")
+_BITS, _PHOTOMETRIC, _TILE_SIZE, _SAMPLE_FORMAT = 258, 262, (322, 323), 339
+_SIGNED = 2
+_GREY_ALPHA_16, _RGBA_8 = b"\x10\x04", b"\x08\x06"
+"""Bit depth and colour type of PNG (11.2.1)."""
 _MOST_BYTES_A_PIXEL = 16
 _DAMAGE = (
     *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError),
@@ -35,12 +40,21 @@ def read_picture(data: bytes) -> Float32:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(BytesIO(data), formats=("PNG", "TIFF")) as picture:
+            split = data[24:26] == _GREY_ALPHA_16 and data.startswith(b"\x89PNG")
+            with Image.open(BytesIO(_split(data) if split else data), formats=("PNG", "TIFF")) as picture:
                 _check_form(picture)
                 _check_sums(data, picture)
-                # Pillow inverts 8-bit TIFFs that store white as 0, and no deeper ones
+                turned = ImageOps.exif_transpose(picture)
+                if split:
+                    return _joined(np.asarray(turned, np.float64))
                 tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
-                return _grey(ImageOps.exif_transpose(picture), tags.get(_PHOTOMETRIC) == 0)
+                bits = max(tags.get(_BITS, (data[24],)))
+                if picture.mode in _DEEP:
+                    return _deep(turned, tags)
+                return _signed(turned) if _is_signed(tags) else _grey(turned, bits)
+        except UnidentifiedImageError:
+            found = "a PNG or TIFF file that is damaged, or of a form that is not read"
+            raise _unsupported(found, "Copy it again, or export it as 8- or 16-bit grey.") from None
         except _DAMAGE:
             raise _unsupported("a damaged PNG or TIFF file", "Copy it again, or export it anew.") from None
 
@@ -65,20 +79,57 @@ def _check_sums(data: bytes, picture: Image.Image) -> None:
         check_png(data, most)
 
 
-def _grey(picture: Image.Image, white_is_zero: bool) -> Float32:
+def _split(data: bytes) -> bytes:
+    """A PNG of 16-bit grey and alpha as 8-bit RGBA, of the same bytes: Pillow drops each second one."""
+    header = data[12:24] + _RGBA_8 + data[26:29]
+    return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
+
+
+def _joined(rgba: Float) -> Float32:
+    """Grey [H, W] of what :func:`_split` made."""
+    grey, alpha = 256 * rgba[..., 0] + rgba[..., 1], 256 * rgba[..., 2] + rgba[..., 3]
+    return (stretch(grey, alpha > 0) * (alpha / 65535)).clip(0).astype(np.float32)
+
+
+def _deep(picture: Image.Image, tags: Mapping[int, Any]) -> Float32:
+    """Grey of more than 8 bits, or floating point."""
+    values = np.asarray(picture, np.float64)
+    if not np.isfinite(values).all():
+        raise _unsupported("a picture with values that are not finite", "Export it as 8- or 16-bit grey.")
+    if picture.mode == "I" and tags and not _is_signed(tags):
+        values = values % 2**32  # Pillow reads 32 bits as signed
     transparency = picture.info.get("transparency")
-    if picture.mode in _DEEP:
-        values = np.asarray(picture, np.float64)
-        clear = values == transparency if isinstance(transparency, int) else np.zeros(values.shape, bool)
-        return np.where(clear, np.float32(0), stretch(-values if white_is_zero else values, ~clear))
+    clear = values == transparency if isinstance(transparency, int) else np.zeros(values.shape, bool)
+    # Pillow inverts 8-bit TIFFs that store white as 0, and no deeper ones
+    shown = -values if tags.get(_PHOTOMETRIC) == 0 else values
+    return np.where(clear, np.float32(0), stretch(shown, ~clear))
+
+
+def _is_signed(tags: Mapping[int, Any]) -> bool:
+    return _SIGNED in tags.get(_SAMPLE_FORMAT, ())
+
+
+def _signed(picture: Image.Image) -> Float32:
+    """Signed grey of 8 bits, which Pillow reads as unsigned."""
+    if picture.mode != "L":
+        raise _unsupported("a picture of signed colours", "Export it as 8- or 16-bit grey.")
+    return stretch(np.asarray(picture).view(np.int8).astype(np.float64))
+
+
+def _grey(picture: Image.Image, bits: int) -> Float32:
+    """Grey of 8 bits, stored with alpha, as colours or as a palette too."""
     if picture.mode not in ("L", "LA", "RGB", "RGBA", "P", "PA"):
         raise _unsupported(f"a picture of mode {picture.mode!r}", "Export it as 8- or 16-bit grey.")
-    if picture.mode == "L" and transparency is None:
+    if picture.mode == "L" and picture.info.get("transparency") is None:
         return np.asarray(picture, np.float32)
     rgba = np.asarray(picture.convert("RGBA"), np.float32)
     grey, opacity = rgba[..., 0], rgba[..., 3] / np.float32(255)
     if ((rgba[..., :3] != grey[..., None]).any(axis=-1) & (opacity > 0)).any():
         raise _unsupported("a coloured picture", "Export it as grey, without marks or colour maps.")
+    if bits > 8:  # of which Pillow keeps the upper 8
+        if (grey * opacity).max() < 128:
+            raise _unsupported("dark 16-bit colours", "Export it as 8- or 16-bit grey.")
+        grey = stretch(grey.astype(np.float64), opacity > 0).clip(0)
     return grey * opacity
 
 

@@ -4,10 +4,14 @@ UK Biobank names the area in ``ProtocolName``; of the two Total Body images the 
 ``InstanceNumber`` is the tissue image and the higher the bone image.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from spinelift.errors import (
     AmbiguousScanError,
@@ -20,9 +24,10 @@ from spinelift.errors import (
     WrongBodyPartError,
     WrongModalityError,
 )
+from spinelift.geometry import Spacing
 from spinelift.io.archive import REPEATED
 from spinelift.io.dicom import DicomHeader, read_header
-from spinelift.io.dicom_image import OrientedImage
+from spinelift.io.dicom_image import OrientedImage, read_image
 from spinelift.io.dicom_parse import Budget
 from spinelift.io.dxa.quality import is_whole_body
 from spinelift.io.identity import Identity
@@ -34,7 +39,45 @@ GIVEN_AREA = "Taken to be the total body because the command line says so."
 WHOLE_VISIT = "Pass the archive of the visit, or its Total Body bone image."
 PASS_AREA = "If it is the total body, pass --area total-body."
 
+MAX_CODING_NOISE = 2.0
+"""Mean difference of grey values up to which two images are one, before and after a lossy compression."""
+
 Area = Literal["total-body"]
+_AREA_WORDS = {
+    *(
+        "ap",
+        "pa",
+        "dual",
+        "left",
+        "right",
+        "lateral",
+        "spine",
+        "lumbar",
+        "thoracic",
+        "lva",
+        "vertebral",
+        "ortho",
+    ),
+    *("assessment", "ortho", "hip", "hips", "femur", "knee", "forearm", "hand", "total", "whole", "body"),
+}
+_MODALITIES = (
+    "CT",
+    "DOC",
+    "ES",
+    "KO",
+    "MG",
+    "MR",
+    "NM",
+    "PR",
+    "PT",
+    "RF",
+    "SC",
+    "SEG",
+    "SR",
+    "US",
+    "XA",
+    "XC",
+)
 _DAMAGE = (TruncatedDicomError, TruncatedZipError)
 _Candidate = tuple[DicomHeader, bytes]
 
@@ -90,7 +133,7 @@ def pick_total_body(
             skipped["of another modality"] += 1
     chosen: list[_Candidate] = []
     for header, data in _choose([(header, data) for data, header in images.items()], area):
-        if any(header.is_copy_of(earlier) for earlier, _ in chosen):
+        if any(_is_copy((header, data), earlier) for earlier in chosen):
             skipped["a copy in another encoding"] += 1
         else:
             chosen.append((header, data))
@@ -100,14 +143,15 @@ def pick_total_body(
         chosen = grey
     if damage is not None and len(chosen) < 2:
         raise damage
-    people = {header.visit[0] for header, _ in chosen if header.visit[0]}
+    people = {header.identity.patient for header, _ in chosen} - {b""}
     if len(people) > 1:
         raise _ambiguous(f"images of {len(people)} people")
     if len(chosen) > 2:
         raise _ambiguous(f"{len(chosen)} Total Body images")
     if not chosen:
         raise _nothing(headers, skipped[NOT_DICOM])
-    skipped["of another person"] = sum(bool(h.visit[0]) and h.visit[0] not in people for h in images.values())
+    strangers = [h for h in images.values() if h.identity.patient not in {b"", *people}]
+    skipped["of another person"] = len(strangers) if people else 0
     tissue, bone = _pair(*chosen) if len(chosen) == 2 else (None, chosen[0])
     named = bone[0].is_total_body
     warnings = [] if named else [GIVEN_AREA if area else UNNAMED_IMAGE]
@@ -115,7 +159,7 @@ def pick_total_body(
     if skipped.total():
         kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.items() if count)
         warnings.append(f"Files skipped beside the Total Body image: {kinds}.")
-    what = f"a DXA of {_shown(bone[0].protocol)}" if bone[0].protocol else "a DXA without ProtocolName"
+    what = f"a DXA of {_area_shown(bone[0].protocol)}"
     return TotalBody(bone[1], tissue and tissue[1], named, what, tuple(warnings), bone[0].identity)
 
 
@@ -144,6 +188,20 @@ def _choose(images: list[_Candidate], area: Area | None) -> list[_Candidate]:
     return by_size or (possible if len(images) == 1 else [])
 
 
+def _is_copy(one: _Candidate, other: _Candidate) -> bool:
+    """Whether it is the same image in another encoding: by its identifier, else by its pixels."""
+    (header, data), (earlier, other_data) = one, other
+    if header.is_copy_of(earlier):
+        return True
+    number = header.instance_number
+    if number is None or number != earlier.instance_number or header.syntax == earlier.syntax:
+        return False
+    with suppress(SpineliftError):
+        this, that = (read_image(each, spacing=Spacing(1.0, 1.0)).pixels for each in (data, other_data))
+        return this.shape == that.shape and float(np.abs(this - that).mean()) < MAX_CODING_NOISE
+    return False
+
+
 def _pair(one: _Candidate, other: _Candidate) -> tuple[_Candidate, _Candidate]:
     """Tissue and bone image."""
     numbers = [c[0].instance_number for c in (one, other)]
@@ -153,7 +211,7 @@ def _pair(one: _Candidate, other: _Candidate) -> tuple[_Candidate, _Candidate]:
             expected="the tissue image with the lower and the bone image with the higher number",
             do="Pass the bone image alone.",
         )
-    if one[0].visit != other[0].visit:
+    if len({header.visit[1] for header, _ in (one, other)} - {""}) > 1:
         raise _ambiguous("Total Body images of two days")
     tissue, bone = sorted((one, other), key=lambda c: c[0].instance_number or 0)
     return tissue, bone
@@ -177,13 +235,13 @@ def _nothing(
         )
     dxa = [header for header in headers if header.is_dxa]
     if not dxa:
-        modalities = sorted({_shown(header.modality) for header in headers})
+        known = {h.modality if h.modality in _MODALITIES else "of another kind" for h in headers}
         return WrongModalityError(
-            found=f"images of modality {', '.join(modalities)}",
+            found=f"images of modality {', '.join(sorted(known))}",
             expected="DXA (modality BMD, CR, DX or OT)",
             do="Pass the DXA of the visit (UK Biobank field 20158).",
         )
-    areas = sorted({_shown(header.protocol) for header in dxa})
+    areas = sorted({_area_shown(header.protocol) for header in dxa})
     return WrongBodyPartError(
         found=f"DXA of {', '.join(areas)}",
         expected="a Total Body image",
@@ -191,6 +249,9 @@ def _nothing(
     )
 
 
-def _shown(value: str) -> str:
-    """Header text fit for a message: printable and short."""
-    return "".join(c for c in value if c.isprintable())[:24] or "no name"
+def _area_shown(protocol: str) -> str:
+    """A ProtocolName for messages: common words for areas alone; other text may be of a person."""
+    if not protocol:
+        return "an area without name"
+    words = re.split(r"[\s_-]+", protocol.lower())
+    return protocol[:24] if set(words) <= _AREA_WORDS else "an area of another name"

@@ -190,6 +190,9 @@ def read_spine_labels(
     mask = np.zeros(volume.water.shape, bool)
     mask[box] = join_bodies(keep, discs, voxel_mm)
     check_levels(np.where(keep, levels, np.int8(0)), mask[box], voxel_mm, counted=not table.vertebrae)
+    rows = np.flatnonzero(mask.any(axis=(1, 2)))
+    if rows[0] <= volume.rows[0] or rows[-1] >= volume.rows[1] - 1:
+        remarks.append("The column reaches an end of the MRI: it may be cut.")
     centres = {level: _centre(keep & (levels == level + 1), box, volume) for level in Vertebra}
     return SpineLabels(mask, centres, tuple(remarks))
 

@@ -5,6 +5,7 @@ import gzip
 import math
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,14 @@ MAX_STORED_BYTES = 1 << 30
 """Largest content of a file, when expanded: ``MAX_VOXELS`` of 32 bits."""
 MAX_OFFSET = 1 << 20
 """Most bytes before the voxels, and after them."""
+VOXEL_RANGE_MM = (0.01, 100.0)
+"""Sizes of voxels that are accepted."""
+LEAST_CELL = 0.5
+"""Least volume of the cell of unit vectors along the three axes: 1 if they are at right angles."""
+MAX_APART_MM = 2.0
+"""Largest distance between two statements of where a voxel is."""
+_MM = {1: 1000.0, 3: 0.001}
+"""Units of length, as the header numbers them, that are not mm: metre and micrometre."""
 PIECE = 1 << 20
 """Voxels that are read at once, or one plane."""
 _PAIRED = b"ni"
@@ -122,12 +131,42 @@ def _geometry(header: Any) -> tuple[tuple[int, ...], Float]:
     shape = tuple(n for k, n in enumerate(stored) if k < 3 or n != 1)
     if len(shape) != 3 or math.prod(shape) > MAX_VOXELS or min(shape) < 2:
         raise unsupported(f"a NIfTI of shape {'×'.join(map(str, stored))[:60]}")
-    affine = np.asarray(header.get_best_affine(), np.float64)
-    if not np.isfinite(affine).all() or not 1e-6 <= abs(np.linalg.det(affine[:3, :3])) <= 1e6:
-        raise unsupported("a NIfTI whose affine has no volume")
     if not int(header["sform_code"]) and not int(header["qform_code"]):
         raise unsupported("a NIfTI without orientation (sform and qform codes are 0)")
-    return shape, affine
+    affines = list(_affines(header))
+    if not affines or not _is_plausible(affines[0]):
+        unit = header.get_xyzt_units()[0]
+        raise unsupported(f"a NIfTI whose affine has voxels of no plausible size or shape (unit: {unit})")
+    corners = np.array([(*corner, 1) for corner in np.ndindex(2, 2, 2)]) * [*np.array(shape) - 1, 1]
+    others = [affines[0] - affine for affine in affines[1:] if _is_plausible(affine)]
+    apart = max((np.linalg.norm(corners @ other[:3].T, axis=1).max() for other in others), default=0.0)
+    if apart > MAX_APART_MM:
+        raise UnsupportedImageError(
+            found=f"a NIfTI whose sform and qform are {apart:.0f} mm apart",
+            expected="one orientation, that of the MRI",
+            do="Set the wrong one's code to 0, or write it again with the tool that segmented.",
+        )
+    return shape, affines[0]
+
+
+def _affines(header: Any) -> Iterator[Float]:
+    """The affines of sform and qform, from voxels to mm (RAS), of which either may be absent or wrong."""
+    mm = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    for read in (header.get_sform, header.get_qform):
+        with suppress(ValueError):
+            affine, _ = read(coded=True)
+            if affine is not None:
+                yield np.asarray(affine, np.float64) * [[mm], [mm], [mm], [1.0]]
+
+
+def _is_plausible(affine: Float) -> bool:
+    """Whether voxels have a plausible size, and axes that stand well apart."""
+    if not np.isfinite(affine).all():
+        return False
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    if not (sizes.min() >= VOXEL_RANGE_MM[0] and sizes.max() <= VOXEL_RANGE_MM[1]):
+        return False
+    return bool(abs(np.linalg.det(affine[:3, :3] / sizes)) >= LEAST_CELL)
 
 
 def _voxels(stream: BinaryIO, header: Any, shape: tuple[int, ...], labels: Collection[int]) -> Voxels:
@@ -164,7 +203,8 @@ def _finite(values: Float) -> Float32:
 
 def _rounded(values: Float, labels: Collection[int], slope: float) -> NDArray[np.uint16]:
     """Whole numbers of a label map; bytes scaled by ``slope`` < 1 are up to half of it away from them."""
-    whole = np.rint(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    values = np.nan_to_num(values, nan=0.0)  # some tools write NaN as the background
+    whole = np.rint(values)
     off = float(np.abs(values - whole).max())
     near = off <= max(LABEL_TOLERANCE, slope / 2 + 1e-3 if slope < 1 else 0.0)
     if near and whole.min() >= 0 and whole.max() <= max(labels):

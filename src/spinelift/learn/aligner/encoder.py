@@ -72,6 +72,6 @@ def pair_scores(dxa: Tensor, mri: Tensor) -> Tensor:
 
 def info_nce(scores: Tensor, temperature: float) -> Tensor:
     """Symmetric InfoNCE of scores [B, B] with the matching pairs on the diagonal (arXiv:1807.03748)."""
-    wanted = torch.arange(len(scores))
+    wanted = torch.arange(len(scores), device=scores.device)
     logits = scores / temperature
     return (F.cross_entropy(logits, wanted) + F.cross_entropy(logits.T, wanted)) / 2

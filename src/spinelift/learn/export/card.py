@@ -11,16 +11,19 @@ from torch import nn
 from spinelift.bundle import hash_files, write_card
 from spinelift.bundle.bundle import CardT
 from spinelift.bundle.card import Network, Training
+from spinelift.evaluate.people import count_people
 from spinelift.learn.loop.train import RECORD
 from spinelift.version import __version__
 
 LICENCE = "Apache-2.0"
+"""Of networks that have seen simulated people alone."""
+NO_LICENCE = "not stated: the terms of the training data apply"
+SIMULATED = "Trained on simulated people only; for research, not for diagnosis."
+CRUDE = "Metal, fused or missing vertebrae and transitional levels were simulated crudely or not at all."
 LIMITS = {
     "prediction": [
-        "Trained on simulated people only; for research, not for diagnosis.",
         "Supine total-body DXA of adults in antero-posterior view, T1 to L5; nothing of standing posture.",
         "Depth is measured from the spine's own mean; axial rotation of vertebrae is not estimated.",
-        "Metal, fused or missing vertebrae and transitional levels were simulated crudely or not at all.",
     ],
     "mri_segmenter": ["Trained on simulated people alone; never tested on a real MRI. Research use."],
     "lva": [
@@ -41,6 +44,19 @@ def write_new_card(kind: type[CardT], folder: Path, files: Iterable[str], **part
     )  # fmt: skip
     write_card(folder, card)
     return card
+
+
+def terms_of(seen: bytes, licence: str | None = None) -> dict[str, Any]:
+    """Licence and limits of a prediction bundle whose networks have seen these people (``evaluate.people``).
+
+    ``licence`` is what its maker says; without it, that of the package holds where all are simulated.
+    """
+    people, real = count_people(seen)
+    usual = LIMITS["prediction"]
+    if not real:
+        return {"licence": licence or LICENCE, "limits": [SIMULATED, *usual, CRUDE]}
+    whom = f"Trained on {real} real and {people - real} simulated people; for research, not for diagnosis."
+    return {"licence": licence or NO_LICENCE, "limits": [whom, *usual]}
 
 
 def read_record(run: Path) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Typed configurations of training: what all share, and how one is read from YAML."""
 
+from collections.abc import Mapping
+from functools import reduce
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from operator import getitem
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -115,14 +118,20 @@ class LoopConfig(Config):
     """Length of a run, and how often it validates, logs and saves. It ends at the first limit reached."""
 
     seed: int = 0
-    batch: PositiveInt = 32
+    batch: PositiveInt = Field(default=32, description="examples a step, over all processes")
     epochs: PositiveInt | None = None
     steps: PositiveInt | None = None
-    max_seconds: PositiveFloat | None = None
+    max_seconds: PositiveFloat | None = Field(
+        default=None, description="turned into steps by the speed measured"
+    )
     threads: PositiveInt | None = Field(default=None, description="CPU threads; None for torch's choice")
-    ema: Share = Field(default=0.998, description="largest decay of the averaged weights a step")
+    ema: Share = Field(default=0.998, description="largest decay a step of the averaged weights; 0: none")
     validate_every: PositiveInt = Field(default=500, description="steps")
     validate_limit: PositiveInt = Field(default=400, description="held-out examples")
+    keep_best: str | None = Field(default=None, description="validation metric whose least value is kept")
+    patience: PositiveInt | None = Field(
+        default=None, description="validations without a better one, then stop"
+    )
     checkpoint_seconds: float = 120.0
     log_every: PositiveInt = Field(default=50, description="steps")
 
@@ -135,23 +144,64 @@ class LoopConfig(Config):
     def _ends(self) -> Self:
         if self.epochs is None and self.steps is None and self.max_seconds is None:
             raise ValueError("one of epochs, steps and max_seconds must be given")
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("patience needs keep_best")
         return self
 
 
+class DeviceConfig(Config):
+    """Where a run computes, by Lightning Fabric. Several processes share each batch (DDP)."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto", description="auto: a GPU if there is one"
+    )
+    devices: PositiveInt = Field(default=1, description="GPUs, or processes on a CPU, of each node")
+    nodes: PositiveInt = 1
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="of the networks; never of curves")
+    compile: bool = Field(default=False, description="compile the parts of the network by torch.compile")
+
+
 class TrainingConfig(Config):
-    """What every experiment has: the optimiser, the loop and the weights to start from."""
+    """What every experiment has: the optimiser, the loop, the device and the weights to start from."""
 
     version: Literal[1] = 1
     optim: OptimConfig
     loop: LoopConfig
+    device: DeviceConfig = DeviceConfig()
     init_from: str | None = Field(default=None, description="initial weights, safetensors; None: random")
 
-    def override(
-        self, max_minutes: float | None = None, threads: int | None = None, init_from: Path | None = None
-    ) -> Self:
-        """A copy with another time budget, number of threads or initial weights, where given."""
-        loop: dict[str, object] = {} if threads is None else {"threads": threads}
-        if max_minutes is not None:
-            loop |= {"max_seconds": max_minutes * 60, "epochs": None, "steps": None}
-        start = {} if init_from is None else {"init_from": str(init_from)}
-        return self.model_copy(update={"loop": self.loop.model_copy(update=loop), **start})
+    def override(self, changes: Mapping[str, object]) -> Self:
+        """A copy with other values at keys such as ``loop.batch``; None keeps a value.
+
+        ``loop.max_seconds`` replaces the limits in steps and epochs. A :class:`ConfigError` names a value
+        that makes no sense.
+        """
+        values = self.model_dump()
+        if changes.get("loop.max_seconds") is not None:
+            values["loop"] |= {"epochs": None, "steps": None}
+        for key, value in changes.items():
+            *path, name = key.split(".")
+            if value is not None:
+                section = reduce(getitem, path, values)
+                section[name] = _merged(section[name], value)
+        try:
+            return type(self).model_validate(values)
+        except ValueError as error:
+            raise ConfigError(
+                found=str(error), expected="settings that make sense", do="Change the options named above."
+            ) from error
+
+    def differences(self, other: Self) -> dict[str, tuple[object, object]]:
+        """Keys whose values differ, with both values."""
+        mine, theirs = flat(self.model_dump()), flat(other.model_dump())
+        keys = sorted(mine.keys() | theirs.keys())
+        pairs = {key: (mine.get(key), theirs.get(key)) for key in keys}
+        return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested mappings by keys such as ``loop.batch``."""
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return out

@@ -7,64 +7,146 @@ import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
+from lightning.fabric import Fabric
 from matplotlib.figure import Figure
 from torch import nn
 
 from spinelift.errors import ConfigError
 from spinelift.files import file_sha256, make_folder, remove_unfinished, whole_file, write_json
-from spinelift.learn.loop.checkpoint import LOG, WEIGHTS, load_weights, read_rows
-from spinelift.learn.loop.config import TrainingConfig
-from spinelift.learn.loop.loop import Outcome, Task, fit
+from spinelift.learn.loop.checkpoint import CHECKPOINT, LOG, WEIGHTS, load_weights, read_rows
+from spinelift.learn.loop.config import DeviceConfig, TrainingConfig
+from spinelift.learn.loop.examples import Examples
+from spinelift.learn.loop.loop import Outcome, fit
+from spinelift.learn.loop.task import Task
 
 CONFIG, RECORD, PICTURE = "config.yaml", "run.json", "log.png"
-PACKAGES = ("spinelift", "torch", "numpy", "zarr")
+PACKAGES = ("spinelift", "torch", "lightning", "numpy", "zarr")
+PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_LOOP = ("steps", "epochs", "max_seconds", "threads", "validate_every", "checkpoint_seconds", "log_every")
+FREE = {"init_from", *(f"loop.{name}" for name in _LOOP)}
+"""Settings that a resumed run may change; its weights are those of the checkpoint."""
 ConfigT = TypeVar("ConfigT", bound=TrainingConfig)
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
+class Run(NamedTuple, Generic[ConfigT]):
+    """A run whose settings are checked and whose processes are started."""
+
+    config: ConfigT
+    out: Path
+    resume: bool
+    fabric: Fabric
+
+
+def begin(config: ConfigT, out: Path, *, resume: bool = False, several: bool = False) -> Run[ConfigT]:
+    """Check a run before any work is done, and start its processes; ``several`` if it can have more than one.
+
+    A :class:`ConfigError` says that the folder holds another run, that weights are missing, or that a batch
+    cannot be shared.
+    """
+    if resume:
+        config = config.override({"init_from": _check_same(config, out).init_from})
+    else:
+        refuse_second_run(out / WEIGHTS)
+        if config.init_from is not None and not Path(config.init_from).is_file():
+            raise ConfigError(
+                found=f"no weights at {config.init_from}", expected="a safetensors file", do="Check the path."
+            )
+    processes = config.device.devices * config.device.nodes
+    if processes > 1 and (not several or config.loop.batch % processes):
+        limit = f"a batch of {config.loop.batch} that they share equally" if several else "one process"
+        raise ConfigError(found=f"{processes} processes", expected=limit, do="Change --devices or --batch.")
+    if config.loop.threads is not None:
+        torch.set_num_threads(config.loop.threads)
+    return Run(config, out, resume, launch(config.device))
+
+
+def launch(device: DeviceConfig) -> Fabric:
+    """Fabric with all its processes; a :class:`ConfigError` says that the devices are not there."""
+    try:
+        fabric = Fabric(
+            accelerator=device.accelerator, devices=device.devices, num_nodes=device.nodes,
+            precision=PRECISION[device.precision],  # type: ignore[arg-type]
+            strategy="ddp" if device.devices * device.nodes > 1 else "auto",
+        )  # fmt: skip
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:  # Lightning's MisconfigurationException is a RuntimeError
+        do = "Choose another --accelerator or fewer --devices."
+        raise ConfigError(found=str(error), expected="devices of this machine", do=do) from error
+    return fabric
+
+
+def _check_same(config: ConfigT, out: Path) -> ConfigT:
+    """Settings of the run in a folder; a :class:`ConfigError` if there is none, or it has other settings."""
+    if not (out / CHECKPOINT).is_file() or not (out / CONFIG).is_file():
+        do = "Start without --resume."
+        raise ConfigError(found=f"no checkpoint in {out.name}", expected="a run to resume", do=do)
+    before = type(config).load(out / CONFIG)
+    changed = {key: pair for key, pair in before.differences(config).items() if key not in FREE}
+    if changed:
+        text = "; ".join(f"{key} {now}, which was {old}" for key, (old, now) in changed.items())
+        do = "Resume with the settings in config.yaml of the run, or start another --out."
+        raise ConfigError(found=text, expected="the settings that the run was started with", do=do)
+    return before
+
+
 def train(
-    config: TrainingConfig, make_model: Callable[[], ModelT], make_task: Callable[[ModelT], Task], *,
-    data: Sequence[Path], people: int, examples: int, held_out: int, out: Path, resume: bool, title: str,
+    run: Run[ConfigT], make_model: Callable[[], ModelT], make_task: Callable[[ModelT], Task], *,
+    examples: Examples, held_out: int, data: Sequence[str], title: str, pretrained: str | None = None,
 ) -> Outcome:  # fmt: skip
     """Train a network, or resume.
 
     ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
-    are loaded. ``data`` are the sources for the record, ``held_out`` is the number of validation examples.
+    are loaded. ``held_out`` is the number of validation examples. For the record, ``data`` names the sources,
+    and ``pretrained`` the weights of ``make_model`` if they are not random.
 
-    A :class:`ConfigError` says that there are too few examples, or a run in ``out`` and no ``resume``.
+    A :class:`ConfigError` says that there are too few examples.
     """
+    config, out, resume, fabric = run
     loop = config.loop
-    if examples < loop.batch or not held_out:
+    if len(examples) < loop.batch or not held_out:
         raise ConfigError(
-            found=f"{examples} examples to train on and {held_out} to validate",
+            found=f"{len(examples)} examples to train on and {held_out} to validate",
             expected=f"at least one batch of {loop.batch}, and one to validate",
-            do="Simulate more people, or lower loop.batch.",
+            do="Give more people, or a smaller --batch.",
         )
-    make_folder(out)
-    if not resume:
-        refuse_second_run(out / WEIGHTS)
-    remove_unfinished(out)
-    config.dump(out / CONFIG)
+    if fabric.is_global_zero:
+        make_folder(out)
+        remove_unfinished(out)
+        config.dump(out / CONFIG)
     torch.manual_seed(loop.seed)
-    model = make_model()
+    model, start = make_model(), pretrained
     if config.init_from is not None and not resume:
         load_weights(model, Path(config.init_from))
-    outcome = fit(make_task(model), optim=config.optim, loop=loop, out=out, resume=resume, title=title)
-    plot_log(out / LOG, out / PICTURE)
-    record = {
-        "people": people, "examples": examples, "data": [p.name for p in data], "steps": outcome.steps,
-        "seconds": round(outcome.seconds, 1), "seed": loop.seed, "device": "cpu",
-        "threads": torch.get_num_threads(),
-        "init_from": file_sha256(Path(config.init_from)) if config.init_from else None,
-        "parameters": sum(p.numel() for p in outcome.model.parameters()),
-        "validation": outcome.validation, "weights_sha256": file_sha256(out / WEIGHTS),
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-    }  # fmt: skip
-    write_json(out / RECORD, record)
+        start = file_sha256(Path(config.init_from))
+    outcome = fit(
+        make_task(model), optim=config.optim, loop=loop, out=out, fabric=fabric, resume=resume, title=title,
+        start=start, compiled=config.device.compile,
+    )  # fmt: skip
+    if outcome.main:
+        plot_log(out / LOG, out / PICTURE)
+        record = {
+            "people": examples.people, "examples": len(examples), "data": list(data),
+            "steps": outcome.steps, "seconds": round(outcome.seconds, 1), "seed": loop.seed,
+            "device": describe(fabric, config.device), "threads": torch.get_num_threads(),
+            "init_from": outcome.start,
+            "parameters": sum(p.numel() for p in outcome.model.parameters()),
+            "validation": outcome.validation, "weights_sha256": file_sha256(out / WEIGHTS),
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        }  # fmt: skip
+        write_json(out / RECORD, record)
     return outcome
+
+
+def describe(fabric: Fabric, device: DeviceConfig) -> dict[str, str | int | bool]:
+    """What a run computed on."""
+    kind = fabric.device.type
+    name = torch.cuda.get_device_name(fabric.device) if kind == "cuda" else platform.machine()
+    processes = {"processes": fabric.world_size, "nodes": device.nodes}
+    return {"type": kind, "name": name, **processes, "precision": device.precision, "compile": device.compile}
 
 
 def refuse_second_run(file: Path) -> None:

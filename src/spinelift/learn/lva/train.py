@@ -7,18 +7,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from spinelift.bundle import LvaCard, add_metrics, load_bundle
+from spinelift.bundle import PEOPLE, LvaCard, add_metrics, load_bundle
 from spinelift.bundle.card import Metric
 from spinelift.bundle.kinds import LateralPreprocessing
 from spinelift.errors import NoSpineError
 from spinelift.evaluate.bootstrap import mean_estimate, resample_counts
+from spinelift.evaluate.people import count_people
+from spinelift.files import write_whole
 from spinelift.geometry import Spacing
 from spinelift.geometry.arrays import Float
 from spinelift.geometry.canonical import LATERAL_MM, LATERAL_SHAPE, CanonicalGrid
-from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
+from spinelift.learn.export.card import NO_LICENCE, network_of, read_record, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx, smooth_images
+from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
-from spinelift.learn.loop.train import train
+from spinelift.learn.loop.train import begin, train
+from spinelift.learn.people import people_of_training
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import SegmenterTask
 from spinelift.learn.segmenter.unet import Segmenter
@@ -102,24 +106,34 @@ def _metric(name: str, dataset: str, values: Float) -> list[Metric]:
     ]  # fmt: skip
 
 
+def _terms(seen: bytes) -> dict[str, object]:
+    """Licence and limits of a network that has seen real people; nothing where all are simulated."""
+    people, real = count_people(seen)
+    limit = f"Trained on {real} real and {people - real} simulated people; for research, not for diagnosis."
+    return {"licence": NO_LICENCE, "limits": [limit]} if real else {}
+
+
 def train_lva(
     config: SegmenterConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds the files of a run, the ONNX file and its card with figures."""
+    run = begin(config, out, resume=resume, several=True)
     views, held_out = load_laterals(data), load_laterals([validation])
-    rows = np.arange(len(views))
+    seen = people_of_training(views.eid, held_out.eid, run.config.init_from)
+    examples = Examples(views.image, views.mask, views.ends, people=len(np.unique(views.eid)))
     outcome = train(
-        config, lambda: Segmenter(config.network),
-        lambda model: LvaTask(config, views, held_out, model.to(memory_format=torch.channels_last), rows),
-        data=data, people=len(np.unique(views.eid)), examples=len(views), held_out=len(held_out), out=out,
-        resume=resume, title="LVA network",
+        run, lambda: Segmenter(config.network),
+        lambda model: LvaTask(run.config, examples, held_out, model.to(memory_format=torch.channels_last)),
+        examples=examples, held_out=len(held_out), data=[path.name for path in data], title="LVA network",
     )  # fmt: skip
-    network = outcome.model
-    signature = LateralPreprocessing().signatures()["segmenter"]
-    export_onnx(network, out / "segmenter.onnx", smooth_images(2, LATERAL_SHAPE), signature)
-    write_new_card(
-        LvaCard, out, ["segmenter.onnx"], name="lva", version=__version__,
-        training=training_of(read_record(out)), networks={"segmenter": network_of(network, config.network)},
-    )  # fmt: skip
-    add_metrics(LvaCard, out, measure(out, held_out, validation.name))
+    if outcome.main:
+        write_whole(out / PEOPLE, seen)
+        network, files = outcome.model, ["segmenter.onnx", PEOPLE]
+        signature = LateralPreprocessing().signatures()["segmenter"]
+        export_onnx(network, out / "segmenter.onnx", smooth_images(2, LATERAL_SHAPE), signature)
+        write_new_card(
+            LvaCard, out, files, name="lva", version=__version__, training=training_of(read_record(out)),
+            networks={"segmenter": network_of(network, config.network)}, **_terms(seen),
+        )  # fmt: skip
+        add_metrics(LvaCard, out, measure(out, held_out, validation.name))
     return outcome

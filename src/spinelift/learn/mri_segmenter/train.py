@@ -7,50 +7,49 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.losses.dice import DiceLoss
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from spinelift.bundle import MriSegmenterCard
 from spinelift.bundle.kinds import MriWindow
 from spinelift.learn.export.card import network_of, read_record, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx
+from spinelift.learn.images import dice_loss
 from spinelift.learn.loop.checkpoint import save_weights
+from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
-from spinelift.learn.loop.train import train
+from spinelift.learn.loop.train import begin, train
 from spinelift.learn.mri_segmenter.config import EndsConfig, MriAugment, MriNetworkConfig, MriSegmenterConfig
 from spinelift.learn.mri_segmenter.data import MriPerson
 from spinelift.learn.mri_segmenter.network import BRIGHTEST, EndsNetwork, SliceNetwork
-from spinelift.segment.mri import CHANNELS, WINDOW, triples
+from spinelift.learn.random import Random
+from spinelift.segment.mri import BRIGHT, CHANNELS, WINDOW, triples
 from spinelift.version import __version__
 
 ENDS_WEIGHTS = "ends.safetensors"
-DICE = DiceLoss(batch=True, smooth_nr=0.0, smooth_dr=1.0)
 
 
 @dataclass(eq=False)
 class SliceTask:
-    """Slices ``index`` [n, 2] (person, slice), augmented when they are read."""
+    """Slices, augmented when they are read."""
 
     config: MriSegmenterConfig
-    train: list[MriPerson]
-    held_out: list[MriPerson]
-    index: NDArray[np.int64]
+    examples: "Slices"
+    held_out: "Slices"
     model: SliceNetwork
 
-    def __len__(self) -> int:
-        return len(self.index)
+    def batch(self, rows: tuple[Tensor, ...], random: Random, progress: float) -> tuple[Tensor, ...]:
+        """Augmented triples, cross-sections and heights."""
+        image, mask, share = _floats(*rows)
+        return *augment_slices(image, mask, self.config.augment, random), share
 
-    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
+    def losses(self, batch: tuple[Tensor, ...], random: Random) -> dict[str, Tensor]:
         """Cross-entropy and Dice of the cross-section, where it is known, and L1 of the height."""
-        c = self.config.loss
-        image, mask, share = _batch(self.train, self.index[index.numpy()])
-        image, mask = augment_slices(image, mask, self.config.augment, generator)
-        logits, features = self.model.logits(image)
+        c, (image, mask, share) = self.config.loss, batch
+        logits, features = (out.float() for out in self.model.logits(image))
         known = ((share > c.margin) & (share < 1 - c.margin)).float()
         bce = (F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mean((1, 2)) * known).mean()
-        inside = known[:, None, None, None]
-        dice = DICE(torch.sigmoid(logits)[:, None] * inside, mask[:, None] * inside)
+        inside = known[:, None, None]
+        dice = dice_loss(torch.sigmoid(logits) * inside, mask * inside, above=0.0, below=1.0)
         height = (features[:, 0] - share.clamp(*c.height_range)).abs().mean()
         loss = c.bce * bce + c.dice * dice + c.height * height
         return {"loss": loss, "bce": bce, "dice": dice, "height": height}
@@ -59,12 +58,12 @@ class SliceTask:
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Dice, and mean error of the height, on ``limit`` held-out slices."""
         model.eval()
-        index = _slices(self.held_out, self.config.heights)
-        chosen = index[np.linspace(0, len(index) - 1, min(limit, len(index))).astype(int)]
+        device, count = next(model.parameters()).device, len(self.held_out)
+        chosen = torch.linspace(0, count - 1, min(limit, count)).long()
         both = total = 0.0
         error = []
-        for k in range(0, len(chosen), 64):
-            image, mask, share = _batch(self.held_out, chosen[k : k + 64])
+        for part in torch.split(chosen, 64):
+            image, mask, share = _floats(*(rows.to(device) for rows in self.held_out.take(part)))
             p, features = model(image)
             known = ((share > 0.0) & (share < 1.0))[:, None, None]
             a, b = (p >= 0.5) & known, (mask >= 0.5) & known
@@ -73,46 +72,58 @@ class SliceTask:
         return {"dice": 2 * both / max(total, 1.0), "height": float(torch.cat(error).mean())}
 
 
-def _slices(people: Sequence[MriPerson], heights: tuple[float, float]) -> NDArray[np.int64]:
-    """(person, slice) [n, 2] between two heights, shares of T1 to L5."""
-    rows = [np.flatnonzero((p.share > heights[0]) & (p.share < heights[1])) for p in people]
-    return np.concatenate([np.stack([np.full(len(r), k), r], 1) for k, r in enumerate(rows)])
+class Slices(Examples):
+    """Slices between two heights, shares of T1 to L5, of all people, with their neighbours.
+
+    A row is a triple uint8 [6, 96, 96] as of :func:`spinelift.segment.mri.triples`, its cross-section uint8
+    [96, 96] and its height [].
+    """
+
+    def __init__(self, people: Sequence[MriPerson], heights: tuple[float, float]) -> None:
+        pixels = np.concatenate([p.pixels.swapaxes(0, 1) for p in people])
+        share = np.concatenate([p.share for p in people]).astype(np.float32)
+        size = [len(p.mask) for p in people]
+        first = np.repeat(np.cumsum([0, *size[:-1]]), size)
+        near = np.arange(len(share))[:, None] + [-1, 0, 1]
+        near = near.clip(first[:, None], (first + np.repeat(size, size) - 1)[:, None])
+        rows = np.flatnonzero((share > heights[0]) & (share < heights[1]))
+        mask = np.concatenate([p.mask for p in people])
+        super().__init__(pixels, mask, share, near, people=len(people), rows=rows)
+
+    def gather(self, rows: Tensor) -> list[Tensor]:
+        """Triples, cross-sections and heights."""
+        pixels, mask, share, near = self._arrays
+        return [pixels[near[rows]].transpose(1, 2).flatten(1, 2), mask[rows], share[rows]]
 
 
-def _batch(people: Sequence[MriPerson], chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-    """Triples [B, 6, 96, 96], cross-sections [B, 96, 96], 0..1, and heights [B]."""
-    image = np.concatenate([triples(people[k].pixels, np.array([z])) for k, z in chosen])
-    mask = np.stack([people[k].mask[z] for k, z in chosen]).astype(np.float32) / 255
-    share = np.array([people[k].share[z] for k, z in chosen], np.float32)
-    return torch.from_numpy(image), torch.from_numpy(mask), torch.from_numpy(share)
+def _floats(image: Tensor, mask: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network sees [B, 6, 96, 96], cross-sections [B, 96, 96], 0..1, and heights [B]."""
+    return image.float() / BRIGHT, mask.float() / 255, share
 
 
-def augment_slices(
-    image: Tensor, mask: Tensor, config: MriAugment, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def augment_slices(image: Tensor, mask: Tensor, config: MriAugment, random: Random) -> tuple[Tensor, Tensor]:
     """Rotate, scale and shift triples [B, 6, h, w] with their cross-sections [B, h, w]; change the greys."""
     n = len(image)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator) * 2 - 1
+        return random.rand(*shape, low=-1.0, high=1.0)
 
     angle = torch.deg2rad(uniform(n) * config.rotation_deg)
     size = 1 + uniform(n) * config.scale
     cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
-    mirror = torch.where(torch.rand(n, generator=generator) < config.mirror, -1.0, 1.0)
+    mirror = 1 - 2 * (random.rand(n) < config.mirror).float()
     shift = uniform(n, 2) * 2 * config.shift_px / WINDOW
     turn = torch.stack([cos * mirror, -sin, shift[:, 0], sin * mirror, cos, shift[:, 1]], 1)
     grid = F.affine_grid(turn.reshape(n, 2, 3), [n, 1, *image.shape[2:]], align_corners=False)
     image = F.grid_sample(image, grid, align_corners=False)
     mask = F.grid_sample(mask[:, None], grid, align_corners=False)[:, 0]
-    gain = torch.exp(uniform(n, 2, 1, 1) * config.gain).repeat_interleave(3, 1)
+    gain = torch.exp(uniform(n, 2, 1, 1) * config.gain).expand(-1, 2, 3, 1).reshape(n, 6, 1, 1)
     field = F.interpolate(uniform(n, 1, 3, 3) * config.field, image.shape[2:], mode="bilinear")
-    noise = torch.randn(image.shape, generator=generator) * config.noise
-    noise = noise * torch.rand(n, 1, 1, 1, generator=generator)
+    noise = random.randn(*image.shape) * config.noise * random.each(n)
     image = (image * gain * torch.exp(field) + noise).clamp(0.0, BRIGHTEST)
-    lost = torch.rand(n, generator=generator) < config.drop
-    image[lost, 0], image[lost, 3] = image[lost, 1], image[lost, 4]
-    return image, mask
+    first, middle, last = image.reshape(n, 2, 3, *image.shape[2:]).unbind(2)
+    first = torch.where(random.each(n) < config.drop, middle, first)
+    return torch.stack([first, middle, last], 2).flatten(1, 2), mask
 
 
 @torch.inference_mode()
@@ -196,11 +207,12 @@ def train_mri_segmenter(
 
     ``labels`` names for the card where the true columns come from.
     """
-    index = _slices(people, config.heights)
+    run = begin(config, out, resume=resume)
+    examples, others = Slices(people, config.heights), Slices(held_out, config.heights)
     outcome = train(
-        config, lambda: SliceNetwork(config.network),
-        lambda model: SliceTask(config, people, held_out, index, model), data=source, people=len(people),
-        examples=len(index), held_out=len(held_out), out=out, resume=resume, title="MRI segmenter",
+        run, lambda: SliceNetwork(config.network),
+        lambda model: SliceTask(config, examples, others, model), examples=examples, held_out=len(others),
+        data=[path.name for path in source], title="MRI segmenter",
     )  # fmt: skip
     network = outcome.model
     assert isinstance(network, SliceNetwork)

@@ -137,7 +137,7 @@ def _train(
         settings = settings.model_copy(update={"init_from": str(last / WEIGHTS)})
     run = folder / "run"
     outcome = fit_segmenter(
-        settings, scans, held_out, data=[], out=run, resume=(run / CHECKPOINT).exists(),
+        settings, scans, held_out, out=run, resume=(run / CHECKPOINT).exists(),
         rows=examples(hand, sure, config.hand_share),
     )  # fmt: skip
     return {"trained_by_hand": len(hand), "trained_on_accepted": len(sure), **outcome.validation}

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.learn.images import on_some, rand
+from spinelift.learn.images import on_some
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.config import AugmentConfig, GeometryAugment
 from spinelift.learn.regressor.head import zero_mean_sagittal
 from spinelift.learn.regressor.tone import change_tone
@@ -46,28 +47,31 @@ class Placement(NamedTuple):
     row_shift: Tensor
 
 
-def draw_placement(n: int, config: GeometryAugment, generator: torch.Generator) -> Placement:
+def draw_placement(n: int, config: GeometryAugment, random: Random) -> Placement:
     """Random placements of n crops."""
-    rows = (torch.arange(CROP_SIZE) - MIDDLE) / MIDDLE
-    waves = torch.zeros(n, CROP_SIZE)
+    rows = centred_pixels(random.device) / MIDDLE
+    waves = rows.new_zeros(n, CROP_SIZE)
     for k in range(1, 5):
-        phase = rand(n, generator, 0.0, 2 * torch.pi).flatten()[:, None]
-        size = torch.randn(n, 1, generator=generator) / k**1.5
+        phase, size = random.rand(n, 1, high=2 * torch.pi), random.randn(n, 1) / k**1.5
         waves = waves + size * torch.sin(torch.pi * k * rows / 2 + phase)
     waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1e-6)
-    amount = rand(n, generator, 0.0, config.warp_px).flatten()
-    shift = waves * (amount * (torch.rand(n, generator=generator) < config.warp))[:, None]
+    shift = waves * random.rand(n, 1, high=config.warp_px) * (random.rand(n, 1) < config.warp)
     ends = (int(FIRST_SPINE_ROW), CROP_SIZE - 1 - int(FIRST_SPINE_ROW))
     shift = shift - (shift[:, ends[0]] + shift[:, ends[1]])[:, None] / 2
-    shift = shift + rand(n, generator, -config.tilt_px, config.tilt_px).flatten()[:, None] * rows
-    shift = shift + config.column_px * torch.randn(n, 1, generator=generator)
+    shift = shift + random.rand(n, 1, low=-config.tilt_px, high=config.tilt_px) * rows
+    shift = shift + config.column_px * random.randn(n, 1)
     return Placement(
-        torch.rand(n, generator=generator) < config.mirror,
-        1 + rand(n, generator, -config.scale, config.scale).flatten(),
-        config.row_px * torch.randn(n, generator=generator),
-        1 + rand(n, generator, -config.width, config.width).flatten(),
+        random.rand(n) < config.mirror,
+        1 + random.rand(n, low=-config.scale, high=config.scale),
+        config.row_px * random.randn(n),
+        1 + random.rand(n, low=-config.width, high=config.width),
         shift,
     )
+
+
+def centred_pixels(device: torch.device) -> Tensor:
+    """Rows or columns of the crop, px from its middle [224]."""
+    return torch.arange(CROP_SIZE, device=device) - MIDDLE
 
 
 def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
@@ -86,7 +90,7 @@ def resample_curves(curves: Tensor, at: Tensor) -> Tensor:
 
 def mirror_curves(curves: Tensor) -> Tensor:
     """Curves [B, 6, 209] of the image with reversed columns: left and right are swapped."""
-    coronal = CROP_SIZE - 1 - curves[:, [2, 1, 0]]
+    coronal = CROP_SIZE - 1 - curves[:, :3].flip(1)
     return torch.cat([coronal, curves[:, 3:]], 1)
 
 
@@ -94,12 +98,12 @@ def place(batch: Batch, p: Placement) -> Batch:
     """Apply placements to a batch."""
     image = torch.where(p.mirror[:, None, None, None], batch.image.flip(3), batch.image)
     curves = torch.where(p.mirror[:, None, None], mirror_curves(batch.curves), batch.curves)
-    centred = torch.arange(CROP_SIZE) - MIDDLE
+    centred = centred_pixels(curves.device)
     rows = p.scale[:, None] * centred + p.shift[:, None]
     stretch = (p.scale * p.width)[:, None, None]
     columns = stretch * (centred[None, None] - p.row_shift[:, :, None])
     image = sample(image, rows, columns)
-    spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS)
+    spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS, device=curves.device)
     source_rows = MIDDLE + p.scale[:, None] * (spine - MIDDLE) + p.shift[:, None]
     curves = resample_curves(curves, source_rows - FIRST_SPINE_ROW)
     low = int(FIRST_SPINE_ROW)
@@ -112,13 +116,14 @@ def place(batch: Batch, p: Placement) -> Batch:
 
 def centre_columns(curves: Tensor) -> Tensor:
     """Column of the spine's centre in each row of the crop [B, 224], constant beyond its ends."""
-    rows = (torch.arange(CROP_SIZE) - FIRST_SPINE_ROW).clamp(0, SPINE_ROWS - 1).round().long()
-    return curves[:, Curve.CENTRE].gather(1, rows.expand(len(curves), -1))
+    rows = torch.arange(CROP_SIZE, device=curves.device) - FIRST_SPINE_ROW
+    at = rows.clamp(0, SPINE_ROWS - 1).round().long()
+    return curves[:, Curve.CENTRE].gather(1, at.expand(len(curves), -1))
 
 
 def take_rows(image: Tensor, source: Tensor, aside: Tensor) -> Tensor:
     """Image whose row r is row ``source`` [B, 224] of the given one, shifted by ``aside`` [B, 224] px."""
-    return sample(image, source - MIDDLE, torch.arange(CROP_SIZE) - MIDDLE + aside[:, :, None])
+    return sample(image, source - MIDDLE, centred_pixels(image.device) + aside[:, :, None])
 
 
 def sample(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -129,33 +134,33 @@ def sample(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def near_spine(centre: Tensor, reach: Tensor) -> Tensor:
     """Mask [B, 1, 224, 224] of pixels less than ``reach`` [B] px from the centre [B, 224]."""
-    return ((torch.arange(CROP_SIZE) - centre[:, :, None]).abs() < reach[:, None, None])[:, None]
+    columns = torch.arange(CROP_SIZE, device=centre.device)
+    return ((columns - centre[:, :, None]).abs() < reach[:, None, None])[:, None]
 
 
-def scramble(batch: Batch, generator: torch.Generator) -> Batch:
+def scramble(batch: Batch, random: Random) -> Batch:
     """Reverse blocks of rows or replace them by others, whole or near the spine, and keep its centre line.
 
     The result is an impossible spine whose side view cannot be read: a network trained on these predicts the
     mean curve for what it does not know.
     """
     n = len(batch.image)
-    rows = torch.arange(CROP_SIZE).expand(n, -1)
-    height = torch.randint(8, 49, (n, 1), generator=generator)
-    shifted = rows + torch.randint(0, 48, (n, 1), generator=generator)
+    rows = torch.arange(CROP_SIZE, device=random.device).expand(n, -1)
+    height = random.randint(8, 49, n, 1)
+    shifted = rows + random.randint(0, 48, n, 1)
     block, inside = shifted // height, shifted % height
-    kind, move = (torch.rand(n, CROP_SIZE, generator=generator).gather(1, block) for _ in range(2))
+    kind, move = (random.rand(n, CROP_SIZE).gather(1, block) for _ in range(2))
     source = torch.where(kind < 0.3, rows + height - 1 - 2 * inside, rows).float()
     source = torch.where((kind >= 0.3) & (kind < 0.6), rows + (move - 0.5) * 200, source)
-    turned = torch.rand(n, 1, generator=generator) < 0.25
-    source = torch.where(turned, CROP_SIZE - 1.0 - rows, source).round().clamp(0, CROP_SIZE - 1)
+    source = torch.where(random.rand(n, 1) < 0.25, CROP_SIZE - 1.0 - rows, source)
+    source = source.round().clamp(0, CROP_SIZE - 1)
     centre = centre_columns(batch.curves)
     image = take_rows(batch.image, source, centre.gather(1, source.long()) - centre)
-    near = torch.rand(n, generator=generator) < 0.5
-    reach = torch.where(near, rand(n, generator, 14, 40).flatten(), CROP_SIZE)
+    reach = random.rand(n, low=14, high=40).masked_fill(random.rand(n) < 0.5, CROP_SIZE)
     return batch._replace(image=torch.where(near_spine(centre, reach), image, batch.image))
 
 
-def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
+def among_strangers(batch: Batch, random: Random) -> Batch:
     """Put every spine into the surroundings of the next person in the batch.
 
     Ribs and outlines of simulated people follow their spines more closely than those of real people, so they
@@ -163,21 +168,19 @@ def among_strangers(batch: Batch, generator: torch.Generator) -> Batch:
     """
     n = len(batch.image)
     centre = centre_columns(batch.curves)
-    rows = torch.arange(CROP_SIZE).expand(n, -1)
+    rows = torch.arange(CROP_SIZE, device=centre.device).expand(n, -1)
     other = take_rows(batch.image.roll(1, 0), rows, centre.roll(1, 0) - centre)
-    own = near_spine(centre, rand(n, generator, 13, 26).flatten())
+    own = near_spine(centre, random.rand(n, low=13, high=26))
     return batch._replace(image=torch.where(own, batch.image, other))
 
 
-def on_part(
-    batch: Batch, share: float, generator: torch.Generator, change: Callable[[Batch, torch.Generator], Batch]
-) -> Batch:
+def on_part(batch: Batch, share: float, random: Random, change: Callable[[Batch, Random], Batch]) -> Batch:
     """Apply ``change`` of the image to a random share of a batch."""
-    chosen = torch.rand(len(batch.image), generator=generator) < share
-    if not chosen.any():
+    chosen = random.some(len(batch.image), share)
+    if chosen is None:
         return batch
-    part = change(Batch(*(t[chosen] for t in batch)), generator)
-    return batch._replace(image=batch.image.masked_scatter(chosen[:, None, None, None], part.image))
+    part = change(Batch(*(t.index_select(0, chosen) for t in batch)), random)
+    return batch._replace(image=batch.image.index_copy(0, chosen, part.image))
 
 
 def tone_share(config: AugmentConfig, progress: float) -> float:
@@ -186,14 +189,11 @@ def tone_share(config: AugmentConfig, progress: float) -> float:
     return (1 - config.plain) * grown
 
 
-def augment(
-    batch: Batch, config: AugmentConfig, generator: torch.Generator, *, progress: float = 1.0
-) -> Batch:
+def augment(batch: Batch, config: AugmentConfig, random: Random, *, progress: float = 1.0) -> Batch:
     """A random variant of every pair; the input is not changed."""
-    placed = place(batch, draw_placement(len(batch.image), config.geometry, generator))
-    placed = on_part(placed, config.strangers, generator, among_strangers)
-    placed = on_part(placed, config.scramble, generator, scramble)
+    placed = place(batch, draw_placement(len(batch.image), config.geometry, random))
+    placed = on_part(placed, config.strangers, random, among_strangers)
+    placed = on_part(placed, config.scramble, random, scramble)
     share = tone_share(config, progress)
-    return placed._replace(
-        image=on_some(placed.image, share, generator, lambda x, g: change_tone(x, config.tone, g))
-    )
+    changed = on_some(placed.image, share, random, lambda x, r: change_tone(x, config.tone, r))
+    return placed._replace(image=changed)

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 
 from spinelift.bundle.card import Calibration, Shift
 from spinelift.curves import Curve
+from spinelift.errors import ConfigError
 from spinelift.evaluate.bootstrap import Estimate, resample_counts
 from spinelift.geometry import SPINE_ROWS
 from spinelift.geometry.arrays import Float
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, draw_placement, place
 from spinelift.learn.regressor.config import GeometryAugment, ToneAugment
 from spinelift.learn.regressor.head import Prediction
@@ -33,6 +35,8 @@ POOL = 8
 """Rows to either side whose residuals share a quantile: a vertebra and a half in all."""
 LEVEL, MODES, DIRECTIONS = 0.9, 6, 24
 BATCH = 64
+MIN_PEOPLE = 2 * DIRECTIONS
+"""Least number of people to calibrate on."""
 
 
 def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
@@ -40,10 +44,9 @@ def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
 
     Intervals and modes come from two images of every person: as simulated, and with the augmentation of tone,
     noise and damage of training, so that they hold for worse images too; each with a jittered crop. The
-    reference of the shift is the images as simulated.
+    reference of the shift is the images as simulated. Raises ConfigError if there are too few people.
     """
-    if len(pairs) < 2 * DIRECTIONS:
-        raise ValueError(f"{len(pairs)} people are too few to calibrate on: {2 * DIRECTIONS} are needed")
+    check_enough(len(pairs), "to calibrate on")
     seen = list(_predictions(model, pairs))
     residual = _joined([(placed.curves - out.curves) / out.scale for placed, out in seen])
     plain = seen[: len(seen) // 2]
@@ -57,6 +60,16 @@ def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
         prior_interval90_mm=_table(np.quantile(away, LEVEL, axis=0), 2),
         source=source,
     )
+
+
+def check_enough(people: int, what: str) -> None:
+    """Raise a :class:`ConfigError` if the people are too few to calibrate on; ``what`` says who they are."""
+    if people < MIN_PEOPLE:
+        raise ConfigError(
+            found=f"{people} pairs {what}",
+            expected=f"at least {MIN_PEOPLE}",
+            do="Give a larger store, or more folds of the training people.",
+        )
 
 
 def measure_gains(model: nn.Module, mean: Float, pairs: Pairs) -> tuple[Estimate, Estimate]:
@@ -73,24 +86,24 @@ def _joined(parts: list[Tensor]) -> Float:
 
 def _predictions(model: nn.Module, pairs: Pairs) -> Iterator[tuple[Batch, Prediction]]:
     """All people as simulated, then all with augmented tones; each with a jittered crop."""
-    generator = torch.Generator().manual_seed(0)
+    random = Random()
     for tone in (None, ToneAugment()):
         for i in range(0, len(pairs), BATCH):
             part = batch_of(pairs, slice(i, i + BATCH))
-            placed = place(part, draw_placement(len(part.image), JITTER, generator))
-            image = placed.image if tone is None else change_tone(placed.image, tone, generator)
+            placed = place(part, draw_placement(len(part.image), JITTER, random))
+            image = placed.image if tone is None else change_tone(placed.image, tone, random)
             with torch.inference_mode():
                 yield placed, model.eval()(image)
 
 
-def conformal_factors(residual: Float) -> Float:
-    """Factors [6, 209] on the scale, from standardised residuals [n, 6, 209].
+def conformal_factors(residual: Float, level: float = LEVEL) -> Float:
+    """Factors [6, 209] on the scale, from standardised residuals [n, 6, 209], for the interval of ``level``.
 
-    The ⌈0.9 (n + 1)⌉-th smallest |residual| (Angelopoulos and Bates 2023, section 1), over the rows
+    The ⌈level (n + 1)⌉-th smallest |residual| (Angelopoulos and Bates 2023, section 1), over the rows
     within ``POOL``: neighbours hardly differ, and a window steadies the quantile.
     """
     size = np.abs(residual)
-    quantile = min(1.0, math.ceil((len(size) + 1) * LEVEL) / len(size))
+    quantile = min(1.0, math.ceil((len(size) + 1) * level) / len(size))
     out = np.empty(size.shape[1:])
     for k in range(SPINE_ROWS):
         window = size[:, :, max(0, k - POOL) : k + POOL + 1].transpose(1, 0, 2)

@@ -22,13 +22,17 @@ class RowsConfig(Config):
 
 
 class PaperConfig(Config):
-    """ResNet50, one bottleneck-transformer layer, average pooling, dropout, a linear layer (paper, 3.2)."""
+    """ResNet50, bottleneck-transformer layers, average pooling, dropout, a linear layer (paper, 2.3, 3.1)."""
 
     kind: Literal["paper"]
     backbone: str = "resnetv2_50x1_bit.goog_in21k"
-    pretrained: bool = Field(default=True, description="weights from the hub if reachable, else random ones")
+    pretrained: bool = Field(
+        default=True, description="start from pre-trained weights; False: random weights"
+    )
     weights: str | None = Field(default=None, description="local file of timm weights instead of the hub")
-    bot: bool = Field(default=True, description="False: the ablation without the transformer layer")
+    bot_layers: int = Field(
+        default=1, ge=0, description="transformer layers; 0: the ablation, 3: as published"
+    )
     bot_width: PositiveInt = 512
     heads: PositiveInt = 4
     dropout: Share = 0.3
@@ -67,9 +71,14 @@ class ToneAugment(Config):
     blur_px: float = Field(default=1.2, description="largest sigma")
     strong_blur: Share = 0.08
     strong_blur_px: float = Field(default=2.5, description="largest sigma")
-    noise: Share = Field(default=0.8, description="noise that grows with the square root of grey")
-    noise_level: float = Field(default=0.03, description="mean standard deviation at white; twice it at most")
-    noise_floor: float = Field(default=0.05, description="grey added under the square root")
+    noise: Share = Field(
+        default=0.8, description="Gaussian noise; variance = level² · (slope · grey + floor)"
+    )
+    noise_level: float = Field(default=0.03, description="mean level; twice it at most")
+    noise_slope: float = Field(
+        default=1.0, ge=0, description="1: grows with grey as X-ray noise; 0: it does not"
+    )
+    noise_floor: float = Field(default=0.05, ge=0, description="variance at black")
     grain: Share = Field(default=0.4, description="noise of `noise_level` that is correlated over pixels")
     grain_px: PositiveInt = Field(default=3, description="size of its cells")
     bone_grain: Share = Field(default=0.6, description="texture of what is brighter than its surroundings")
@@ -123,11 +132,26 @@ class GuideConfig(Config):
     noise_px: float = Field(default=0.4, description="noise of each row")
 
 
+class SimulatedConfig(Config):
+    """People simulated while training, who replace the oldest ones in a buffer.
+
+    Person k of the seed is always the k-th to enter, and enters after a fixed number of images.
+    """
+
+    seed: int = Field(default=1, ge=0, description="seed of the people")
+    buffer: PositiveInt = Field(default=2000, description="people held at a time")
+    images_per_person: PositiveFloat = Field(
+        default=10.0, description="images trained on for each new person"
+    )
+    workers: PositiveInt = Field(default=1, description="processes that simulate")
+
+
 class RegressorConfig(TrainingConfig):
-    """One experiment."""
+    """One experiment. ``simulated`` people take the place of a store."""
 
     network: RowsConfig | PaperConfig = Field(discriminator="kind")
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     guide: GuideConfig = GuideConfig()
+    simulated: SimulatedConfig | None = None
     freeze_locator: bool = Field(default=False, description="keep the locator's weights of `init_from`")

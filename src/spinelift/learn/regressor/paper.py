@@ -1,20 +1,28 @@
 """The paper's network: ResNet50 → 7×7×2048 → bottleneck transformer → average → dropout → 6 × 209."""
 
-import logging
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 from timm.layers.bottleneck_attn import BottleneckAttn
 from torch import Tensor, nn
 
+from spinelift.errors import ConfigError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
+from spinelift.learn.images import full_precision
 from spinelift.learn.regressor.config import PaperConfig
 from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
 
-log = logging.getLogger(__name__)
 MAP = CROP_SIZE // 32
+UNLOADABLE = (
+    OSError, RuntimeError, ValueError, KeyError, HfHubHTTPError, LocalEntryNotFoundError, SafetensorError,
+    UnpicklingError,
+)  # fmt: skip
+"""What timm raises for weights that are out of reach, damaged, or of another network."""
 
 
 class BotLayer(nn.Module):
@@ -47,8 +55,8 @@ class PaperRegressor(nn.Module):
         super().__init__()
         self.backbone: Any = _backbone(config, load=load)
         channels: int = self.backbone.num_features
-        layer = BotLayer(channels, config.bot_width, config.heads) if config.bot else nn.Identity()
-        self.bot: nn.Module = layer
+        layers = (BotLayer(channels, config.bot_width, config.heads) for _ in range(config.bot_layers))
+        self.bot = nn.Sequential(*layers)
         self.drop = nn.Dropout(config.dropout)
         self.curves = nn.Linear(channels, 6 * SPINE_ROWS)
         nn.init.zeros_(self.curves.weight)
@@ -62,24 +70,36 @@ class PaperRegressor(nn.Module):
     def forward(self, image: Tensor) -> Prediction:
         """Curves in crop px, their Laplace scale, and the averaged map."""
         x = (image / 255.0).expand(-1, 3, -1, -1)
-        maps = self.bot(self.backbone.forward_features((x - self.grey_mean) / self.grey_std))
-        features = maps.mean((2, 3))
-        curves = HEAD_PX * self.curves(self.drop(features)).reshape(-1, 6, SPINE_ROWS) + self.mean_curves
+        maps = self.bot(self.backbone((x - self.grey_mean) / self.grey_std))
+        with full_precision(maps):
+            features = maps.float().mean((2, 3))
+            heads = self.curves(self.drop(features)).reshape(-1, 6, SPINE_ROWS)
+            curves = HEAD_PX * heads + self.mean_curves
         scale = positive_scale(self.scale)[None] + 0.0 * curves
         return Prediction(zero_mean_sagittal(curves), scale, features)
 
 
 def _backbone(config: PaperConfig, *, load: bool) -> Any:
-    """The timm network, with pre-trained weights if wanted and available."""
+    """The timm network up to its last map, with pre-trained weights if ``load`` and configured.
+
+    A :class:`ConfigError` says that the weights cannot be had.
+    """
 
     def create(**kwargs: Any) -> Any:
-        return timm.create_model(config.backbone, num_classes=0, **kwargs)
+        return timm.create_model(config.backbone, num_classes=0, global_pool="", **kwargs)
 
-    if load and config.weights is not None:
-        return create(pretrained=True, pretrained_cfg_overlay={"file": config.weights})
-    if load and config.pretrained:
-        try:
-            return create(pretrained=True)
-        except (OSError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-            log.warning("No pre-trained weights of %s (%s): using random ones.", config.backbone, error)
-    return create()
+    if not (load and config.pretrained):
+        return create()
+    where: dict[str, Any] = {}
+    if config.weights is not None:
+        numpy = config.weights.endswith(".npz")  # the published form of BiT; all else is a state dict
+        where = {"pretrained_cfg_overlay": {"file": config.weights, "custom_load": numpy}}
+    try:
+        return create(pretrained=True, **where)
+    except UNLOADABLE as error:
+        source = Path(config.weights).name if config.weights else "the Hugging Face hub"
+        raise ConfigError(
+            found=f"no weights of {config.backbone} from {source} ({type(error).__name__})",
+            expected="pre-trained weights, as in the paper",
+            do="Give --weights FILE, or --from-scratch to start from random weights.",
+        ) from error

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from spinelift.curves import Curve
 from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
-from spinelift.learn.images import local_mean
+from spinelift.learn.images import full_precision, local_mean
 from spinelift.learn.regressor.config import RowsConfig
 from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
 
@@ -149,7 +149,7 @@ class Locator(nn.Module):
         """Centres [B, 56] and features."""
         features = self.features(x)
         share = self.heat(features)[:, 0].softmax(-1)
-        return share @ self.columns, features
+        return (share * self.columns).sum(-1), features
 
 
 class RowsRegressor(nn.Module):
@@ -203,19 +203,24 @@ class RowsRegressor(nn.Module):
         """
         x = self.normalise(image)
         found, around = self.locate(x)
-        given = torch.rand(len(image), 1) < share
+        given = torch.rand(len(image), 1, device=image.device) < share
         return self._read(x, torch.where(given, centre, found.detach()), around), found
 
     def _read(self, x: Tensor, centre: Tensor, around: Tensor) -> Prediction:
-        strip = self.read(straighten(x, centre @ self.to_image))
+        with full_precision(x):
+            strip = straighten(x, centre @ self.to_image)
+        strip = self.read(strip)
         wide = F.avg_pool2d(around, (1, TOKENS // 7))
         tokens = self.project(strip.permute(0, 2, 3, 1).flatten(2)) + self.position
         tokens = tokens + self.around(wide.permute(0, 2, 3, 1).flatten(2))
         distance = self.distance[:, self.offsets]
         for layer in self.layers:
             tokens = layer(tokens, distance)
-        tokens = self.norm(tokens)
-        dropped = self.drop(tokens)
+        with full_precision(x):
+            tokens = self.norm(tokens.float())
+            return self._predict(tokens, self.drop(tokens), centre)
+
+    def _predict(self, tokens: Tensor, dropped: Tensor, centre: Tensor) -> Prediction:
         heads = self.curves(dropped).transpose(1, 2) @ self.to_curves
         usual = self.mean_curves
         beside = usual[:3] - usual[Curve.CENTRE]
@@ -227,8 +232,8 @@ class RowsRegressor(nn.Module):
 
 def straighten(x: Tensor, centre: Tensor) -> Tensor:
     """Strip [B, C, 224, 64] whose columns 31.5 lie on ``centre`` [B, 224] (crop px) of x [B, C, 224, 224]."""
-    across = torch.arange(STRIP, dtype=x.dtype) - (STRIP - 1) / 2
+    across = torch.arange(STRIP, dtype=x.dtype, device=x.device) - (STRIP - 1) / 2
     columns = (centre[:, :, None] + across + 0.5) * (2 / CROP_SIZE) - 1
-    rows = (torch.arange(CROP_SIZE, dtype=x.dtype) + 0.5) * (2 / CROP_SIZE) - 1
+    rows = (torch.arange(CROP_SIZE, dtype=x.dtype, device=x.device) + 0.5) * (2 / CROP_SIZE) - 1
     grid = torch.stack([columns, rows[None, :, None].expand_as(columns)], -1)
     return F.grid_sample(x, grid, "bilinear", "zeros", align_corners=False)

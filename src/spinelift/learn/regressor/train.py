@@ -1,6 +1,7 @@
 """Training of the regressor from pair stores."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,17 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.curves import CORONAL, SAGITTAL, Curve
+from spinelift.errors import ConfigError
+from spinelift.files import file_sha256, write_whole
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.geometry.arrays import Float32, Integers, UInt8
+from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
-from spinelift.learn.loop.train import load_run, train
+from spinelift.learn.loop.train import begin, load_run, train
+from spinelift.learn.people import people_of_training
+from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
 from spinelift.learn.regressor.rows import FIRST_TOKEN, TOKEN_STRIDE, TOKENS, RowsRegressor
 from spinelift.store.memory import Pairs
-from spinelift.store.rows import load_pairs
+from spinelift.store.rows import PairStore, load_pairs
 
 SLOPE_ROWS = 8
 """Rows over which the slope of a centre curve is compared: about a vertebra."""
@@ -26,26 +33,28 @@ SLOPE_ROWS = 8
 
 @dataclass(eq=False)
 class RegressorTask:
-    """Pairs in memory, augmented when they are read."""
+    """Pairs, augmented when they are read; ``validation`` are held-out ones."""
 
     config: RegressorConfig
-    train: Pairs
+    examples: Examples
     validation: Pairs
     model: nn.Module
 
-    def __len__(self) -> int:
-        return len(self.train)
+    def batch(self, rows: tuple[Tensor, ...], random: Random, progress: float) -> Batch:
+        """Augmented pairs."""
+        image, curves, mm_per_px = rows
+        batch = Batch(image.float()[:, None], curves, mm_per_px)
+        return augment(batch, self.config.augment, random, progress=progress)
 
-    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        """Losses of augmented pairs ``index`` [B]."""
-        batch = batch_of(self.train, index.numpy())
-        batch = augment(batch, self.config.augment, generator, progress=progress)
+    def losses(self, batch: tuple[Tensor, ...], random: Random) -> dict[str, Tensor]:
+        """Losses of augmented pairs."""
+        image, curves, _ = batch
         if not isinstance(self.model, RowsRegressor):
-            return regressor_losses(self.model(batch.image), batch.curves, self.config.loss)
-        centre = token_centres(batch.curves)
-        guide = disturbed(centre, self.config.guide, generator)
-        prediction, found = self.model.guided(batch.image, guide, self.config.guide.share)
-        losses = regressor_losses(prediction, batch.curves, self.config.loss)
+            return regressor_losses(self.model(image), curves, self.config.loss)
+        centre = token_centres(curves)
+        guide = disturbed(centre, self.config.guide, random)
+        prediction, found = self.model.guided(image, guide, self.config.guide.share)
+        losses = regressor_losses(prediction, curves, self.config.loss)
         locate = (found - centre).abs().mean()
         return losses | {"loss": losses["loss"] + self.config.loss.locate * locate, "locate": locate}
 
@@ -55,21 +64,22 @@ class RegressorTask:
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
         error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
         parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
-        return {name: float(error[:, part].mean()) for name, part in parts.items()}
+        return {
+            "mae_mm": float(error.mean()),
+            **{k: float(error[:, part].mean()) for k, part in parts.items()},
+        }
 
 
 def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
-    """L1 (paper, 3.2) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
+    """L1 (paper, 2.3) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
 
     ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
     """
     error = (prediction.curves - curves).abs()
-    weight = error.new_tensor([1.0] * 3 + [config.sagittal] * 3)[:, None]
-    l1 = (error * weight / weight.mean()).mean()
+    l1 = (error[:, CORONAL].mean() + config.sagittal * error[:, SAGITTAL].mean()) / (1 + config.sagittal)
     fixed = error.detach() if config.nll_detach else error
     nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
-    centres = [Curve.CENTRE, Curve.SAGITTAL]
-    change = prediction.curves[:, centres] - curves[:, centres]
+    change = (prediction.curves - curves)[:, Curve.CENTRE :: Curve.SAGITTAL - Curve.CENTRE]
     slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
     smooth = prediction.curves.diff(n=2, dim=2).square().mean()
     loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
@@ -78,22 +88,20 @@ def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig)
 
 def token_centres(curves: Tensor) -> Tensor:
     """Coronal centre [B, 56] of curves [B, 6, 209] at the rows of the tokens; constant beyond the ends."""
-    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS) - FIRST_SPINE_ROW
-    return curves[:, Curve.CENTRE, rows.round().long().clamp(0, SPINE_ROWS - 1)]
+    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS, device=curves.device) - FIRST_SPINE_ROW
+    return curves[:, Curve.CENTRE].index_select(1, rows.round().long().clamp(0, SPINE_ROWS - 1))
 
 
-def disturbed(centre: Tensor, config: GuideConfig, generator: torch.Generator) -> Tensor:
+def disturbed(centre: Tensor, config: GuideConfig, random: Random) -> Tensor:
     """Centres [B, 56], px, with errors of the kind that the locator makes: shifted, tilted, wavy, noisy."""
     n = len(centre)
-    rows = torch.linspace(-1, 1, TOKENS)
-    shift, tilt, wave = torch.randn(3, n, 1, generator=generator).unbind()
-    phase = 2 * torch.pi * torch.rand(n, 1, generator=generator)
+    rows = torch.linspace(-1, 1, TOKENS, device=centre.device)
+    shift, tilt, wave = random.randn(3, n, 1).unbind()
+    phase = random.rand(n, 1, high=2 * torch.pi)
     low, high = config.wave_cycles
-    cycles = low + (high - low) * torch.rand(n, 1, generator=generator)
-    waves = torch.sin(2 * torch.pi * rows * cycles + phase)
-    noise = config.noise_px * torch.randn(centre.shape, generator=generator)
+    waves = torch.sin(2 * torch.pi * rows * random.rand(n, 1, low=low, high=high) + phase)
     moved = centre + config.shift_px * shift + config.tilt_px * tilt * rows
-    return moved + config.wave_px * wave * waves + noise
+    return moved + config.wave_px * wave * waves + config.noise_px * random.randn(*centre.shape)
 
 
 def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
@@ -109,9 +117,10 @@ def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
 def predict_pairs(model: nn.Module, image: UInt8, *, batch: int = 64) -> tuple[Float32, Float32, Float32]:
     """Curves [n, 6, 209], scale [n, 6, 209] and features [n, D] for crops uint8 [n, 224, 224]."""
     model.eval()
-    crops = (torch.from_numpy(image[i : i + batch]).float()[:, None] for i in range(0, len(image), batch))
-    parts = [model(crop) for crop in crops]
-    curves, scale, features = (torch.cat(p).numpy() for p in zip(*parts, strict=True))
+    device = next(model.parameters()).device
+    crops = (torch.from_numpy(image[i : i + batch]).to(device) for i in range(0, len(image), batch))
+    parts = [model(crop.float()[:, None]) for crop in crops]
+    curves, scale, features = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))
     return curves, scale, features
 
 
@@ -133,24 +142,76 @@ def make_network(
 def train_regressor(
     config: RegressorConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
-    """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
-    pairs, held_out = load_pairs(data), load_pairs([validation], limit=config.loop.validate_limit)
-    mean = torch.from_numpy(pairs.curves.mean(0))
+    """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record.
 
-    def make_model() -> nn.Module:
-        return make_network(config.network, mean, load=config.init_from is None and not resume)
+    ``data`` are stores; without any, people are simulated as ``config.simulated`` says.
+    """
+    _check_source(config, data)
+    pretrained = None if resume else weights_source(config.network)
+    judges = PairStore.open(validation).read("eid")
+    run = begin(config, out, resume=resume, several=config.simulated is None)
+    with ExitStack() as stack:
+        examples: Examples
+        if config.simulated is None:
+            pairs, names = load_pairs(data), [path.name for path in data]
+            people = len(np.unique(pairs.eid))
+            examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
+            mean = pairs.curves.mean(0)
+            people_of_training(pairs.eid, judges, run.config.init_from)
+        else:
+            from spinelift.learn.regressor.people import SimulatedPeople, of_seed  # loads numba
 
-    def make_task(model: nn.Module) -> RegressorTask:
-        model.get_buffer("mean_curves").copy_(mean.reshape(6, -1))  # of these people, not of earlier ones
-        if config.freeze_locator and isinstance(model, RowsRegressor):
-            model.locate.requires_grad_(False)
-        model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
-        return RegressorTask(config, pairs, held_out, model)
+            people_of_training(of_seed(judges, config.simulated.seed), judges, run.config.init_from)
 
-    return train(
-        config, make_model, make_task, data=data, people=len(np.unique(pairs.eid)), examples=len(pairs),
-        held_out=len(held_out), out=out, resume=resume, title="regressor",
-    )  # fmt: skip
+            made = stack.enter_context(SimulatedPeople(config.simulated))
+            examples = made
+            mean = np.zeros((6, SPINE_ROWS), np.float32) if resume else made.mean_curves()
+            names = [f"simulated people of seed {config.simulated.seed}"]
+        held_out, usual = load_pairs([validation], limit=config.loop.validate_limit), torch.from_numpy(mean)
+
+        def make_model() -> nn.Module:
+            return make_network(config.network, usual, load=config.init_from is None and not resume)
+
+        def make_task(model: nn.Module) -> RegressorTask:
+            model.get_buffer("mean_curves").copy_(
+                usual.reshape(6, -1)
+            )  # of these people, not of earlier ones
+            if config.freeze_locator and isinstance(model, RowsRegressor):
+                model.locate.requires_grad_(False)
+            model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
+            return RegressorTask(config, examples, held_out, model)
+
+        outcome = train(
+            run, make_model, make_task, examples=examples, held_out=len(held_out), data=names,
+            title="regressor", pretrained=pretrained,
+        )  # fmt: skip
+        if outcome.main:
+            trained = pairs.eid if config.simulated is None else made.eid
+            write_whole(out / PEOPLE, people_of_training(trained, judges, run.config.init_from))
+        return outcome
+
+
+def _check_source(config: RegressorConfig, data: Sequence[Path]) -> None:
+    if bool(data) == (config.simulated is not None):
+        found = "a store and simulated people" if data else "no people to train on"
+        raise ConfigError(found=found, expected="one of them", do="Give --data or --simulate.")
+
+
+def weights_source(config: RowsConfig | PaperConfig) -> str | None:
+    """What a network starts from, in words; None for random weights.
+
+    A :class:`ConfigError` says that the file of the weights is not there.
+    """
+    if not isinstance(config, PaperConfig) or not config.pretrained:
+        return None
+    if config.weights is None:
+        return f"{config.backbone} from the Hugging Face hub"
+    file = Path(config.weights)
+    if not file.is_file():
+        raise ConfigError(
+            found=f"no file {file.name}", expected="weights that timm reads", do="Check --weights."
+        )
+    return f"{config.backbone} from {file.name}, SHA-256 {file_sha256(file)}"
 
 
 def load_regressor(run: Path) -> tuple[nn.Module, RegressorConfig]:

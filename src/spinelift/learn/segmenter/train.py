@@ -7,60 +7,61 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.losses.dice import DiceLoss
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spinelift.bundle import PEOPLE
 from spinelift.errors import ConfigError
+from spinelift.files import write_whole
 from spinelift.geometry.canonical import CANONICAL_MM
+from spinelift.learn.images import dice_loss
+from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
-from spinelift.learn.loop.train import load_run, train
+from spinelift.learn.loop.train import Run, begin, load_run, train
+from spinelift.learn.people import people_of_training
+from spinelift.learn.random import Random
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.postprocess import soft_peak
 from spinelift.store.memory import Scans
-from spinelift.store.rows import load_scans
-
-DICE = DiceLoss(sigmoid=True, batch=True)
+from spinelift.store.rows import ScanStore, load_scans
 
 
 @dataclass(eq=False)
 class SegmenterTask:
-    """Scans in memory, augmented when they are read.
-
-    ``rows`` are the scans of ``train`` that make an epoch; a scan may be named several times.
-    """
+    """Scans, augmented when they are read; ``validation`` are held-out ones."""
 
     config: SegmenterConfig
-    train: Scans
+    examples: Examples
     validation: Scans
     model: Segmenter
-    rows: NDArray[np.intp]
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def losses(self, index: Tensor, generator: torch.Generator, progress: float) -> dict[str, Tensor]:
-        """Losses of augmented scans ``index`` [B]."""
-        rows, scans = self.rows[index.numpy()], self.train
-        image, mask, ends = (torch.from_numpy(array[rows]) for array in (scans.image, scans.mask, scans.ends))
+    def batch(self, rows: tuple[Tensor, ...], random: Random, progress: float) -> ScanBatch:
+        """Augmented scans, or windows of them, as the network sees them."""
+        image, mask, ends = rows
         batch = ScanBatch(image.float()[:, None], mask.float()[:, None], ends)
-        batch = augment_scans(batch, self.config.augment, generator)
+        batch = augment_scans(batch, self.config.augment, random)
         batch = batch._replace(image=self.model.inputs(batch.image))
         window = self.config.window
-        if window is not None and float(torch.rand((), generator=generator)) >= window.whole:
-            batch = windows(batch, window, generator)
-        return segmenter_losses(self.model.logits(batch.image), batch.mask, batch.ends, self.config.loss)
+        if window is not None and random.host.random() >= window.whole:
+            batch = windows(batch, window, random)
+        return batch
+
+    def losses(self, batch: tuple[Tensor, ...], random: Random) -> dict[str, Tensor]:
+        """Losses of augmented scans."""
+        image, mask, ends = batch
+        return segmenter_losses(self.model.logits(image).float(), mask, ends, self.config.loss)
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Dice of the mask, error of the ends (mm: median, 95th percentile), share of clear peaks."""
         model.eval()
+        device = next(model.parameters()).device
         dice, distance, peaks = [], [], []
         for k in range(min(limit, len(self.validation))):
-            image = torch.from_numpy(self.validation.image[k : k + 1]).float()[:, None]
-            maps = model(image)[0].numpy()
+            image = torch.from_numpy(self.validation.image[k : k + 1]).to(device).float()[:, None]
+            maps = model(image)[0].cpu().numpy()
             inside, true = maps[0] >= 0.5, self.validation.mask[k] > 0
             dice.append(2 * np.count_nonzero(inside & true) / max(inside.sum() + true.sum(), 1))
             for channel in (1, 2):
@@ -77,8 +78,8 @@ class SegmenterTask:
 
 def heat_maps(ends: Tensor, shape: tuple[int, int], sigma: float) -> Tensor:
     """Gaussians of peak 1 at the ends [B, 2, 2] (row, col): [B, 2, H, W]."""
-    rows = torch.arange(shape[0]) - ends[..., 0, None]
-    cols = torch.arange(shape[1]) - ends[..., 1, None]
+    rows = torch.arange(shape[0], device=ends.device) - ends[..., 0, None]
+    cols = torch.arange(shape[1], device=ends.device) - ends[..., 1, None]
     down = torch.exp(-0.5 * (rows / sigma) ** 2)
     across = torch.exp(-0.5 * (cols / sigma) ** 2)
     return down[..., :, None] * across[..., None, :]
@@ -92,7 +93,7 @@ def segmenter_losses(
     Cross-entropy with a soft target is least where the probability equals the target, and unlike the squared
     error it has a gradient when the peak is missed.
     """
-    dice = DICE(logits[:, :1], mask)
+    dice = dice_loss(torch.sigmoid(logits[:, :1]), mask)
     bce = F.binary_cross_entropy_with_logits(logits[:, :1], mask)
     target = heat_maps(ends, (logits.shape[2], logits.shape[3]), config.sigma_px)
     weight = 1 + config.heat_weight * target
@@ -109,30 +110,43 @@ def train_segmenter(
     config: SegmenterConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
     """Train, or resume; ``out`` then holds config, weights, checkpoint, log, picture and record."""
+    run = begin(_checked(config, resume=resume), out, resume=resume, several=True)
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
-    return fit_segmenter(config, scans, held_out, data=data, out=out, resume=resume)
+    seen = people_of_training(scans.eid, ScanStore.open(validation).read("eid"), run.config.init_from)
+    outcome = _train(run, scans, held_out, names=[path.name for path in data])
+    if outcome.main:
+        write_whole(out / PEOPLE, seen)
+    return outcome
 
 
 def fit_segmenter(
-    config: SegmenterConfig, scans: Scans, held_out: Scans, *, data: Sequence[Path], out: Path,
-    resume: bool = False, rows: NDArray[np.intp] | None = None,
+    config: SegmenterConfig, scans: Scans, held_out: Scans, *, out: Path, resume: bool = False,
+    rows: NDArray[np.intp] | None = None,
 ) -> Outcome:  # fmt: skip
-    """Train on scans in memory; ``data`` is recorded as their source, ``rows`` as in ``SegmenterTask``."""
+    """Train on scans in memory; ``rows`` make an epoch, where a scan may be named several times."""
+    return _train(begin(_checked(config, resume=resume), out, resume=resume), scans, held_out, rows=rows)
+
+
+def _checked(config: SegmenterConfig, *, resume: bool) -> SegmenterConfig:
     if config.window is not None and config.init_from is None and not resume:
         raise ConfigError(
             found="a window, and no weights to start from",
             expected="a trained network, whose batch norm keeps the statistics of whole images",
             do="Give --init-from, or train on whole images first (segmenter.yaml).",
         )
-    epoch = np.arange(len(scans)) if rows is None else rows
+    return config
 
-    def make_task(model: Segmenter) -> SegmenterTask:
-        return SegmenterTask(config, scans, held_out, model.to(memory_format=torch.channels_last), epoch)
 
+def _train(
+    run: Run[SegmenterConfig], scans: Scans, held_out: Scans, *, names: Sequence[str] = (),
+    rows: NDArray[np.intp] | None = None,
+) -> Outcome:  # fmt: skip
+    config, people = run.config, len(np.unique(scans.eid))
+    examples = Examples(scans.image, scans.mask, scans.ends, people=people, rows=rows)
     return train(
-        config, lambda: Segmenter(config.network, fixed_norms=config.window is not None), make_task,
-        data=data, people=len(np.unique(scans.eid)), examples=len(epoch), held_out=len(held_out), out=out,
-        resume=resume, title="segmenter",
+        run, lambda: Segmenter(config.network, fixed_norms=config.window is not None),
+        lambda model: SegmenterTask(config, examples, held_out, model.to(memory_format=torch.channels_last)),
+        examples=examples, held_out=len(held_out), data=names, title="segmenter",
     )  # fmt: skip
 
 

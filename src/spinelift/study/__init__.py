@@ -1,0 +1,1 @@
+"""The study: from a cohort store to the paper's tables, resumable at every step."""
