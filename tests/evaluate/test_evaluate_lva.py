@@ -13,7 +13,17 @@ from spinelift.cli import app
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError, NoSpineError
 from spinelift.evaluate import lva
-from spinelift.evaluate.lva import MEAN, METRICS, PREDICTED, TRUE, LvaJob, check_scan, compare, table
+from spinelift.evaluate.lva import (
+    MEAN,
+    METRICS,
+    PREDICTED,
+    TRUE,
+    LvaJob,
+    check_scan,
+    compare,
+    find_spine,
+    table,
+)
 from spinelift.evaluate.lva_files import write_results
 from spinelift.evaluate.people import hash_people
 from spinelift.geometry import Spacing
@@ -54,9 +64,6 @@ def test_the_line_found_is_that_of_the_truth_and_so_is_the_shape(checks):
 
 
 def test_the_network_finds_the_true_line_of_the_lateral_view(people):
-    from spinelift.evaluate import lva
-from spinelift.evaluate.lva import find_spine
-
     for path in sorted((people / "dxa").glob("88*.zip")):
         truth = read_truth(people / "truth" / f"{path.name.split('_')[0]}_2.json").lva
         _, spine = find_spine(LvaJob(), path)
