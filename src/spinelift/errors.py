@@ -111,6 +111,10 @@ class IdentityMismatchError(SpineliftError, exit_code=26):
     """A DXA and an MRI whose headers are of two people."""
 
 
+class NoLateralViewError(SpineliftError, exit_code=27):
+    """A DXA visit without a lateral vertebral view (LVA), or with one that cannot be used."""
+
+
 class BundleError(SpineliftError, exit_code=30):
     """A model bundle that is missing, incomplete, altered, or made for another version."""
 

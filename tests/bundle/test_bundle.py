@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from spinelift.bundle import (
     EncodersCard,
+    LvaCard,
     MriSegmenterCard,
     OnnxNetwork,
     PredictionCard,
@@ -22,7 +23,7 @@ from spinelift.bundle.card import Metric
 from spinelift.bundle.kinds import DxaPreprocessing
 from spinelift.errors import BundleError
 
-KINDS = (PredictionCard, MriSegmenterCard, EncodersCard)
+KINDS = (PredictionCard, MriSegmenterCard, EncodersCard, LvaCard)
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.SHIPPED)

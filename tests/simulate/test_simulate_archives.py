@@ -8,9 +8,11 @@ import pytest
 
 from spinelift.curves import Curve
 from spinelift.io import read_dxa
+from spinelift.io.dxa.lateral import read_lateral
 from spinelift.io.truth import read_truth
 from spinelift.measures import coronal_angles
 from spinelift.simulate.body.body import sample_body
+from spinelift.simulate.body.posture import sample_side_posture
 from spinelift.simulate.dxa.scan import LVA_SHAPE, take_lateral, take_scan
 from spinelift.simulate.identity import person_rng
 from spinelift.simulate.people import write_people, write_person
@@ -121,10 +123,47 @@ def test_complete_people_are_kept_and_cut_ones_made_again(person, tmp_path):
 
 
 def test_the_lateral_view_looks_from_the_side_arms_raised(body):
-    view = take_lateral(body, np.random.default_rng(0))
+    view = take_lateral(body, np.random.default_rng(0)).image
     assert view.shape == LVA_SHAPE
     assert view.dtype == np.uint8
-    np.testing.assert_array_equal(view, take_lateral(body, np.random.default_rng(0)))
+    np.testing.assert_array_equal(view, take_lateral(body, np.random.default_rng(0)).image)
     # The view is centred on T5 to L5 and columns grow to posterior: behind the back is air.
     assert view[:, -40:].max() == 0
     assert view[600:1200, 300:500].mean() > 2 * view[600:1200, -150:].mean()
+
+
+def test_the_truth_of_the_lateral_view_lies_on_its_vertebrae(body):
+    """Bodies are brighter than the soft parts in front of them, in another posture too, from T9 to L4."""
+    supine = take_lateral(body, np.random.default_rng(0))
+    posture = sample_side_posture(np.random.default_rng(5))
+    side = take_lateral(body, np.random.default_rng(0), posture)
+    for view in (supine, side):
+        (y_top, z_top), (y_low, z_low) = view.ends_mm
+        brighter = []
+        for z in np.linspace(z_top + 0.35 * (z_low - z_top), z_low - 35, 60):
+            front, centre, back = (np.interp(z, view.z_mm, curve) for curve in view.mm)
+            assert front < centre < back
+            row = view.image[round(z / view.spacing.row_mm)]
+            inside, before = (
+                row[round(low / view.spacing.col_mm) : round(high / view.spacing.col_mm)].mean()
+                for low, high in ((front + 4, centre), (front - 22, front - 8))
+            )
+            brighter.append(inside > before)
+        assert np.mean(brighter) > 0.75
+        assert np.interp([z_top, z_low], view.z_mm, view.mm[1]) == pytest.approx([y_top, y_low], abs=1.5)
+    lengths = [np.hypot(*np.diff([v.mm[1], v.z_mm])).sum() for v in (supine, side)]
+    assert lengths[0] == pytest.approx(lengths[1], rel=0.01)
+    bent = [np.polyval(np.polyfit(v.z_mm, v.mm[1], 1), v.z_mm) - v.mm[1] for v in (supine, side)]
+    assert np.abs(bent[0] - bent[1]).max() > 1.0
+
+
+def test_the_lateral_view_of_an_archive_is_that_of_its_truth(person):
+    """The reader's image, cut to the canvas, has the mask and the line of the truth in the same place."""
+    archive, truth = person
+    view = read_lateral(archive, identity=read_dxa(archive).identity)
+    assert view.image.shape == LVA_SHAPE
+    assert view.spacing.row_mm == pytest.approx(0.2476, abs=2e-4)
+    z, centre = truth.lva.z_mm, truth.lva.sagittal_mm[1]
+    assert len(z) == 209
+    assert 40 < np.interp(view.image.shape[0] * 0.5 * view.spacing.row_mm, z, centre) < 160
+    assert truth.lva.posture.sway_deg.shape == (16,)

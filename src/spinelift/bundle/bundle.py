@@ -14,7 +14,7 @@ from typing import BinaryIO, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from spinelift.bundle.card import CARD_NAME, Card, Metric
-from spinelift.bundle.kinds import EncodersCard, MriSegmenterCard, PredictionCard
+from spinelift.bundle.kinds import EncodersCard, LvaCard, MriSegmenterCard, PredictionCard
 from spinelift.bundle.session import OnnxNetwork
 from spinelift.errors import BundleError
 from spinelift.files import Bounded, file_sha256, write_whole
@@ -78,7 +78,7 @@ def load_bundle(kind: type[CardT], path: Path | str | None = None) -> Bundle[Car
 def load_any(path: Path | str | None = None) -> Bundle[Card]:
     """Read and verify a set of networks of any kind, which its card names; else as :func:`load_bundle`."""
     with _contents(shipped(PredictionCard) if path is None else Path(path)) as files:
-        kinds: tuple[type[Card], ...] = (PredictionCard, MriSegmenterCard, EncodersCard)
+        kinds: tuple[type[Card], ...] = (PredictionCard, MriSegmenterCard, EncodersCard, LvaCard)
         try:
             named = json.loads(_read(files, CARD_NAME, most=MAX_CARD_BYTES)[CARD_NAME])["kind"]
         except (KeyError, TypeError, ValueError):

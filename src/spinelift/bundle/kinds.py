@@ -1,7 +1,7 @@
 """The kinds of sets of networks: each has its preprocessing, and the networks that it must hold.
 
 A bundle for prediction finds a spine on a DXA and lifts it; the MRI segmenter finds the spine in an MRI; the
-encoders align the two.
+encoders align the two; the LVA network finds the spine in a lateral view.
 """
 
 from typing import Annotated, Literal
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, PositiveFloat, PositiveInt
 
 from spinelift.bundle.card import CURVES, Calibration, Card, Preprocessing, Shape, Signature
 from spinelift.geometry import CROP_SIZE, FIRST_SPINE_ROW, SPINE_ROWS
-from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE
+from spinelift.geometry.canonical import CANONICAL_MM, CANONICAL_SHAPE, LATERAL_MM, LATERAL_SHAPE
 
 
 def _as_done_here(part: Preprocessing) -> Preprocessing:
@@ -72,6 +72,18 @@ class Canvases(Preprocessing):
         }
 
 
+class LateralPreprocessing(Preprocessing):
+    """A lateral vertebral view is resampled to its canvas, columns to posterior."""
+
+    grid_mm: float = LATERAL_MM
+    grid_shape: tuple[int, int] = LATERAL_SHAPE
+
+    def signatures(self) -> dict[str, Signature]:
+        """Images [N, 1, 320, 160], 0 to 255 → maps [N, 3, 320, 160]: column, T5's upper, L5's lower end."""
+        grid = self.grid_shape
+        return {"segmenter": Signature({"image": (None, 1, *grid)}, {"maps": (None, 3, *grid)})}
+
+
 class PredictionCard(Card):
     """Segmenter and regressor of DXA scans, and what turns the regressor's numbers into intervals."""
 
@@ -95,3 +107,11 @@ class EncodersCard(Card):
     SHIPPED = "encoders"
     kind: Literal["encoders"] = "encoders"
     preprocessing: Canvases
+
+
+class LvaCard(Card):
+    """The network that finds the spine in a lateral vertebral view."""
+
+    SHIPPED = "lva"
+    kind: Literal["lva"] = "lva"
+    preprocessing: Annotated[LateralPreprocessing, AfterValidator(_as_done_here)] = LateralPreprocessing()

@@ -1,7 +1,9 @@
 """Options, checks and messages that commands share."""
 
 import inspect
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from spinelift.errors import ConfigError, MissingExtraError, SpineliftError
+from spinelift.errors import ConfigError, MissingExtraError, NoScansError, SpineliftError
 
 if TYPE_CHECKING:
     from spinelift.geometry import Spacing
@@ -197,6 +199,23 @@ def parse_spacing(text: str) -> "Spacing":
             expected="two positive numbers in mm, ROW,COL, such as 2.427,2.419",
             do="Give the height of a pixel, a comma, and its width.",
         ) from error
+
+
+def read_list(name: str) -> list[Path]:
+    """Paths of a list, one a line (or ended by NUL, as ``find -print0`` does); ``-`` is standard input."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        found = f"a list {Path(name).name} that cannot be read ({error.strerror})"
+        raise NoScansError(found=found, expected="a text file of paths", do="Check --list.") from None
+    lines = (
+        data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\0" if b"\0" in data else b"\n")
+    )
+    paths = [Path(os.fsdecode(line)) for line in lines if line.strip()]
+    if not paths:
+        found = "a list without any path"
+        raise NoScansError(found=found, expected="one path a line", do="Check --list.")
+    return paths
 
 
 def print_outcome(outcome: "Outcome", out: Path) -> None:

@@ -1,8 +1,6 @@
 """``spinelift predict``: 3D spines from DXA scans, with pictures."""
 
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -19,9 +17,9 @@ from spinelift.cli.options import (
     exit_code_of_signals,
     parse_spacing,
     print_error,
+    read_list,
     require_extra,
 )
-from spinelift.errors import NoScansError
 from spinelift.files import make_folder
 from spinelift.progress import Progress
 
@@ -136,7 +134,7 @@ def predict(
         from spinelift.io.dxa.discover import search_scans
 
         pixel = None if spacing is None else parse_spacing(spacing)
-        found = search_scans([*(scans or []), *([] if listed is None else _read_list(listed))])
+        found = search_scans([*(scans or []), *([] if listed is None else read_list(listed))])
         _check(found)
         named, copies = name_scans(found.scans)
         one = len(named) == 1 and workers is None and scheduler is None
@@ -157,23 +155,6 @@ def predict(
         _print_report(report, found, copies, out, quiet=quiet)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
-
-
-def _read_list(name: str) -> list[Path]:
-    """Paths of a list, one a line (or ended by NUL, as ``find -print0`` does); ``-`` is standard input."""
-    try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        found = f"a list {Path(name).name} that cannot be read ({error.strerror})"
-        raise NoScansError(found=found, expected="a text file of paths", do="Check --list.") from None
-    lines = (
-        data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").split(b"\0" if b"\0" in data else b"\n")
-    )
-    paths = [Path(os.fsdecode(line)) for line in lines if line.strip()]
-    if not paths:
-        found = "a list without any path"
-        raise NoScansError(found=found, expected="one path a line", do="Check --list.")
-    return paths
 
 
 def _check(found: "Found") -> None:

@@ -69,25 +69,31 @@ def training(
     seed: Seed = 0,
     workers: Workers = 1,
     whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
+    lateral: Annotated[bool, typer.Option("--lateral", help="Lateral views for the LVA network.")] = False,
     other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
 ) -> None:
-    """Write a training store (Zarr) from the simulator: crops and curves, or scans and masks.
+    """Write a training store (Zarr) from the simulator: crops and curves, scans and masks, or lateral
+    views and masks.
 
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
-    from spinelift.simulate.stores import fill_pairs, fill_scans
-    from spinelift.store.rows import PairStore, ScanStore
+    from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
+    from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
-    if whole_body and other:
-        do = "Give one of them."
-        raise ConfigError(found="--whole-body with --other", expected="--other for crops alone", do=do)
+    if whole_body + lateral + other > 1:
+        found = "several of --whole-body, --lateral and --other"
+        raise ConfigError(found=found, expected="one kind of people", do="Give one of them.")
     about = {"simulator": "spinelift", "seed": seed, "other": other}
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
         with progress("scans", people - len(scans)) as advance:
             fill_scans(scans, people=people, seed=seed, workers=workers, advance=advance)
+    elif lateral:
+        views = LateralStore.open_or_create(out, about=about)
+        with progress("lateral views", people - len(views)) as advance:
+            fill_laterals(views, people=people, seed=seed, workers=workers, advance=advance)
     else:
         pairs = PairStore.open_or_create(out, about=about)
         with progress("people", people - len(pairs)) as advance:

@@ -46,6 +46,24 @@ def segmenter(
     opt.print_outcome(train_segmenter(chosen, data=data, validation=val, out=out, resume=run.resume), out)
 
 
+@app.command()
+@opt.with_options
+def lva(
+    data: opt.Scans, val: opt.Val, out: opt.Out, run: opt.RunOptions, processes: opt.ProcessOptions,
+    config: opt.ConfigPath = "lva.yaml",
+) -> None:  # fmt: skip
+    """Train the network that finds the spine in lateral vertebral views (LVA), and test it on --val.
+
+    The folder of the run is a network for `spinelift evaluate lva --lva-network`.
+    """
+    opt.require_extra("train")
+    from spinelift.learn.lva.train import train_lva
+    from spinelift.learn.segmenter.config import SegmenterConfig
+
+    chosen = SegmenterConfig.load(config).override(run.changes() | processes.changes())
+    opt.print_outcome(train_lva(chosen, data=data, validation=val, out=out, resume=run.resume), out)
+
+
 Calibration = Annotated[
     Path, typer.Option(help="Pair store to calibrate on: people used neither for training nor for testing.")
 ]

@@ -27,6 +27,7 @@ MAGNIFICATION = (
 )
 """Elements that give the magnification: itself, or as the ratio of the distances (PS3.3, C.8.7.5)."""
 _TOTAL_BODY = re.compile(r"(total|whole)[\s_-]*body", re.IGNORECASE)
+_LATERAL = re.compile(r"\blva\b|lateral|vertebral", re.IGNORECASE)
 _OTHER_AREA = re.compile(r"spine|lva|vertebr|femur|hip\b|knee|forearm|\bhand\b|lateral", re.IGNORECASE)
 _SINGLE = ("SamplesPerPixel", "NumberOfFrames")
 _HEADER_TAGS = [
@@ -68,6 +69,11 @@ class DicomHeader:
         """Whether it is the same image in another encoding; under the same one, two files are two images."""
         same = (self.instance, self.instance_number) == (other.instance, other.instance_number)
         return bool(self.instance) and same and self.syntax != other.syntax
+
+    @property
+    def is_lateral(self) -> bool:
+        """Whether the protocol names the lateral vertebral view."""
+        return bool(_LATERAL.search(self.protocol))
 
     @property
     def is_other_area(self) -> bool:

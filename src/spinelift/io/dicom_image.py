@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,28 +39,38 @@ _READ = (
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
-_FRONTAL = {frozenset(pair) for pair in ("LF", "LH", "RF", "RH")}
+
+
+class View(Enum):
+    """From where a patient is seen; the value is to where columns lead, and the opposite."""
+
+    FRONTAL = "LR"
+    LATERAL = "PA"
 
 
 @dataclass(frozen=True)
 class OrientedImage:
-    """Image [H, W], 0…255, rows to the feet, columns to the patient's left, with its pixel size."""
+    """Image [H, W], 0…255, with its pixel size; rows to the feet, columns to the left (lateral: back)."""
 
     pixels: Float32
     spacing: Spacing
     warnings: tuple[str, ...] = ()
 
 
-def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
-    """Decode one DICOM image; ``spacing`` (of the file's own rows and columns) overrides the header's.
+def read_image(
+    data: bytes, *, spacing: Spacing | None = None, view: View = View.FRONTAL,
+    orientation: Sequence[str] | None = None,
+) -> OrientedImage:  # fmt: skip
+    """Decode one DICOM image; ``spacing`` (of the file's own rows and columns) and ``orientation`` (as of
+    :func:`to_standard`) override the header's.
 
     Raises TruncatedDicomError, UnsupportedImageError, NoSpacingError or MissingExtraError.
     """
     with reading():
         dataset, _ = parse(data, _READ, pixels=True)
         _check_form(dataset)
-        orientation = dataset.get("PatientOrientation") or ()
-        letters = orientation.split("\\") if isinstance(orientation, str) else list(map(str, orientation))
+        header = dataset.get("PatientOrientation") or ()
+        letters = header.split("\\") if isinstance(header, str) else list(map(str, header))
         grey = to_grey(dataset, decode_pixels(dataset))
         warnings = []
         if spacing is None:
@@ -70,12 +82,14 @@ def read_image(data: bytes, *, spacing: Spacing | None = None) -> OrientedImage:
         directions = numbers(dataset, "ImageOrientationPatient")
     while letters and not letters[-1].strip():  # an empty value behind the others says nothing
         letters.pop()
-    if not letters:
+    if orientation is not None:
+        letters = list(orientation)
+    elif not letters:
         letters = _letters(directions)
-    if not letters:
+    if not letters and view is View.FRONTAL:
         letters = ["L", "F"]
         warnings.append("PatientOrientation is missing: columns were taken to run to the patient's left.")
-    pixels, spacing = to_standard(grey, spacing, letters)
+    pixels, spacing = to_standard(grey, spacing, letters, view)
     return OrientedImage(pixels, spacing, tuple(warnings))
 
 
@@ -88,32 +102,43 @@ def _letters(directions: Sequence[float]) -> list[str]:
     return [("LPH" if rows_and_columns[k, axis] > 0 else "RAF")[axis] for k, axis in enumerate(chief)]
 
 
-def to_standard(image: Float32, spacing: Spacing, orientation: Sequence[str]) -> tuple[Float32, Spacing]:
-    """Image [H, W] and spacing, flipped and transposed to L\\F.
+def to_standard(
+    image: Float32, spacing: Spacing, orientation: Sequence[str], view: View = View.FRONTAL
+) -> tuple[Float32, Spacing]:
+    """Image [H, W] and spacing, flipped and transposed to L\\F, or P\\F for a lateral view.
 
     Letters as in DICOM PS3.3, C.7.6.1.1.1 (Patient Orientation): the first value says where a growing column
     leads, the second where a growing row leads; L, R, F (foot), H (head), A, P. Of a compound value such as
-    ``LA`` the first letter counts, the chief direction. Raises UnsupportedImageError for any other view than
-    a frontal one.
+    ``LA`` the first letter counts, the chief direction. Raises UnsupportedImageError for any other view.
     """
     letters = [value.strip().upper()[:1] for value in orientation]
-    if len(letters) != 2 or frozenset(letters) not in _FRONTAL:
-        view = "a lateral view" if {"A", "P"} & set(letters) else "an unknown view"
-        shown = "/".join(letter if letter in "LRFHAP" else "?" for letter in letters[:4])
-        raise UnsupportedImageError(
-            found=f"{view} (PatientOrientation {shown or 'empty'})",
-            expected="a frontal view: left-right and head-foot in the image plane",
-            do="Choose the Total Body image of the visit.",
-        )
+    if len(letters) != 2 or {len({*letters} & {*pair}) for pair in (view.value, "FH")} != {1}:
+        _refuse(letters, view)
     along_row, along_column = letters
     if along_row in "FH":
         image, spacing = image.T, Spacing(spacing.col_mm, spacing.row_mm)
         along_row, along_column = along_column, along_row
-    if along_row == "R":
+    if along_row == view.value[1]:
         image = image[:, ::-1]
     if along_column == "H":
         image = image[::-1]
     return np.ascontiguousarray(image), spacing
+
+
+def _refuse(letters: Sequence[str], view: View) -> NoReturn:
+    if view is View.FRONTAL:
+        other, named, expected = View.LATERAL, "a lateral view", "a frontal view: left-right"
+        do = "Choose the Total Body image of the visit."
+    else:
+        other, named, expected = View.FRONTAL, "a frontal view", "a lateral view: front-back"
+        do = "If it is a lateral view, say where its columns and rows lead: --orientation P,F or A,F."
+    shown = "/".join(letter if letter in "LRFHAP" else "?" for letter in letters[:4])
+    raise UnsupportedImageError(
+        found=f"{named if {*letters} & {*other.value} else 'an unknown view'} "
+        f"(PatientOrientation {shown or 'empty'})",
+        expected=f"{expected} and head-foot in the image plane",
+        do=do,
+    )
 
 
 def stretch(values: Float, where: NDArray[np.bool_] | None = None) -> Float32:

@@ -30,6 +30,8 @@ from spinelift.io.visits import find_archives
 
 CURVES = ("left", "centre", "right", "anterior", "sagittal", "posterior")
 """Names of the rows of ``curves_mm``, in the order of ``curves.Curve``."""
+SAGITTAL = CURVES[3:]
+"""Names of the rows of ``sagittal_mm``."""
 LEVELS = tuple(level.name for level in Vertebra)
 
 
@@ -63,6 +65,9 @@ def _named(names: tuple[str, ...], array: Float) -> dict[str, list[float]]:
 Number = Annotated[float, AfterValidator(lambda value: round(value, 4) + 0.0)]
 Numbers = Annotated[Float, PlainValidator(_array), PlainSerializer(np.ndarray.tolist)]
 Curves = Annotated[Float, PlainValidator(partial(_rows, CURVES)), PlainSerializer(partial(_named, CURVES))]
+Sagittal = Annotated[
+    Float, PlainValidator(partial(_rows, SAGITTAL)), PlainSerializer(partial(_named, SAGITTAL))
+]
 Centres = Annotated[Float, PlainValidator(partial(_rows, LEVELS)), PlainSerializer(partial(_named, LEVELS))]
 
 
@@ -128,11 +133,24 @@ class RigidMovement(_Model):
 
 
 class PostureTruth(_Model):
-    """Change of posture from DXA to MRI; fields as of ``simulate.body.posture.Posture``."""
+    """Change of posture from the DXA; fields as of ``simulate.body.posture.Posture``."""
 
     tilt_deg: Number
     bend_deg: Numbers
     sway_deg: Numbers
+
+
+class LateralTruth(_Model):
+    """The column T1 to L5 in the lateral view, which shows a part of it; mm from its first pixel's centre.
+
+    ``z_mm`` are heights [n], ``sagittal_mm`` [3, n] y of the anterior edge, the centre line and the posterior
+    edge; ``ends_mm`` (y, z) of T5's upper and L5's lower endplate.
+    """
+
+    z_mm: Numbers
+    sagittal_mm: Sagittal
+    ends_mm: Numbers
+    posture: PostureTruth
 
 
 class StationTruth(_Model):
@@ -166,7 +184,8 @@ class MriTruth(ColumnTruth):
 class SimulatedTruth(_Model):
     """All that is known of one visit of a simulated person: ``scan_id`` is ``<eid>_<instance>``.
 
-    Sex, age and size are those of the headers of both archives; ``mri`` is None where there is a DXA alone.
+    Sex, age and size are those of the headers of both archives; ``lva`` and ``mri`` are None where there is
+    no such image.
     """
 
     format: Literal[1] = 1
@@ -178,6 +197,7 @@ class SimulatedTruth(_Model):
     height_mm: Number
     weight_kg: Number
     dxa: DxaTruth
+    lva: LateralTruth | None = None
     mri: MriTruth | None = None
 
     @property

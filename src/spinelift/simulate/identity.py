@@ -55,6 +55,11 @@ def mri_rng(seed: int, person: int) -> np.random.Generator:
     return np.random.default_rng([seed, person, 1])
 
 
+def side_rng(seed: int, person: int) -> np.random.Generator:
+    """The random numbers of how a person lies on the side in the lateral view, independent of the others."""
+    return np.random.default_rng([seed, person, 2])
+
+
 def in_order(make: Callable[[int], T], numbers: Iterable[int], workers: int) -> Iterator[T]:
     """``make`` of each number, in order; several ``workers`` are processes."""
     if workers <= 1:

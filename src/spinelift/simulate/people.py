@@ -9,15 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spinelift.io.truth import DxaTruth, SimulatedTruth, truth_path, write_truth
+from spinelift.io.truth import (
+    DxaTruth,
+    LateralTruth,
+    PostureTruth,
+    SimulatedTruth,
+    truth_path,
+    write_truth,
+)
 from spinelift.io.ukb_names import visit_key
 from spinelift.progress import Advance
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.body import Body, sample_body
+from spinelift.simulate.body.posture import sample_side_posture
 from spinelift.simulate.body.prior import ShapePrior
-from spinelift.simulate.dxa.scan import LVA_MM, SimulatedScan, take_lateral, take_scan
-from spinelift.simulate.identity import in_order, person_id, person_rng
+from spinelift.simulate.dxa.scan import SimulatedScan, take_lateral, take_scan
+from spinelift.simulate.identity import in_order, person_id, person_rng, side_rng
 
 TRUTH = "truth"
 """Folder of the truth, beside ``dxa`` and ``mri``."""
@@ -40,11 +48,13 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
     scan = take_scan(body, rng)
     height, width = scan.bone.shape
     size = (width * scan.spacing.col_mm, height * scan.spacing.row_mm)
-    lateral = take_lateral(body, rng)
+    posture = sample_side_posture(side_rng(seed, person))
+    lateral = take_lateral(body, rng, posture)
+    (rows, cols), pixel = lateral.image.shape, lateral.spacing
     images = [
         DxaImage("Total Body", 1, scan.tissue, *size),
         DxaImage("Total Body", 2, scan.bone, *size),
-        DxaImage("LVA", 3, lateral, lateral.shape[1] * LVA_MM, lateral.shape[0] * LVA_MM),
+        DxaImage("LVA", 3, lateral.image, cols * pixel.col_mm, rows * pixel.row_mm, "P"),
     ]
     physique = body.physique
     path = write_dxa_zip(out / "dxa", images, eid=eid, instance=FIRST_VISIT, rng=rng, physique=physique)
@@ -61,6 +71,12 @@ def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
             curves_mm=scan.curves.mm,
             vertebra_centres_mm=scan.centres_mm,
             ferguson_deg=round(body.spine.ferguson_deg, 2),
+        ),
+        lva=LateralTruth(
+            z_mm=lateral.z_mm,
+            sagittal_mm=lateral.mm,
+            ends_mm=lateral.ends_mm,
+            posture=PostureTruth.model_validate(posture, from_attributes=True),
         ),
     )
     return WrittenDxa(path, body, scan, truth)

@@ -11,11 +11,12 @@ import numpy as np
 from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.progress import Advance
 from spinelift.simulate.body.body import sample_body, sample_other_body
+from spinelift.simulate.body.posture import sample_side_posture
 from spinelift.simulate.body.prior import ShapePrior
-from spinelift.simulate.dxa.scan import canonical_truth, take_scan
+from spinelift.simulate.dxa.scan import canonical_truth, lateral_truth, take_lateral, take_scan
 from spinelift.simulate.dxa.xray import sample_other_scanner, sample_scanner
-from spinelift.simulate.identity import T, in_order, person_id, person_rng
-from spinelift.store.rows import PairStore, ScanStore
+from spinelift.simulate.identity import T, in_order, person_id, person_rng, side_rng
+from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
 
 def make_pair(seed: int, other: bool, person: int) -> tuple[UInt8, Float32, float]:
@@ -39,6 +40,13 @@ def make_scan(seed: int, person: int) -> tuple[UInt8, UInt8, Float32]:
     return canonical_truth(take_scan(body, rng))
 
 
+def make_lateral(seed: int, person: int) -> tuple[UInt8, UInt8, Float32, Float32]:
+    """Lateral view, mask of the column, ends and centre line on their canvas."""
+    rng = person_rng(seed, person)
+    body = sample_body(ShapePrior.load(), rng, whole=False)
+    return lateral_truth(take_lateral(body, rng, sample_side_posture(side_rng(seed, person))))
+
+
 def fill_pairs(
     store: PairStore, *, people: int, seed: int, workers: int, advance: Advance, other: bool = False
 ) -> None:
@@ -56,6 +64,15 @@ def fill_scans(store: ScanStore, *, people: int, seed: int, workers: int, advanc
         rows = _people(partial(make_scan, seed), seed, range(len(store), people), workers)
         for eid, (image, mask, ends) in rows:
             store.append(image=image, mask=mask, ends=ends, eid=eid)
+            advance(1)
+
+
+def fill_laterals(store: LateralStore, *, people: int, seed: int, workers: int, advance: Advance) -> None:
+    """Extend a store of lateral views to ``people`` rows; ``advance`` as in :func:`fill_pairs`."""
+    with store:
+        rows = _people(partial(make_lateral, seed), seed, range(len(store), people), workers)
+        for eid, (image, mask, ends, line) in rows:
+            store.append(image=image, mask=mask, ends=ends, line=line, eid=eid)
             advance(1)
 
 

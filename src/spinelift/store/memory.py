@@ -56,3 +56,13 @@ class Scans(Rows):
     mask: UInt8
     ends: Float32
     eid: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Laterals(Scans):
+    """Lateral vertebral views on their canvas [320, 160]; the upper end is that of T5.
+
+    ``line`` float32 [n, 320]: column of the centre line in each row, px; NaN where it is not seen.
+    """
+
+    line: Float32

@@ -21,8 +21,8 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from spinelift.errors import ConfigError, DamagedFileError
 from spinelift.geometry import CROP_SIZE, SPINE_ROWS
-from spinelift.geometry.canonical import CANONICAL_SHAPE
-from spinelift.store.memory import Pairs, Rows, Scans
+from spinelift.geometry.canonical import CANONICAL_SHAPE, LATERAL_SHAPE
+from spinelift.store.memory import Laterals, Pairs, Rows, Scans
 
 Field = tuple[str, tuple[int, ...]]
 VERSION = 2
@@ -261,5 +261,21 @@ class ScanStore(RowStore[Scans]):
     }
 
 
+class LateralStore(RowStore[Laterals]):
+    """``laterals.zarr``: lateral vertebral views, masks of the column, its ends and centre line."""
+
+    ROWS = Laterals
+    KIND = "laterals"
+    CHUNK, SHARD = 32, 256
+    FIELDS: ClassVar[Mapping[str, Field]] = {
+        "image": ("uint8", LATERAL_SHAPE),
+        "mask": ("uint8", LATERAL_SHAPE),
+        "ends": ("float32", (2, 2)),
+        "line": ("float32", (LATERAL_SHAPE[0],)),
+        "eid": ("int64", ()),
+    }
+
+
 load_pairs = PairStore.load_all
 load_scans = ScanStore.load_all
+load_laterals = LateralStore.load_all

@@ -26,6 +26,10 @@ LIMITS = {
         "Depth is measured from the spine's own mean; axial rotation of vertebrae is not estimated.",
     ],
     "mri_segmenter": ["Trained on simulated people alone; never tested on a real MRI. Research use."],
+    "lva": [
+        "Trained on simulated lateral views alone; never tested on a real LVA image. Research use.",
+        "Adults lying on the side, T5 to L5; implants, fused or missing vertebrae were not simulated.",
+    ],
     "encoders": ["For research, not for diagnosis."],
 }
 """What the sets of each kind that we train must not be used for."""

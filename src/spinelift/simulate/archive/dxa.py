@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -29,9 +30,11 @@ class DxaImage:
     instance_number
         ``InstanceNumber``; of the two Total Body images the tissue image has the lower one.
     pixels
-        uint8 [H, W], rows to the feet, columns to the patient's left.
+        uint8 [H, W], rows to the feet.
     width_mm, height_mm
         Size of the whole image; written rounded to whole millimetres, as the scanner does.
+    columns
+        Where columns lead: ``L``, or ``P`` in a lateral view.
     """
 
     protocol: str
@@ -39,6 +42,7 @@ class DxaImage:
     pixels: UInt8
     width_mm: float
     height_mm: float
+    columns: Literal["L", "P"] = "L"
 
 
 def write_dxa_zip(
@@ -79,6 +83,6 @@ def _dicom(image: DxaImage, study: Dataset, uid: UID) -> bytes:
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[study.StudyInstanceUID, "series"])
     dataset.SeriesNumber = 1
     dataset.InstanceNumber = image.instance_number
-    dataset.PatientOrientation = ["L", "F"]
+    dataset.PatientOrientation = [image.columns, "F"]
     dataset.ExposedArea = [round(image.width_mm), round(image.height_mm)]
     return with_pixels(dataset, image.pixels.shape, 8, image.pixels.tobytes())

@@ -63,6 +63,19 @@ def sample_posture(rng: np.random.Generator, *, bent_share: float = BENT_SHARE) 
     return Posture(bend, sway, tilt, shift)
 
 
+def sample_side_posture(rng: np.random.Generator) -> Posture:
+    """A random change of posture from supine to lying on the side, hips and knees bent.
+
+    The whole spine is turned in the sagittal plane by a few degrees (standard deviation 4), its curvature
+    changes smoothly, and lordosis is less on average. ``shift_mm`` is where the spine lies in the view.
+    """
+    flexion = np.clip((np.arange(N_STEPS) - 10) / 5, 0, 1) * rng.normal(-5.0, 5.0)
+    sway = _wave(rng) * rng.normal(0, 3.0) + flexion + rng.normal(0, 4.0)
+    bend = _wave(rng) * (abs(rng.normal(0, 1.5)) + 0.3)
+    tilt = float(np.clip(rng.normal(0, 1.6), -MAX_TILT_DEG, MAX_TILT_DEG))
+    return Posture(bend, sway, tilt, np.clip(rng.normal(0, [0, 8, 12]), -30, 30))
+
+
 def _wave(rng: np.random.Generator) -> Float:
     """A smooth random function over the steps [16] with mean 0 and standard deviation 1."""
     t = (np.arange(N_STEPS) + 0.5) / N_STEPS

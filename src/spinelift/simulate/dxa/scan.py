@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spinelift.curves import Curve, SpineCurves
-from spinelift.geometry import PixelGrid, Spacing, SpineFrame
+from spinelift.geometry import PixelGrid, Spacing, SpineFrame, Vertebra
 from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.geometry.canonical import CanonicalGrid
 from spinelift.simulate.body.body import Body
+from spinelift.simulate.body.posture import Posture, repose
 from spinelift.simulate.body.solids import Solid
 from spinelift.simulate.dxa.project import ARMS, project
 from spinelift.simulate.dxa.xray import Scanner, acquire, enlarge, sample_scanner
@@ -79,19 +80,49 @@ def take_scan(
     return SimulatedScan(bone, tissue, spacing, z - z0, mm, centres)
 
 
-def take_lateral(body: Body, rng: np.random.Generator) -> UInt8:
-    """The lateral vertebral view of T5 to L5, uint8 [1768, 808], arms raised; columns grow to posterior.
+@dataclass(frozen=True)
+class SimulatedLateral:
+    """Lateral vertebral view of one person, uint8 [1768, 808], columns to posterior, with exact truth.
+
+    Heights ``z_mm`` [209] and anterior, centre and posterior curve ``mm`` [3, 209] of T1 to L5 start at the
+    centre of the image's first pixel; what lies outside the image is not seen. ``ends_mm`` [2, 2] are the
+    centres (y, z) of T5's upper and L5's lower endplate.
+    """
+
+    image: UInt8
+    z_mm: Float
+    mm: Float
+    ends_mm: Float
+
+    @property
+    def spacing(self) -> Spacing:
+        """Pixel size."""
+        return Spacing(LVA_MM, LVA_MM)
+
+
+def take_lateral(body: Body, rng: np.random.Generator, posture: Posture | None = None) -> SimulatedLateral:
+    """The lateral vertebral view of T5 to L5, arms raised; with ``posture`` of the person in that posture.
 
     Computed at a quarter of the resolution and enlarged linearly: the beam is about as wide as four pixels.
+    The middle of T5 to L5 lies at the centre of the image, moved by the shift of the posture.
     """
     rows, cols = LVA_SHAPE
-    centre = body.spine.centres[4:].mean(0)
+    shift = np.zeros(3) if posture is None else posture.shift_mm
+    body = body if posture is None else repose(body, posture)
+    spine = body.spine
+    centre = spine.centres[Vertebra.T5 :].mean(0) - shift
     view = PixelGrid.square(centre[1:], LVA_MM * LVA_COARSE, (rows // LVA_COARSE, cols // LVA_COARSE))
     solids = tuple(s for s in body.solids if s.name not in ARMS and _in_view(s, view))
     usual = sample_scanner(rng)  # its own mode: motion and gas disturb a single breath-hold less
     scanner = replace(usual, texture=0.4 * usual.texture, mottle=0.3 * usual.mottle, pits=0.3 * usual.pits)
     picture, _ = acquire(project(replace(body, solids=solids), view, side=True), scanner, rng)
-    return enlarge(picture, LVA_COARSE)
+    z, mm = spine.curves_mm()
+    middle = spine.centres[Vertebra.T9]
+    upper = spine.centres[Vertebra.T5] - spine.size[Vertebra.T5, 2] / 2 * spine.frames[Vertebra.T5, :, 2]
+    first = np.array(view.origin_mm) - (LVA_COARSE - 1) / 2 * LVA_MM
+    y = mm[Curve.ANTERIOR :] + middle[1] - np.interp(middle[2], z, mm[Curve.SAGITTAL]) - first[0]
+    ends = np.stack([upper, spine.ends[1]])[:, 1:] - first
+    return SimulatedLateral(enlarge(picture, LVA_COARSE), z - first[1], y, ends)
 
 
 def _in_view(solid: Solid, view: PixelGrid) -> bool:
@@ -99,6 +130,21 @@ def _in_view(solid: Solid, view: PixelGrid) -> bool:
     low, high = solid.points[:, 1:].min(0), solid.points[:, 1:].max(0)
     y0, y1, z0, z1 = view.extent_mm
     return bool(high[0] > y0 and low[0] < y1 and high[1] > z0 and low[1] < z1)
+
+
+def lateral_truth(view: SimulatedLateral) -> tuple[UInt8, UInt8, Float32, Float32]:
+    """Image and mask of the column, uint8 [320, 160], ends [2, 2] (row, col), and the column of the centre
+    line in each row [320], NaN where it is not seen, on the canvas of lateral views."""
+    grid = CanonicalGrid.lateral(view.spacing, LVA_SHAPE)
+    image = np.clip(np.round(grid.resample(view.image)), 0, 255).astype(np.uint8)
+    z, y = grid.canvas.z_mm, grid.canvas.x_mm
+    front, centre, back = (np.interp(z, view.z_mm, curve, np.nan, np.nan) for curve in view.mm)
+    y0, y1, z0, z1 = grid.scan.extent_mm
+    front[(z < z0) | (z > z1)] = np.nan
+    mask = (y >= np.maximum(front, y0)[:, None]) & (y <= np.minimum(back, y1)[:, None])
+    line = np.where(np.isfinite(front), (centre - y[0]) / grid.pixel_mm, np.nan)
+    ends = grid.canvas.to_pixels(view.ends_mm)
+    return image, mask.astype(np.uint8), ends.astype(np.float32), line.astype(np.float32)
 
 
 def canonical_truth(scan: SimulatedScan) -> tuple[UInt8, UInt8, Float32]:
