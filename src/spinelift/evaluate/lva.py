@@ -105,12 +105,12 @@ def check_scans(job: LvaJob, paths: Iterable[Path], *, workers: int = 0) -> Iter
         else:
             known = isinstance(result, SpineliftError)
             message = str(result) if known else "an error that is not one of spinelift's"
-            yield LvaCheck(path, scan_id(path, ""), {}, None, "process", type(result).__name__, message)
+            yield LvaCheck(path, scan_id(path, str), {}, None, "process", type(result).__name__, message)
 
 
 def check_scan(job: LvaJob, path: Path) -> LvaCheck:
     """Compare one scan's predicted side view with its lateral view; a failure is a result, too."""
-    stage, name = "dxa", scan_id(path, "")
+    stage, name = "dxa", scan_id(path, str)
     try:
         scan = read_dxa(path)
         name = scan.scan_id
