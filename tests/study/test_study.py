@@ -136,6 +136,21 @@ def test_the_page_is_one_file(done):
     assert not any(str(eid) in page for eid in range(1_000_000, 1_000_320))
 
 
+def test_mlflow_has_every_run_with_its_settings_and_figures(done):
+    mlflow = pytest.importorskip("mlflow")
+    plan, _ = done
+    client = mlflow.MlflowClient(tracking_uri=(plan.out / "mlruns").resolve().as_uri())
+    (experiment,) = [e for e in client.search_experiments() if e.name == "study"]
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert sorted(runs) == sorted(f"{n.name}, fold {k} held out" for n in SMOKE.networks for k in range(2))
+    run = runs[f"{SMOKE.networks[0].name}, fold 1 held out"]
+    assert run.data.params["loop.batch"] == str(Study.begin(plan).training[0].loop.batch)
+    scored = Scored.load(Study.begin(plan).scores_of(SMOKE.networks[0].name, TEST, 1))
+    expected = scored.metrics["coronal_mae_mm"].mean()
+    assert run.data.metrics["test/coronal_mae_mm"] == pytest.approx(expected)
+    assert client.get_metric_history(run.info.run_id, "validation/coronal_mae_mm")
+
+
 def test_a_study_with_other_settings_is_another_study(done, cohort, tmp_path):
     plan, _ = done
     other = plan.config.networks[0].model_copy(update={"change": {"loop.batch": 8}})

@@ -5,10 +5,11 @@ from pathlib import Path
 from spinelift.study.people import read_traits
 from spinelift.study.report import write_report
 from spinelift.study.steps import Log, Plan, Study
+from spinelift.study.tracking import track
 
 
 def run_study(plan: Plan, *, people: Path | None = None, log: Log) -> list[Path]:
-    """Run a study, or go on with it; returns the files of the report.
+    """Run a study, or go on with it; returns the files of the report, and MLflow's folder.
 
     ``people`` says what is known of the people (``read_traits``). What earlier calls did is not done again;
     the report is always written anew. The test people are used after everything else.
@@ -20,4 +21,5 @@ def run_study(plan: Plan, *, people: Path | None = None, log: Log) -> list[Path]
     best = study.measure_held_out(log)
     touched = study.measure_test(best, log)
     log("writing the report")
-    return write_report(study, best, touched, people)
+    tracked = track(study)
+    return [*write_report(study, best, touched, people), *([tracked] if tracked else [])]

@@ -238,7 +238,7 @@ BASELINES = (
 
 def _refuse_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Raise a :class:`ConfigError` that names the settings in which two studies differ."""
-    before, now = _flat(old), _flat(json.loads(json.dumps(new)))
+    before, now = flat(old), flat(json.loads(json.dumps(new)))
     changed = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
     if changed:
         raise ConfigError(
@@ -248,8 +248,9 @@ def _refuse_other(old: dict[str, Any], new: dict[str, Any]) -> None:
         )
 
 
-def _flat(values: object, prefix: str = "") -> dict[str, object]:
+def flat(values: object, prefix: str = "") -> dict[str, object]:
+    """Nested values by dotted keys."""
     if not isinstance(values, dict | list) or not values:
         return {prefix.rstrip("."): values}
     items = values.items() if isinstance(values, dict) else enumerate(values)
-    return {k: v for key, value in items for k, v in _flat(value, f"{prefix}{key}.").items()}
+    return {k: v for key, value in items for k, v in flat(value, f"{prefix}{key}.").items()}
