@@ -19,8 +19,8 @@ def main(folder: Path, processes: int) -> None:
     device = {"accelerator": "cpu", "devices": processes}
     changes = {"network": network, "augment": augment, "loop": loop, "device": device}
     config = RegressorConfig.load("paper.yaml").override(changes)
-    store = folder / "pairs.zarr"
-    train_regressor(config, data=[store], validation=store, out=folder / str(processes))
+    data, validation = [folder / "pairs.zarr"], folder / "val.zarr"
+    train_regressor(config, data=data, validation=validation, out=folder / str(processes))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ PAPER: dict[str, tuple[object, str]] = {
     "loop.ema": (0, OFF),
     "loop.validate_every": (1738, "3: once an epoch of 27,816 pairs"),
     "loop.validate_limit": (3477, "3: 3,477 validation pairs"),
+    "loop.keep_best": (None, OFF),
+    "loop.patience": (None, OFF),
     "loop.checkpoint_seconds": (600, OURS),
     "loop.log_every": (50, OURS),
     "device.accelerator": ("auto", OURS),

@@ -27,6 +27,7 @@ SECONDS = 240
 
 def test_two_processes_learn_as_one_with_the_same_total_batch(tmp_path):
     make_pairs(tmp_path / "pairs.zarr", 12, 1)
+    make_pairs(tmp_path / "val.zarr", 4, 2, first_eid=2_000_000)
     ddp_run.main(tmp_path, 1)
     words = [sys.executable, str(DDP_RUN), str(tmp_path), "2"]
     subprocess.run(words, check=True, timeout=SECONDS)

@@ -72,6 +72,7 @@ def trained(stores, tmp_path_factory):
 def test_every_packaged_config_is_valid(name):
     kinds = {
         "segmenter": SegmenterConfig,
+        "lva": SegmenterConfig,
         "align": AlignerConfig,
         "mri_segmenter": MriSegmenterConfig,
         "pseudo_labels": PseudoLabelConfig,
