@@ -10,6 +10,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -31,6 +32,11 @@ from spinelift.io import read_dxa
 from spinelift.simulate.archive.dxa import DxaImage
 
 STANDARD = Spacing(HEIGHT_MM / 200, WIDTH_MM / 80)
+
+
+def letters(length: int) -> bool:
+    """Whether the first two bytes of a length, little endian, are capital letters."""
+    return all(0x41 <= byte <= 0x5A for byte in length.to_bytes(4, "little")[:2])
 
 
 def test_single_file_is_taken_as_bone_image_with_a_warning(tmp_path):
@@ -413,3 +419,18 @@ def test_unusual_bodies_and_metal_are_told(tmp_path):
         saved(dataset(tmp_path, image=DxaImage("Total Body", 2, phantom(), 500, 1100)), tmp_path / "s")
     )
     assert any("1.03 m tall" in warning for warning in short.warnings)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("rows", [rows for rows in range(200, 420) if letters(rows * 270)])
+def test_a_number_of_pixels_is_not_taken_for_a_type(tmp_path, rows, implicit):
+    """The length 0x5750 is written as the bytes ``PW``, which look like a value representation."""
+    image = np.pad(phantom(), ((0, rows - 200), (0, 190)))
+    data = dataset(tmp_path)
+    data.Rows, data.Columns, data.PixelData = *image.shape, image.tobytes()
+    buffer = io.BytesIO()
+    syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    data.file_meta.TransferSyntaxUID = syntax
+    data.save_as(buffer, implicit_vr=implicit, little_endian=True)
+    scan = read_dxa(buffer.getvalue(), spacing=Spacing(8.5, 8.0), area="total-body")
+    np.testing.assert_array_equal(scan.bone, image)

@@ -96,7 +96,10 @@ def parse(
     if pixels and more:
         stream.read = read  # type: ignore[method-assign]
         implicit, little = map(bool, dataset.original_encoding)
-        after = read_dataset(stream, implicit, little, stop_when=_pixels_end, specific_tags=[_PIXEL_DATA])
+        after = read_dataset(
+            stream, implicit, little, stop_when=_pixels_end, specific_tags=[_PIXEL_DATA],
+            at_top_level=False,  # else a length whose bytes are letters is taken for a type
+        )  # fmt: skip
         dataset.update(after)
     if deflated:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
