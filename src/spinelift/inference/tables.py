@@ -83,19 +83,19 @@ def summary_rows(out: Path, *, paths: bool = True) -> tuple[list[Row], list[str]
     rows: list[Row] = []
     with ThreadPoolExecutor(_READERS) as threads:
         for record in threads.map(read_record, folders):
-            if record is None:
-                continue
-            try:
-                values = record.get("measures") or {}
-                row = {name: of(record) for name, of in COLUMNS.items()} | values
-            except (KeyError, TypeError):
-                row, values = {}, {}
-            if row and all(
-                _fits(name, value) for name, value in row.items()
-            ):  # not of another version's form
-                measures |= dict.fromkeys(values)
+            if record is not None and (row := _row(record)) is not None:
+                measures |= dict.fromkeys(name for name in row if name not in COLUMNS)
                 rows.append(row if paths else row | {"input": None})
     return rows, list(measures)
+
+
+def _row(record: Record) -> Row | None:
+    """Columns and measures of a result; None for a record of another version's form."""
+    try:
+        row = {name: of(record) for name, of in COLUMNS.items()} | (record.get("measures") or {})
+    except (KeyError, TypeError):
+        return None
+    return row if all(_fits(name, value) for name, value in row.items()) else None
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -27,7 +27,7 @@ def people_of_training(eid: Integers, held_out: Integers, init_from: str | None)
 def people_beside(folder: Path) -> bytes:
     """Hashes in the folder of a run or of an unpacked bundle; empty if it has no record of people.
 
-    A :class:`ConfigError` says that its card tells of real people, whose hashes were left out.
+    A :class:`ConfigError` says that its card counts real people, whose hashes were left out.
     """
     if (folder / PEOPLE).is_file():
         return (folder / PEOPLE).read_bytes()

@@ -1,7 +1,5 @@
 """Typed configuration of a study: folds, compute, networks."""
 
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.cohort.splits import FOLDS
 from spinelift.errors import ConfigError
-from spinelift.learn.loop.config import Config
+from spinelift.learn.loop.config import Config, with_values
 from spinelift.learn.regressor.config import PaperConfig, RegressorConfig
 
 
@@ -91,12 +89,8 @@ class StudyConfig(Config):
 
 
 def _changed(config: RegressorConfig, changes: dict[str, Any]) -> RegressorConfig:
-    values = config.model_dump()
     try:
-        for key, value in changes.items():
-            *path, name = key.split(".")
-            reduce(getitem, path, values)[name] = value
-        return RegressorConfig.model_validate(values)
+        return with_values(config, changes)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             found=f"changes of a network that do not fit ({error})",

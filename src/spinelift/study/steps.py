@@ -18,6 +18,7 @@ from spinelift.evaluate.pairs import baseline_curves
 from spinelift.files import whole_folder, write_json
 from spinelift.geometry.arrays import Float32, Integers
 from spinelift.learn.loop.checkpoint import CHECKPOINT
+from spinelift.learn.loop.config import flat
 from spinelift.learn.loop.train import RECORD
 from spinelift.learn.regressor.calibrate import conformal_factors
 from spinelift.learn.regressor.config import RegressorConfig
@@ -246,11 +247,3 @@ def _refuse_other(old: dict[str, Any], new: dict[str, Any]) -> None:
             expected=f"the settings of its {SETTINGS}, and the same people",
             do="Give another --out, or the settings and the store that it was begun with.",
         )
-
-
-def flat(values: object, prefix: str = "") -> dict[str, object]:
-    """Nested values by dotted keys."""
-    if not isinstance(values, dict | list) or not values:
-        return {prefix.rstrip("."): values}
-    items = values.items() if isinstance(values, dict) else enumerate(values)
-    return {k: v for key, value in items for k, v in flat(value, f"{prefix}{key}.").items()}

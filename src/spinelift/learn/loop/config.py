@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from operator import getitem
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -74,6 +74,9 @@ class Config(BaseModel):
     def dump(self, path: Path) -> None:
         """Write as YAML."""
         write_whole(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 def _merged(old: object, new: object) -> object:
@@ -176,16 +179,13 @@ class TrainingConfig(Config):
         ``loop.max_seconds`` replaces the limits in steps and epochs. A :class:`ConfigError` names a value
         that makes no sense.
         """
-        values = self.model_dump()
-        if changes.get("loop.max_seconds") is not None:
-            values["loop"] |= {"epochs": None, "steps": None}
-        for key, value in changes.items():
-            *path, name = key.split(".")
-            if value is not None:
-                section = reduce(getitem, path, values)
-                section[name] = _merged(section[name], value)
+        old = self.model_dump()
+        given = {key: value for key, value in changes.items() if value is not None}
+        values = {key: _merged(reduce(getitem, key.split("."), old), value) for key, value in given.items()}
+        if "loop.max_seconds" in values:
+            values = {"loop.epochs": None, "loop.steps": None} | values
         try:
-            return type(self).model_validate(values)
+            return with_values(self, values)
         except ValueError as error:
             raise ConfigError(
                 found=str(error), expected="settings that make sense", do="Change the options named above."
@@ -199,9 +199,21 @@ class TrainingConfig(Config):
         return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values of nested mappings by keys such as ``loop.batch``."""
-    out: dict[str, Any] = {}
+def with_values(config: AnyConfig, values: Mapping[str, object]) -> AnyConfig:
+    """A copy with other values at keys such as ``loop.batch``.
+
+    Raises KeyError or TypeError for a key that leads nowhere, ValueError for a value that makes no sense.
+    """
+    document = config.model_dump()
     for key, value in values.items():
-        out |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return out
+        *path, name = key.split(".")
+        reduce(getitem, path, document)[name] = value
+    return type(config).model_validate(document)
+
+
+def flat(values: object, prefix: str = "") -> dict[str, Any]:
+    """Values of nested mappings and lists by keys such as ``loop.batch`` and ``networks.0.name``."""
+    if not isinstance(values, Mapping | list) or not values:
+        return {prefix.rstrip("."): values}
+    items = values.items() if isinstance(values, Mapping) else enumerate(values)
+    return {k: v for key, value in items for k, v in flat(value, f"{prefix}{key}.").items()}
