@@ -5,6 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.yardsticks.diffdrr_marks import EndplateMarks
+from benchmarks.yardsticks.forward import FORWARD_DEG, turned_to
 from benchmarks.yardsticks.volume import CORD, VERTEBRA_LABEL, CtVolume, load_ct
 from spinelift.geometry import Vertebra
 from spinelift.simulate.body import morphometry
@@ -70,7 +72,7 @@ def _size(q: Float) -> Float:
 
 @lru_cache(maxsize=1)
 def ct_spine() -> PosedSpine:
-    """The CT's spine; L3 to L5 continue it with the prior's mean steps and turns.
+    """The CT's spine in the frames of its endplates; L3 to L5 go on with the prior's mean steps and turns.
 
     Only T1 to L2 are measured.
     """
@@ -88,4 +90,13 @@ def ct_spine() -> PosedSpine:
     centres = np.concatenate([centres, centres[-1] + np.cumsum(more, 0)])
     table = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1)
     sizes = np.concatenate([sizes, table[N_WHOLE:] * sizes[-1] / table[N_WHOLE - 1]])
-    return PosedSpine(centres, frames_along(centres, np.zeros(N_LEVELS)), sizes)
+    return PosedSpine(centres, endplate_frames(centres, np.zeros(N_LEVELS)), sizes)
+
+
+def endplate_frames(centres: Float, axial_deg: Float) -> Float:
+    """Frames [17, 3, 3] of the CT's vertebrae: marked endplates from T1 to L2, below as in real people."""
+    tilt = np.zeros((N_LEVELS, 3))
+    tilt[N_WHOLE:, 1] = np.tan(np.radians(FORWARD_DEG[N_WHOLE:]))
+    frames = frames_along(centres, axial_deg, tilt)
+    frames[:N_WHOLE] = turned_to(frames[:N_WHOLE], EndplateMarks.load().axes()[:N_WHOLE])
+    return frames

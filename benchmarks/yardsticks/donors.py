@@ -22,6 +22,7 @@ from scipy.special import expit
 
 from benchmarks.yardsticks.case import YardstickCase
 from benchmarks.yardsticks.donor_bones import DonorVertebra, load_donors
+from benchmarks.yardsticks.forward import sample_tilt
 from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
@@ -63,13 +64,6 @@ BODIES = {
     "other": "the sagittal curve of another real spine",
 }
 """What ribs, shoulders, neck, pelvis and soft parts are built about."""
-FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
-"""By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
-of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""
-FORWARD_PERSON_DEG, FORWARD_LEVEL_DEG = 1.5, 1.2
-"""Standard deviations of that angle between people, common to all levels, and between levels."""
-SIDEWAYS_LEVEL_DEG = 1.0
-"""Standard deviation of the same angle in the coronal plane between levels."""
 
 
 @dataclass(frozen=True)
@@ -169,11 +163,7 @@ def pose_donor(centres: Float, physique: Physique, rng: np.random.Generator) -> 
     """Real vertebrae along given centres: sizes as in the simulator, endplates forward as in real people."""
     size = pose(centres, physique, rng).size
     axial = axial_turn_deg(centres, rng)
-    forward = FORWARD_DEG + rng.normal(0, FORWARD_PERSON_DEG) + rng.normal(0, FORWARD_LEVEL_DEG, N_LEVELS)
-    sideways = rng.normal(0, SIDEWAYS_LEVEL_DEG, N_LEVELS)
-    # an axis that points down and is turned forward above points to the back below
-    tilt = np.tan(np.radians(np.stack([sideways, forward, np.zeros(N_LEVELS)], 1)))
-    return PosedSpine(centres, frames_along(centres, axial, tilt), size)
+    return PosedSpine(centres, frames_along(centres, axial, sample_tilt(rng)), size)
 
 
 def place_donor(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.yardsticks.case import YardstickCase, photograph, trunk_view
+from benchmarks.yardsticks.forward import along_line, sample_tilt
 from benchmarks.yardsticks.parts import Parts, ct_parts
 from benchmarks.yardsticks.tube import T_FIRST, T_LAST, T_STEP, splat, tube_of, warp_project
 from spinelift.geometry import PixelGrid
@@ -46,7 +47,7 @@ def pose_parts(parts: Parts, centres: Float, rng: np.random.Generator) -> tuple[
     """The CT's vertebrae on given centres [17, 3], and the scale of each [17, 3] (left, back, down).
 
     Heights follow the local pitch, widths the pitch smoothed over levels. Bodies turn into the convexity
-    and at random, as in `simulate.spine.pose`.
+    and at random, as in `simulate.spine.pose`; endplates stand forward of the line as in real people.
     """
     pitch = np.linalg.norm(np.gradient(centres, axis=0), axis=1)
     own = np.linalg.norm(np.gradient(parts.centres, axis=0), axis=1)
@@ -54,7 +55,7 @@ def pose_parts(parts: Parts, centres: Float, rng: np.random.Generator) -> tuple[
     across = gaussian_filter1d(down, 3.0, mode="nearest") * rng.normal(1, 0.03)
     scale = np.stack([across * rng.normal(1, 0.02), across * rng.normal(1, 0.02), down], 1)
     axial = axial_turn_deg(centres, rng)
-    frames = frames_along(centres, axial, rng.normal(0, 0.015, (N_LEVELS, 3)))
+    frames = frames_along(centres, axial, sample_tilt(rng))
     return PosedSpine(centres, frames, parts.size * scale), scale
 
 
@@ -77,7 +78,7 @@ def project_parts(parts: Parts, spine: PosedSpine, scale: Float, view: PixelGrid
     y = spine.centres[:, 1]
     maps = warp_project(
         parts.soft, parts.spacing, parts.origin, tube_of(parts.centres, parts.frames),
-        tube_of(spine.centres, spine.frames), wide, view,
+        tube_of(spine.centres, along_line(spine.centres, spine.frames)), wide, view,
         (float(y.min() - 210), float(y.max() + 110)), last=CT_LAST, first=CT_FIRST,
     )  # fmt: skip
     for k, cloud in enumerate(parts.clouds):

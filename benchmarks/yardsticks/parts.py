@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter1d
 
-from benchmarks.yardsticks.anatomy import LAST_WHOLE, ct_spine
+from benchmarks.yardsticks.anatomy import LAST_WHOLE, ct_spine, endplate_frames
 from benchmarks.yardsticks.volume import CORD, VERTEBRA_LABEL, CtVolume, load_ct
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.prior import N_LEVELS
@@ -44,7 +44,8 @@ class Parts:
     spacing
         mm a voxel of ``soft`` (z, y, x); ``origin`` is the place (x, y, z) of its first voxel.
     centres, frames, size
-        The CT's own spine [17, 3], [17, 3, 3], [17, 3]; frames hold each vertebra's axial turn.
+        The CT's own spine [17, 3], [17, 3, 3], [17, 3]; frames follow the line and hold each vertebra's axial
+        turn. (The clouds are in the frames of the endplates.)
     """
 
     clouds: tuple[Cloud, ...]
@@ -60,9 +61,10 @@ class Parts:
 def ct_parts() -> Parts:
     """Take the CT apart (about 15 s, then kept)."""
     volume, spine = load_ct(), ct_spine()
-    frames = frames_along(spine.centres, _axial_deg(volume, spine.centres, spine.frames))
+    axial = _axial_deg(volume, spine.centres, spine.frames)
+    frames, plates = frames_along(spine.centres, axial), endplate_frames(spine.centres, axial)
     owner = _owners(volume)
-    clouds = [_cloud(volume, owner, k, spine.centres[k], frames[k]) for k in range(int(LAST_WHOLE) + 1)]
+    clouds = [_cloud(volume, owner, k, spine.centres[k], plates[k]) for k in range(int(LAST_WHOLE) + 1)]
     wedge = morphometry.WEDGE
     for k in range(int(LAST_WHOLE) + 1, N_LEVELS):
         like = LAST_WHOLE - (k - LAST_WHOLE + 1) % 2  # L3 and L5 from L2, L4 from L1

@@ -8,12 +8,12 @@ from benchmarks.yardsticks.donor_bones import load_donors
 from benchmarks.yardsticks.donors import (
     BODIES,
     DONORS,
-    FORWARD_DEG,
     donor_bones,
     donor_cases,
     fit_vertebra,
     pose_donor,
 )
+from benchmarks.yardsticks.forward import FORWARD_DEG
 from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
 from benchmarks.yardsticks.sagittal import Parts, sagittal_rows
 from scipy.spatial.transform import Rotation
