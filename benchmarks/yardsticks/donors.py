@@ -18,21 +18,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from benchmarks.yardsticks.case import YardstickCase
-from benchmarks.yardsticks.donor_bones import DonorVertebra, load_donors
 from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.body import Body, build_body
 from spinelift.simulate.body.bones import make_mesh
+from spinelift.simulate.body.donors import DonorStyle, DonorVertebra, arch_scales, fit_vertebra
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell
-from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, with_sagittal_curve
+from spinelift.simulate.body.spine import FORWARD_DEG, PosedSpine, frames_along, pose, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
+from spinelift.simulate.donors.folder import load_folder
 from spinelift.simulate.dxa.scan import take_scan
 
 Float = NDArray[np.float64]
@@ -63,9 +63,6 @@ BODIES = {
     "other": "the sagittal curve of another real spine",
 }
 """What ribs, shoulders, neck, pelvis and soft parts are built about."""
-FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
-"""By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
-of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""
 FORWARD_PERSON_DEG, FORWARD_LEVEL_DEG = 1.5, 1.2
 """Standard deviations of that angle between people, common to all levels, and between levels."""
 SIDEWAYS_LEVEL_DEG = 1.0
@@ -117,11 +114,11 @@ def donor_cases(
 @lru_cache(maxsize=8)
 def donor_bones(anatomy: Path, donor: tuple[tuple[Vertebra, str], ...]) -> tuple[DonorVertebra, ...]:
     """The vertebra for each of the 17 levels; where the donor has none, that of the nearest level."""
-    found = {v.level: v for v in load_donors(anatomy, [(person, level) for level, person in donor])}
+    found = {v.level: v for v in load_folder(anatomy, wanted={(person, level) for level, person in donor})}
     if not found:
         raise ConfigError(
             found=f"no vertebra of {', '.join(sorted({p for _, p in donor}))} in {anatomy.name}",
-            expected="a folder of donors, see benchmarks/yardsticks/donor_bones.py",
+            expected="a folder of donors, see spinelift/simulate/donors/folder.py",
             do="Check --anatomy.",
         )
     return tuple(found[min(found, key=lambda v: (abs(v - k), v))] for k in range(N_LEVELS))
@@ -185,12 +182,10 @@ def place_donor(
 ) -> list[Solid]:
     """Donor vertebrae in place, as shells of cortex around trabecular bone; half of the people mirrored."""
     mirror = np.array([rng.choice([-1.0, 1.0]), 1.0, 1.0])
-    ratio = {
-        p: np.median([_ratio(s, v) for s, v in _pairs(spine, bones, p)]) for p in {v.person for v in bones}
-    }
+    scales = arch_scales(bones, spine.size)
     solids: list[Solid] = []
     for k, (v, style) in enumerate(zip(bones, sample_styles(physique, rng), strict=True)):
-        local = fit_vertebra(v, spine.size[k], float(ratio[v.person])) * mirror
+        local = fit_vertebra(v, spine.size[k], DonorStyle(float(scales[k]))) * mirror
         faces = v.mesh.faces if mirror[0] > 0 else v.mesh.faces[:, ::-1]
         style = replace(style, cortex_arch_mm=style.cortex_arch_mm * bone.arch_cortex)
         solids += shell(
@@ -202,27 +197,6 @@ def place_donor(
             density=style.density,
         )
     return solids
-
-
-def _pairs(
-    spine: PosedSpine, bones: Sequence[DonorVertebra], person: str
-) -> list[tuple[Float, DonorVertebra]]:
-    return [(s, v) for s, v in zip(spine.size, bones, strict=True) if v.person == person]
-
-
-def _ratio(size: Float, vertebra: DonorVertebra) -> float:
-    """Geometric mean of the ratios of width, depth and height to the donor's."""
-    return float(np.exp(np.log(size / vertebra.size).mean()))
-
-
-def fit_vertebra(vertebra: DonorVertebra, size: Float, scale: float) -> Float:
-    """Points [n, 3] of a donor in its own frame, its body made ``size`` [3] mm, its arch times ``scale``."""
-    points, (_, depth, _) = vertebra.mesh.vertices, vertebra.size
-    behind = points[:, 1] - depth / 2
-    back = expit((behind - 1.5) / 1.5)[:, None]
-    arch = points * scale
-    arch[:, 1] = size[1] / 2 + behind * scale
-    return np.asarray(points * size / vertebra.size * (1 - back) + arch * back)
 
 
 def _exchange(body: Body, vertebrae: Sequence[Solid], bone: Bone) -> Body:

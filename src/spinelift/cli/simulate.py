@@ -71,6 +71,14 @@ def training(
     whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
     lateral: Annotated[bool, typer.Option("--lateral", help="Lateral views for the LVA network.")] = False,
     other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
+    donors: Annotated[
+        list[Path] | None,
+        typer.Option(help="Library of donors, added to the shipped one; can be given several times."),
+    ] = None,
+    without_donor: Annotated[
+        list[str] | None, typer.Option(help="Donor to leave out; can be given several times.")
+    ] = None,
+    no_donors: Annotated[bool, typer.Option("--no-donors", help="The template's vertebrae alone.")] = False,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, scans and masks, or lateral
     views and masks.
@@ -78,26 +86,37 @@ def training(
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
+    from spinelift.simulate.donors.choice import Donors
     from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
     from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
     if whole_body + lateral + other > 1:
         found = "several of --whole-body, --lateral and --other"
         raise ConfigError(found=found, expected="one kind of people", do="Give one of them.")
-    about = {"simulator": "spinelift", "seed": seed, "other": other}
+    if no_donors and (donors or without_donor):
+        raise ConfigError(
+            found="--no-donors beside --donors or --without-donor",
+            expected="the template alone, or donors",
+            do="Leave one of them out.",
+        )
+    chosen = Donors(tuple(donors or ()), tuple(without_donor or ()), shipped=not no_donors)
+    about = {
+        "simulator": "spinelift", "seed": seed, "other": other, "donors": list(chosen.load().people),
+    }  # fmt: skip
+    made = {"people": people, "seed": seed, "workers": workers}
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
         with progress("scans", people - len(scans)) as advance:
-            fill_scans(scans, people=people, seed=seed, workers=workers, advance=advance)
+            fill_scans(scans, **made, advance=advance, donors=chosen)
     elif lateral:
         views = LateralStore.open_or_create(out, about=about)
         with progress("lateral views", people - len(views)) as advance:
-            fill_laterals(views, people=people, seed=seed, workers=workers, advance=advance)
+            fill_laterals(views, **made, advance=advance, donors=chosen)
     else:
         pairs = PairStore.open_or_create(out, about=about)
         with progress("people", people - len(pairs)) as advance:
-            fill_pairs(pairs, people=people, seed=seed, workers=workers, advance=advance, other=other)
+            fill_pairs(pairs, **made, advance=advance, other=other, donors=chosen)
 
 
 @app.command("fit-prior")

@@ -96,12 +96,14 @@ def _check_same(config: ConfigT, out: Path) -> ConfigT:
 def train(
     run: Run[ConfigT], make_model: Callable[[], ModelT], make_task: Callable[[ModelT], Task], *,
     examples: Examples, held_out: int, data: Sequence[str], title: str, pretrained: str | None = None,
+    donors: Sequence[str] = (),
 ) -> Outcome:  # fmt: skip
     """Train a network, or resume.
 
     ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
     are loaded. ``held_out`` is the number of validation examples. For the record, ``data`` names the sources,
-    and ``pretrained`` the weights of ``make_model`` if they are not random.
+    ``pretrained`` the weights of ``make_model`` if they are not random, and ``donors`` whose vertebrae
+    simulated people have.
 
     A :class:`ConfigError` says that there are too few examples.
     """
@@ -130,6 +132,7 @@ def train(
         plot_log(out / LOG, out / PICTURE)
         record = {
             "people": examples.people, "examples": len(examples), "data": list(data),
+            "donors": list(donors),
             "steps": outcome.steps, "seconds": round(outcome.seconds, 1), "seed": loop.seed,
             "device": describe(fabric, config.device), "threads": torch.get_num_threads(),
             "init_from": outcome.start,

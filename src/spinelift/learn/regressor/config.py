@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 
 
 class RowsConfig(Config):
@@ -144,6 +145,7 @@ class SimulatedConfig(Config):
         default=10.0, description="images trained on for each new person"
     )
     workers: PositiveInt = Field(default=1, description="processes that simulate")
+    donors: Donors = Field(default=ALL_SHIPPED, description="whose vertebrae they have")
 
 
 class RegressorConfig(TrainingConfig):

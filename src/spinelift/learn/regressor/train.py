@@ -18,7 +18,7 @@ from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import begin, load_run, train
-from spinelift.learn.people import people_of_training
+from spinelift.learn.people import donors_of_training, people_of_training
 from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
@@ -154,6 +154,7 @@ def train_regressor(
         examples: Examples
         if config.simulated is None:
             pairs, names = load_pairs(data), [path.name for path in data]
+            donors = donors_of_training(map(PairStore.open, data), run.config.init_from)
             people = len(np.unique(pairs.eid))
             examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
             mean = pairs.curves.mean(0)
@@ -167,6 +168,8 @@ def train_regressor(
             examples = made
             mean = np.zeros((6, SPINE_ROWS), np.float32) if resume else made.mean_curves()
             names = [f"simulated people of seed {config.simulated.seed}"]
+            own = set(config.simulated.donors.load().people)
+            donors = sorted(own.union(donors_of_training([], run.config.init_from)))
         held_out, usual = load_pairs([validation], limit=config.loop.validate_limit), torch.from_numpy(mean)
 
         def make_model() -> nn.Module:
@@ -183,7 +186,7 @@ def train_regressor(
 
         outcome = train(
             run, make_model, make_task, examples=examples, held_out=len(held_out), data=names,
-            title="regressor", pretrained=pretrained,
+            title="regressor", pretrained=pretrained, donors=donors,
         )  # fmt: skip
         if outcome.main:
             trained = pairs.eid if config.simulated is None else made.eid

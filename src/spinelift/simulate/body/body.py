@@ -7,6 +7,7 @@ import numpy as np
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
+from spinelift.simulate.body.donors import DonorLibrary
 from spinelift.simulate.body.flesh import place_flesh
 from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.body.prior import ShapePrior
@@ -19,6 +20,10 @@ CLUTTER_SHARE = 0.3
 """Share of people with foreign bodies in the picture."""
 OTHER_SPREAD = 1.5
 """Standard deviations of the vertebral arches of people to calibrate on, relative to those of training."""
+TEMPLATE_ALONE = DonorLibrary()
+"""No donors: all vertebrae have the template's shape."""
+DONOR_TRABECULAR = (0.4, 1.0)
+"""Least and greatest factor on the mineral of trabecular bone in people with donors' vertebrae."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +74,47 @@ def build_body(
     around: PosedSpine | None = None,
     clutter_share: float = CLUTTER_SHARE,
     arch_spread: float = 1.0,
+    donors: DonorLibrary = TEMPLATE_ALONE,
 ) -> Body:
     """A person with a given posed spine; ``whole=False`` leaves out the legs.
 
-    All but the vertebrae is built about the spine ``around``, by default the person's own.
+    Vertebrae have the shapes of random ``donors``, or of the template. All but the vertebrae is built about
+    the spine ``around``, by default the person's own.
     """
     around = around or spine
     bones = template()
     skeleton, joints = place_skeleton(bones, around, physique, rng, whole=whole)
     cage = points_of(skeleton, "rib", "sternum", "clavicle", "scapula")
     flesh = place_flesh(around, joints, cage, physique, rng, whole=whole)
-    vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
+    shapes = donors.draw(rng)
+    vertebrae = place_vertebrae(bones, shapes, spine, physique, rng, spread=arch_spread)
     clutter = place_clutter(around, physique.scale, clutter_share, rng)
     solids = (*flesh, *skeleton, *vertebrae, *clutter)
-    return Body(physique, spine, joints, solids, sample_composition(physique, rng))
+    composition = sample_composition(physique, rng)
+    if any(shape is not None for shape in shapes):
+        composition[Tissue.SPINE_TRABECULAR, 0] *= rng.uniform(*DONOR_TRABECULAR)
+    return Body(physique, spine, joints, solids, composition)
 
 
-def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+def sample_body(
+    prior: ShapePrior,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    donors: DonorLibrary = TEMPLATE_ALONE,
+) -> Body:
     """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
     physique = sample_physique(rng)
-    return build_body(sample_spine(prior, physique, rng), physique, rng, whole=whole)
+    return build_body(sample_spine(prior, physique, rng), physique, rng, whole=whole, donors=donors)
 
 
-def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
+def sample_other_body(
+    prior: ShapePrior,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    donors: DonorLibrary = TEMPLATE_ALONE,
+) -> Body:
     """A person to calibrate on: other bone density, more varied vertebral arches, twice the foreign bodies.
 
     Ribs, shoulders, neck, pelvis and soft parts are built about the sagittal curve of another random spine,
@@ -108,4 +131,5 @@ def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: boo
         around=with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng),
         clutter_share=2 * CLUTTER_SHARE,
         arch_spread=OTHER_SPREAD,
+        donors=donors,
     )

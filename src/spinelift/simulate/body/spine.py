@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve, zero_sagittal
-from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
@@ -20,6 +20,11 @@ MARGIN_DEG = 3.0
 """A person's angle is at least a random share of this away from ``SCOLIOSIS_DEG``, degrees."""
 STEEPEST_DEG = 45.0
 """Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
+FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
+"""By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
+of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""
+FORWARD_PERSON_DEG = 1.5
+"""Standard deviation of that angle between people, common to all levels."""
 
 
 @dataclass(frozen=True)
@@ -195,10 +200,14 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
 
 
 def _sample_tilt(rng: np.random.Generator) -> Float:
-    """Tilt [17, 3] of the bodies against the line through their centres, as tangents; largest at L5."""
+    """Tilt [17, 3] of the bodies against the line through their centres, as tangents.
+
+    An axis that points down and is turned forward above points to the back below.
+    """
     tilt = rng.normal(0, 0.022, (N_LEVELS, 3))
     tilt += 1.8 * gaussian_filter1d(rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0)
-    tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
+    tilt[-2:, 1] += rng.normal(0, [0.015, 0.03])
+    tilt[:, 1] += np.tan(np.radians(FORWARD_DEG + rng.normal(0, FORWARD_PERSON_DEG)))
     return tilt
 
 
