@@ -71,6 +71,10 @@ def training(
     whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
     lateral: Annotated[bool, typer.Option("--lateral", help="Lateral views for the LVA network.")] = False,
     other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
+    foreign_bodies: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of people in the body of another spine; 0.9 by default."),
+    ] = None,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, scans and masks, or lateral
     views and masks.
@@ -78,13 +82,20 @@ def training(
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
+    from spinelift.simulate.body.body import FOREIGN_SHARE
     from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
     from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
     if whole_body + lateral + other > 1:
         found = "several of --whole-body, --lateral and --other"
         raise ConfigError(found=found, expected="one kind of people", do="Give one of them.")
-    about = {"simulator": "spinelift", "seed": seed, "other": other}
+    if foreign_bodies is not None and (whole_body or lateral or other):
+        raise ConfigError(
+            found="--foreign-bodies with --whole-body, --lateral or --other",
+            expected="--foreign-bodies for crops and curves of training's people",
+            do="Leave one of them out.",
+        )
+    about: dict[str, object] = {"simulator": "spinelift", "seed": seed, "other": other}
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
@@ -95,9 +106,11 @@ def training(
         with progress("lateral views", people - len(views)) as advance:
             fill_laterals(views, people=people, seed=seed, workers=workers, advance=advance)
     else:
-        pairs = PairStore.open_or_create(out, about=about)
+        foreign = FOREIGN_SHARE if foreign_bodies is None else foreign_bodies
+        pairs = PairStore.open_or_create(out, about=about | ({} if other else {"foreign_bodies": foreign}))
         with progress("people", people - len(pairs)) as advance:
-            fill_pairs(pairs, people=people, seed=seed, workers=workers, advance=advance, other=other)
+            settings = {"people": people, "seed": seed, "workers": workers, "other": other}
+            fill_pairs(pairs, **settings, foreign=foreign, advance=advance)
 
 
 @app.command("fit-prior")

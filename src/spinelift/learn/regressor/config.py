@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.simulate.body.body import FOREIGN_SHARE
 
 
 class RowsConfig(Config):
@@ -144,6 +145,9 @@ class SimulatedConfig(Config):
         default=10.0, description="images trained on for each new person"
     )
     workers: PositiveInt = Field(default=1, description="processes that simulate")
+    foreign_bodies: Share = Field(
+        default=FOREIGN_SHARE, description="share of people in the body of another spine"
+    )
 
 
 class RegressorConfig(TrainingConfig):
