@@ -1,11 +1,11 @@
-"""What the body alone says of the sagittal curve: a ridge regression on where its bones lie, seen from the front.
+"""What the body alone says of the sagittal curve: a ridge regression on its bones as seen from the front.
 
 Run: python -m benchmarks.bench_body_link --people 150 --seed 31
 
-Of every bone but the vertebrae: the middle and the ends of its outline, left and right averaged, from T1's upper to
-L5's lower endplate = 0..1. Depth is left out, as a front view does not show it. No pictures are made. Ten folds;
-the penalty is chosen within each. The share of the true variance that is explained is near or below 0 where the body
-says nothing.
+Of every bone but the vertebrae: the middle and the ends of its outline, left and right averaged, relative to
+the spine's ends. Depth is left out, as a front view does not show it. No pictures are made. Ten folds; the
+penalty is chosen within each. The explained share of the variance is near or below 0 where the body says
+nothing.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def features(body: Body) -> Float:
     height, middle = bottom[2] - top[2], body.spine.centres[:, 0].mean()
     outlines: dict[str, list[Float]] = {}
     for solid in body.solids:
-        kind, _, number = solid.name.partition("_")
+        kind = solid.name.partition("_")[0]
         name = solid.name.replace("_L", "_").replace("_R", "_")
         if kind == "rib" or kind in BONES:
             x, z = np.abs(solid.points[:, 0] - middle), solid.points[:, 2] - top[2]
@@ -99,8 +99,10 @@ def main() -> None:
             float(np.corrcoef(f.ravel(), t.ravel())[0, 1])
             for f, t in zip(np.array_split(found, 3, 1), np.array_split(true, 3, 1), strict=True)
         ]
-        print(f"{share:4.0%} | {figures[0]:5.2f} {figures[1]:6.2f} | {figures[2]:5.2f} {figures[3]:6.2f} |",
-              " ".join(f"{r:5.2f}" for r in thirds))
+        print(
+            f"{share:4.0%} | {figures[0]:5.2f} {figures[1]:6.2f} | {figures[2]:5.2f} {figures[3]:6.2f} |",
+            " ".join(f"{r:5.2f}" for r in thirds),
+        )
 
 
 if __name__ == "__main__":

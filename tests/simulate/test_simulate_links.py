@@ -37,7 +37,9 @@ def bodies(prior):
 
 def test_angles_of_the_pelvis_are_those_of_adults(prior):
     drawn = [(spine, sample_links(spine, rng)) for spine, rng in spines(prior, 400)]
-    slope, tilt = (np.array([getattr(x, name) for _, x in drawn]) for name in ("sacrum_turn_deg", "hips_turn_deg"))
+    slope, tilt = (
+        np.array([getattr(x, name) for _, x in drawn]) for name in ("sacrum_turn_deg", "hips_turn_deg")
+    )
     slope = -slope
     incidence = slope + tilt
     l1 = np.array([inclination_deg(spine.frames)[Vertebra.L1] for spine, _ in drawn])
@@ -103,7 +105,10 @@ def test_the_sacrum_slopes_forward_with_l5(prior):
         return v[np.argmax(v[:, 2]), 1]  # the tip goes back as the slope grows
 
     assert front_height(15) > front_height(-15) + 10
-    turned = [(inclination_deg(s.frames)[Vertebra.L5], -sample_links(s, r).sacrum_turn_deg) for s, r in spines(prior, 200)]
+    turned = [
+        (inclination_deg(s.frames)[Vertebra.L5], -sample_links(s, r).sacrum_turn_deg)
+        for s, r in spines(prior, 200)
+    ]
     assert np.corrcoef(np.array(turned).T)[0, 1] > 0.3
 
 
@@ -112,7 +117,9 @@ def test_cervical_ribs_missing_ribs_and_alae_are_built(prior, monkeypatch):
         links = sample_links(spine, rng)
         length = links.rib_length.copy()
         length[0, 11] = 0
-        return replace(links, rib_length=length, cervical_rib=np.array([0.5, 0.0]), ala=np.array([False, True]))
+        return replace(
+            links, rib_length=length, cervical_rib=np.array([0.5, 0.0]), ala=np.array([False, True])
+        )
 
     monkeypatch.setattr(skeleton, "sample_links", rare)
     body = sample_body(prior, np.random.default_rng(SEED), whole=False)

@@ -24,8 +24,8 @@ def make_pair(
 ) -> tuple[UInt8, Float32, float]:
     """Crop uint8 [224, 224], curves [6, 209] in crop px, and mm per px of one person.
 
-    A share ``foreign`` of people have the body of another spine. ``other`` people and scanners are unlike those
-    of training; all of them have such a body.
+    A share ``foreign`` of people have the body of another spine. ``other`` people and scanners are unlike
+    those of training; all of them have such a body.
     """
     rng = person_rng(seed, person)
     prior = ShapePrior.load()

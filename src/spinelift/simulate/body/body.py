@@ -18,7 +18,7 @@ from spinelift.simulate.body.vertebrae import place_vertebrae
 FOREIGN_SHARE = 0.9
 """Share of people to train on whose body is built about the sagittal curve of another spine."""
 CLUTTER_SHARE = 0.3
-"""Share of people with foreign bodies in the picture."""
+"""Share of people with metal, buttons or calcium in the picture."""
 OTHER_SPREAD = 1.5
 """Standard deviations of the vertebral arches of people to calibrate on, relative to those of training."""
 
@@ -110,7 +110,7 @@ def _foreign(
 
 
 def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A person to calibrate on: other bone density, more varied vertebral arches, twice the foreign bodies.
+    """A person to calibrate on: other bone density, more varied vertebral arches, twice the clutter.
 
     Ribs, shoulders, neck, pelvis and soft parts are built about the sagittal curve of another random spine,
     so that the vertebrae alone show the person's own.

@@ -1,16 +1,17 @@
 """How a body hangs on its spine: turn, height and length of ribs, neck, pelvis, and variants of the skeleton.
 
-A body that follows its spine by a fixed rule shows the sagittal curve to whoever looks at ribs and pelvis. Here
-each link has the spread between people, and depends on the curve only where a published relation says so:
+A body that follows its spine by a fixed rule shows the sagittal curve in its ribs and pelvis. Here each link
+has the spread between people, and depends on the curve only where a published relation says so:
 
-- Pelvic incidence 52 ± 10°, sacral slope 40 ± 8°, pelvic tilt 12 ± 6°; incidence and tilt correlate by 0.6, and so
-  do incidence and lordosis (Legaye et al., Eur Spine J 7 (1998) 99-103; Vialle et al., J Bone Joint Surg Am 87
-  (2005) 260-267).
-- Ribs turn upwards against the spine as kyphosis grows (Weaver et al., J Anat 225 (2014) 246-261): they follow a
-  part of the turn of their vertebrae. That part, and the spread of slope (7°) and height (4 mm), are set by hand.
-- 11 pairs of ribs in 5 to 8 % (Glass et al., Radiographics 22 (2002) 87-104; fewer here, as many of those have a short
-  rib), cervical ribs in 0.7 % (Brewin et al., Clin Anat 22 (2009) 331-336), transitional lumbosacral vertebrae in 4 to
-  30 % (Konin and Walz, AJNR 31 (2010) 1778-1786).
+- Pelvic incidence 52 ± 10°, sacral slope 40 ± 8°, pelvic tilt 12 ± 6°; incidence and tilt correlate by 0.6,
+  and so do incidence and lordosis (Legaye et al., Eur Spine J 7 (1998) 99-103; Vialle et al., J Bone Joint
+  Surg Am 87 (2005) 260-267).
+- Ribs turn upwards against the spine as kyphosis grows (Weaver et al., J Anat 225 (2014) 246-261): they
+  follow a part of the turn of their vertebrae. That part, and the spread of slope (7°) and height (4 mm), are
+  set by hand.
+- 11 pairs of ribs in 5 to 8 % of people (Glass et al., Radiographics 22 (2002) 87-104), cervical ribs in 0.7 %
+  (Brewin et al., Clin Anat 22 (2009) 331-336), transitional lumbosacral vertebrae in 4 to 30 % (Konin and
+  Walz, AJNR 31 (2010) 1778-1786).
 """
 
 from dataclasses import dataclass
@@ -27,17 +28,17 @@ PELVIC_INCIDENCE_SD, PELVIC_TILT_SD = 10.0, 6.0
 INCIDENCE_OF_TILT = 0.6
 """Correlation of pelvic tilt with pelvic incidence."""
 INCIDENCE_OF_LORDOSIS = 0.5
-"""Correlation of pelvic incidence with the lordosis L1-L5; with that of L1-S1, which holds the slope, it is 0.6."""
+"""Correlation of pelvic incidence with the lordosis L1-L5; that with L1-S1, which holds the slope, is 0.6."""
 LORDOSIS_DEG = (38.0, 16.0)
 """Mean and standard deviation of the angle between the bodies of L1 and L5 in simulated people."""
 MAX_L5_S1_DEG = 18.0
 """Largest deviation of the angle between L5 and the sacrum from its mean."""
 MEAN_L5_DEG = 25.0
 """Mean sagittal inclination of L5 in simulated people."""
-SHORT_OR_ABSENT, ONE_SIDE = 0.04, 0.02
+NO_12TH_RIB, ONE_12TH_RIB = 0.04, 0.02
 """Shares of people without the 12th pair of ribs, and with one rib of it."""
 CERVICAL_RIB, TRANSITIONAL = 0.0075, 0.07
-"""Shares of people with a cervical rib, and with a transitional lumbosacral vertebra; half of each on both sides."""
+"""Shares of people with a cervical rib, and with a transitional vertebra; half of each on both sides."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def sample_links(spine: PosedSpine, rng: np.random.Generator) -> Links:
     length[:, 10] += rng.normal(0, 0.1)
     length[:, 11] += rng.normal(0.1, 0.3) + rng.normal(0, 0.08, 2)
     length = np.clip(length, 0.3, 1.8)
-    length[_sides(SHORT_OR_ABSENT + ONE_SIDE, SHORT_OR_ABSENT, rng), 11] = 0.0
+    length[_sides(NO_12TH_RIB + ONE_12TH_RIB, NO_12TH_RIB, rng), 11] = 0.0
     cervical = _sides(CERVICAL_RIB, CERVICAL_RIB / 2, rng) * rng.uniform(0.3, 0.7, 2)
     ala = _sides(TRANSITIONAL, TRANSITIONAL / 2, rng)
     slope, tilt = _sacral_slope_and_tilt(spine, rng)

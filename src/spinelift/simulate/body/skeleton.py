@@ -68,7 +68,9 @@ def place_skeleton(
             density = float(np.exp(rng.normal(0, 0.1)))
             if length := links.rib_length[k, i]:
                 name, height = f"rib_{side}{i + 1}", links.rib_height_mm[i]
-                mesh = carried(name, i, spread, _rotation(angles), near_mm=35.0, length=length, height_mm=height)
+                mesh = carried(
+                    name, i, spread, _rotation(angles), near_mm=35.0, length=length, height_mm=height
+                )
                 solids += shell(name, mesh, rib_cortex, Tissue.RIB_TRABECULAR, density=density)
         if length := links.cervical_rib[k]:
             height = spine.centres[0, 2] - spine.centres[1, 2]

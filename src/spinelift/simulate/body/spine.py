@@ -19,8 +19,8 @@ SCOLIOSIS_SHARE = 0.2
 MARGIN_DEG = 3.0
 """A person's angle is at least a random share of this away from ``SCOLIOSIS_DEG``, degrees."""
 KYPHOSIS_DEG_PER_YEAR, MEAN_AGE = 0.3, 63.0
-"""Growth of thoracic kyphosis with age, about 3° a decade after 40 (Fon et al., AJR 134 (1980) 979-983), and the age
-to which the prior's kyphosis belongs. With ages 63 ± 9 it makes a correlation of 0.3."""
+"""Growth of kyphosis with age, about 3° a decade after 40 (Fon et al., AJR 134 (1980) 979-983), and the age
+to which the prior's kyphosis belongs. At ages of 63 ± 9 years it makes a correlation of about 0.3."""
 STEEPEST_DEG = 45.0
 """Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
 
