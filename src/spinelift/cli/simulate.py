@@ -79,6 +79,10 @@ def training(
         list[str] | None, typer.Option(help="Donor to leave out; can be given several times.")
     ] = None,
     no_donors: Annotated[bool, typer.Option("--no-donors", help="The template's vertebrae alone.")] = False,
+    foreign_bodies: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of people in the body of another spine; 0.9 by default."),
+    ] = None,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, scans and masks, or lateral
     views and masks.
@@ -87,6 +91,7 @@ def training(
     """
     require_extra("train")
     from spinelift.simulate.donors.choice import Donors
+    from spinelift.simulate.body.body import FOREIGN_SHARE
     from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
     from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
@@ -100,10 +105,16 @@ def training(
             do="Leave one of them out.",
         )
     chosen = Donors(tuple(donors or ()), tuple(without_donor or ()), shipped=not no_donors)
-    about = {
+    about: dict[str, object] = {
         "simulator": "spinelift", "seed": seed, "other": other, "donors": list(chosen.load().people),
     }  # fmt: skip
     made = {"people": people, "seed": seed, "workers": workers}
+    if foreign_bodies is not None and (whole_body or lateral or other):
+        raise ConfigError(
+            found="--foreign-bodies with --whole-body, --lateral or --other",
+            expected="--foreign-bodies for crops and curves of training's people",
+            do="Leave one of them out.",
+        )
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
@@ -114,9 +125,10 @@ def training(
         with progress("lateral views", people - len(views)) as advance:
             fill_laterals(views, **made, advance=advance, donors=chosen)
     else:
-        pairs = PairStore.open_or_create(out, about=about)
+        foreign = FOREIGN_SHARE if foreign_bodies is None else foreign_bodies
+        pairs = PairStore.open_or_create(out, about=about | ({} if other else {"foreign_bodies": foreign}))
         with progress("people", people - len(pairs)) as advance:
-            fill_pairs(pairs, **made, advance=advance, other=other, donors=chosen)
+            fill_pairs(pairs, **made, advance=advance, other=other, foreign=foreign, donors=chosen)
 
 
 @app.command("fit-prior")

@@ -10,7 +10,7 @@ import numpy as np
 
 from spinelift.geometry.arrays import Float32, UInt8
 from spinelift.progress import Advance
-from spinelift.simulate.body.body import sample_body, sample_other_body
+from spinelift.simulate.body.body import FOREIGN_SHARE, sample_body, sample_other_body
 from spinelift.simulate.body.posture import sample_side_posture
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
@@ -21,16 +21,27 @@ from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
 
 def make_pair(
-    seed: int, other: bool, person: int, donors: Donors = ALL_SHIPPED
+    seed: int,
+    person: int,
+    *,
+    other: bool = False,
+    foreign: float = FOREIGN_SHARE,
+    donors: Donors = ALL_SHIPPED,
 ) -> tuple[UInt8, Float32, float]:
     """Crop uint8 [224, 224], curves [6, 209] in crop px, and mm per px of one person.
 
-    ``other`` people and scanners are unlike those of training.
+    A share ``foreign`` of people have the body of another spine. ``other`` people and scanners are unlike
+    those of training; all of them have such a body.
     """
     rng = person_rng(seed, person)
-    sample, scanner = (sample_other_body, sample_other_scanner) if other else (sample_body, sample_scanner)
-    body = sample(ShapePrior.load(), rng, whole=False, donors=donors.load())
-    scan = take_scan(body, rng, whole=False, scanner=scanner(rng))
+    prior, library = ShapePrior.load(), donors.load()
+    if other:
+        body = sample_other_body(prior, rng, whole=False, donors=library)
+        scanner = sample_other_scanner(rng)
+    else:
+        body = sample_body(prior, rng, whole=False, foreign=foreign, donors=library)
+        scanner = sample_scanner(rng)
+    scan = take_scan(body, rng, whole=False, scanner=scanner)
     curves = scan.curves
     image = np.clip(np.round(curves.frame.crop(scan.bone)), 0, 255).astype(np.uint8)
     return image, curves.px.astype(np.float32), curves.frame.mm_per_px
@@ -60,13 +71,13 @@ def fill_pairs(
     workers: int,
     advance: Advance,
     other: bool = False,
+    foreign: float = FOREIGN_SHARE,
     donors: Donors = ALL_SHIPPED,
 ) -> None:
-    """Extend a store to ``people`` rows; ``advance`` is called with the number of people added."""
+    """Extend a store to ``people`` rows of `make_pair`; ``advance`` gets the number of people added."""
     with store:
-        rows = _people(
-            partial(make_pair, seed, other, donors=donors), seed, range(len(store), people), workers
-        )
+        make = partial(make_pair, seed, other=other, foreign=foreign, donors=donors)
+        rows = _people(make, seed, range(len(store), people), workers)
         for eid, (image, curves, mm_per_px) in rows:
             store.append(image=image, curves=curves, mm_per_px=mm_per_px, eid=eid)
             advance(1)

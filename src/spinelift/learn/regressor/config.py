@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.simulate.body.body import FOREIGN_SHARE
 from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 
 
@@ -146,6 +147,9 @@ class SimulatedConfig(Config):
     )
     workers: PositiveInt = Field(default=1, description="processes that simulate")
     donors: Donors = Field(default=ALL_SHIPPED, description="whose vertebrae they have")
+    foreign_bodies: Share = Field(
+        default=FOREIGN_SHARE, description="share of people in the body of another spine"
+    )
 
 
 class RegressorConfig(TrainingConfig):

@@ -37,7 +37,7 @@ class SimulatedPeople(Examples):
         due = config.buffer + int(images / config.images_per_person)
         if self._stream is None:
             self.people = due - config.buffer
-            make = partial(make_pair, config.seed, False, donors=config.donors)
+            make = partial(make_pair, config.seed, foreign=config.foreign_bodies, donors=config.donors)
             self._stream = stream(make, self.people, config.workers)
             with progress("simulated people", config.buffer) as advance:
                 while self.people < due:

@@ -16,8 +16,10 @@ from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue, points_of
 from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import place_vertebrae
 
+FOREIGN_SHARE = 0.9
+"""Share of people to train on whose body is built about the sagittal curve of another spine."""
 CLUTTER_SHARE = 0.3
-"""Share of people with foreign bodies in the picture."""
+"""Share of people with metal, buttons or calcium in the picture."""
 OTHER_SPREAD = 1.5
 """Standard deviations of the vertebral arches of people to calibrate on, relative to those of training."""
 TEMPLATE_ALONE = DonorLibrary()
@@ -101,11 +103,26 @@ def sample_body(
     rng: np.random.Generator,
     *,
     whole: bool = True,
+    foreign: float = 0.0,
     donors: DonorLibrary = TEMPLATE_ALONE,
 ) -> Body:
-    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
+    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop.
+
+    A share ``foreign`` of people have a body built about the sagittal curve of another random spine. The same
+    random numbers give the same person with the same vertebrae in either body.
+    """
     physique = sample_physique(rng)
-    return build_body(sample_spine(prior, physique, rng), physique, rng, whole=whole, donors=donors)
+    spine = sample_spine(prior, physique, rng)
+    (apart,) = rng.spawn(1)
+    around = _foreign(spine, physique, prior, apart) if apart.random() < foreign else spine
+    return build_body(spine, physique, rng, whole=whole, around=around, donors=donors)
+
+
+def _foreign(
+    spine: PosedSpine, physique: Physique, prior: ShapePrior, rng: np.random.Generator
+) -> PosedSpine:
+    """``spine`` with the sagittal curve of another random person of the same physique."""
+    return with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng)
 
 
 def sample_other_body(
@@ -115,7 +132,7 @@ def sample_other_body(
     whole: bool = True,
     donors: DonorLibrary = TEMPLATE_ALONE,
 ) -> Body:
-    """A person to calibrate on: other bone density, more varied vertebral arches, twice the foreign bodies.
+    """A person to calibrate on: other bone density, more varied vertebral arches, twice the clutter.
 
     Ribs, shoulders, neck, pelvis and soft parts are built about the sagittal curve of another random spine,
     so that the vertebrae alone show the person's own.
@@ -128,7 +145,7 @@ def sample_other_body(
         physique,
         rng,
         whole=whole,
-        around=with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng),
+        around=_foreign(spine, physique, prior, rng),
         clutter_share=2 * CLUTTER_SHARE,
         arch_spread=OTHER_SPREAD,
         donors=donors,

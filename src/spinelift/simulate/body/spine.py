@@ -18,6 +18,9 @@ SCOLIOSIS_SHARE = 0.2
 """Share of people whose modified Ferguson angle is ``SCOLIOSIS_DEG`` or more."""
 MARGIN_DEG = 3.0
 """A person's angle is at least a random share of this away from ``SCOLIOSIS_DEG``, degrees."""
+KYPHOSIS_DEG_PER_YEAR, MEAN_AGE = 0.3, 63.0
+"""Growth of kyphosis with age, about 3° a decade after 40 (Fon et al., AJR 134 (1980) 979-983), and the age
+to which the prior's kyphosis belongs. At ages of 63 ± 9 years it makes a correlation of about 0.3."""
 STEEPEST_DEG = 45.0
 """Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
 FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
@@ -137,6 +140,8 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
     coronal, structural = coronal - coronal.mean(), structural - structural.mean()
     askew = rng.normal(0, 1.5)  # inclination of the whole spine to one side, degrees
     sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(0, 5)  # of lordosis, patients and normals differ
+    older = KYPHOSIS_DEG_PER_YEAR * (physique.age - MEAN_AGE)
+    sagittal += older * np.interp(np.arange(N_STEPS), [3, 11], [0.5, -0.5])  # T4-T12
     sagittal = sagittal - sagittal.mean() + rng.normal(prior.mean[N_STEPS : 2 * N_STEPS].mean(), 2.6)
     scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)
     limit = SCOLIOSIS_DEG + rng.uniform(0, MARGIN_DEG) * (1 if scoliotic else -1)
