@@ -79,6 +79,10 @@ def rows(folder):
     return regressor(folder, RegressorConfig.load("smoke.yaml"))
 
 
+def posterior(folder):
+    return regressor(folder, RegressorConfig.load("smoke.yaml").override({"network": {"head": "posterior"}}))
+
+
 def paper(folder):
     network = {"kind": "paper", "backbone": "resnet10t", "pretrained": False, "bot_width": 32, "heads": 2}
     return regressor(folder, RegressorConfig.load("paper.yaml").override({"network": network}))
@@ -110,13 +114,14 @@ def slices(folder):
 
 TASKS = [
     rows,
+    posterior,
     paper,
     segmenter,
     partial(segmenter, window=WindowConfig(whole=0.0).model_dump()),
     aligner,
     slices,
 ]
-NAMES = ["rows", "paper", "segmenter", "windows", "aligner", "slices"]
+NAMES = ["rows", "posterior", "paper", "segmenter", "windows", "aligner", "slices"]
 
 
 def fit_of(task, tmp_path, device="cpu"):

@@ -90,8 +90,8 @@ def training(
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
-    from spinelift.simulate.donors.choice import Donors
     from spinelift.simulate.body.body import FOREIGN_SHARE
+    from spinelift.simulate.donors.choice import Donors
     from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
     from spinelift.store.rows import LateralStore, PairStore, ScanStore
 

@@ -59,10 +59,10 @@ class SimulatedPeople(Examples):
         """Numbers of all people who have entered [n]."""
         return person_id(self._config.seed, 0) + np.arange(self.people)
 
-    def mean_curves(self) -> Float32:
-        """Mean curves [6, 209] of the people who enter before training."""
+    def first_curves(self) -> Float32:
+        """Curves [n, 6, 209] of the people who enter before training."""
         self.advance(0)
-        return np.asarray(self._arrays[1].mean(0).numpy())
+        return np.asarray(self._arrays[1].numpy())
 
     def __enter__(self) -> Self:
         return self

@@ -53,10 +53,14 @@ class RegressorTask:
             return regressor_losses(self.model(image), curves, self.config.loss)
         centre = token_centres(curves)
         guide = disturbed(centre, self.config.guide, random)
-        prediction, found = self.model.guided(image, guide, self.config.guide.share)
+        prediction, found, posterior = self.model.guided(image, guide, self.config.guide.share)
         losses = regressor_losses(prediction, curves, self.config.loss)
-        locate = (found - centre).abs().mean()
-        return losses | {"loss": losses["loss"] + self.config.loss.locate * locate, "locate": locate}
+        more = {"locate": (found - centre).abs().mean()}
+        loss = losses["loss"] + self.config.loss.locate * more["locate"]
+        if posterior is not None:
+            more["posterior"] = posterior.nll(self.model.coefficients(curves))
+            loss = loss + self.config.loss.posterior * more["posterior"]
+        return losses | {"loss": loss} | more
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
         """Mean absolute errors in mm on the first held-out pairs, not augmented."""
@@ -139,6 +143,14 @@ def make_network(
     return RowsRegressor(config, mean)
 
 
+def fit_prior(model: nn.Module, curves: Tensor) -> None:
+    """Set the mean curves of a network, and the prior of its posterior head, from people [n, 6, 209] px."""
+    mean = curves.mean(0)
+    model.get_buffer("mean_curves").copy_(mean)
+    if isinstance(model, RowsRegressor) and model.posterior is not None:
+        model.posterior.fit(curves[:, Curve.SAGITTAL] - mean[Curve.SAGITTAL])
+
+
 def train_regressor(
     config: RegressorConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
@@ -157,7 +169,7 @@ def train_regressor(
             donors = donors_of_training(map(PairStore.open, data), run.config.init_from)
             people = len(np.unique(pairs.eid))
             examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
-            mean = pairs.curves.mean(0)
+            curves: Float32 | None = pairs.curves
             people_of_training(pairs.eid, judges, run.config.init_from)
         else:
             from spinelift.learn.regressor.people import SimulatedPeople, of_seed  # loads numba
@@ -166,19 +178,18 @@ def train_regressor(
 
             made = stack.enter_context(SimulatedPeople(config.simulated))
             examples = made
-            mean = np.zeros((6, SPINE_ROWS), np.float32) if resume else made.mean_curves()
+            curves = None if resume else made.first_curves()
             names = [f"simulated people of seed {config.simulated.seed}"]
             own = set(config.simulated.donors.load().people)
             donors = sorted(own.union(donors_of_training([], run.config.init_from)))
-        held_out, usual = load_pairs([validation], limit=config.loop.validate_limit), torch.from_numpy(mean)
+        held_out = load_pairs([validation], limit=config.loop.validate_limit)
 
         def make_model() -> nn.Module:
-            return make_network(config.network, usual, load=config.init_from is None and not resume)
+            return make_network(config.network, load=config.init_from is None and not resume)
 
         def make_task(model: nn.Module) -> RegressorTask:
-            model.get_buffer("mean_curves").copy_(
-                usual.reshape(6, -1)
-            )  # of these people, not of earlier ones
+            if curves is not None:  # else those of the checkpoint
+                fit_prior(model, torch.from_numpy(curves))
             if config.freeze_locator and isinstance(model, RowsRegressor):
                 model.locate.requires_grad_(False)
             model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
@@ -186,7 +197,7 @@ def train_regressor(
 
         outcome = train(
             run, make_model, make_task, examples=examples, held_out=len(held_out), data=names,
-            title="regressor", pretrained=pretrained, donors=donors,
+            title="regressor", pretrained=pretrained, donors=donors, new=("posterior.",),
         )  # fmt: skip
         if outcome.main:
             trained = pairs.eid if config.simulated is None else made.eid
