@@ -63,7 +63,7 @@ bench-accuracy: $(VENV)/.dev ## Measure the default bundle on 500 simulated peop
 	@$(BIN)/spinelift evaluate model --test $(RUNS)/accuracy/test.zarr --train $(RUNS)/accuracy/baselines.zarr \
 	  --out $(RUNS)/accuracy/table.md
 
-# Data that cannot be shipped are named by options, e.g. YARDSTICKS="--centroids FILE --anatomy FOLDER".
+# Data that cannot be shipped are named by options, e.g. YARDSTICKS="--centroids FILE --donors FILE".
 yardsticks: $(VENV)/.dev ## Measure the default bundle on real and half-real anatomy
 	@$(BIN)/python -m benchmarks.yardsticks --out $(RUNS)/yardsticks $(YARDSTICKS)
 

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.bones import signed_volume
-from spinelift.simulate.body.donors import DonorStyle, fit_vertebra
+from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, fit_vertebra
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.spine import FORWARD_DEG, frames_along
@@ -81,8 +81,13 @@ def test_frame_and_size_of_a_donor_are_those_of_its_endplates(folder):
         assert np.linalg.det(donor.frame) == pytest.approx(1)
 
 
-def test_a_level_without_a_vertebra_takes_the_nearest(folder):
-    bones = donor_bones(folder, tuple(DONOR.items()))
+@pytest.fixture(scope="module")
+def library(folder):
+    return DonorLibrary(tuple(load_folder(folder)))
+
+
+def test_a_level_without_a_vertebra_takes_the_nearest(library):
+    bones = donor_bones(library, DONOR)
     assert [bones[v].level.name for v in (0, 7, 8, 11, 12, 16)] == ["T4", "T4", "T12", "T12", "T12", "L2"]
 
 
@@ -128,9 +133,18 @@ def write_table(path, spines: int) -> None:
                 table.writerow([f"s{k}", "made", v.name, x, y, -z])
 
 
-def test_bodies_of_a_person_differ_and_the_truth_does_not(folder, tmp_path):
+def test_donors_who_are_not_there_are_left_out(library, tmp_path):
+    write_table(tmp_path / "c.csv", 1)
+    some = {"d": DONOR, "e": {Vertebra.T1: "nobody"}}
+    cases = donor_cases(library, tmp_path / "c.csv", donors=some)
+    assert {c.name.split("/")[1] for c in cases} == {"d"}
+    with pytest.raises(ConfigError, match="nobody"):
+        donor_cases(library, tmp_path / "c.csv", donors={"e": some["e"]})
+
+
+def test_bodies_of_a_person_differ_and_the_truth_does_not(library, tmp_path):
     write_table(tmp_path / "c.csv", 2)
-    cases = donor_cases(folder, tmp_path / "c.csv", donors={"d": DONOR})
+    cases = donor_cases(library, tmp_path / "c.csv", donors={"d": DONOR})
     assert [c.name for c in cases[:3]] == [f"{body}:s0/d" for body in BODIES]
     assert len(cases) == 6
     for other in cases[1:3]:
@@ -141,11 +155,9 @@ def test_bodies_of_a_person_differ_and_the_truth_does_not(folder, tmp_path):
     assert cases[0].image[rows + 7, centre].mean() > cases[0].image[rows + 7, centre + 28].mean() + 20
 
 
-def test_donors_that_are_not_there_or_not_closed_are_refused(folder, tmp_path):
+def test_meshes_that_are_not_there_or_not_closed_are_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match=r"index\.csv"):
         load_folder(tmp_path, wanted=PAIRS)
-    with pytest.raises(ConfigError, match="no vertebra of c"):
-        donor_bones(folder, ((Vertebra.T1, "c"),))
     (tmp_path / "index.csv").write_text((folder / "index.csv").read_text())
     mesh = synthetic(Rotation.identity(), np.zeros(3))
     mesh.update_faces(np.arange(len(mesh.faces)) > 2)
@@ -192,9 +204,9 @@ def test_gain_undoes_what_a_prediction_shrinks(offset, kept):
     assert rows["sagittal_inclination_common_deg"].people == 30
 
 
-def test_the_report_has_a_table_for_each_body(folder, tmp_path):
+def test_the_report_has_a_table_for_each_body(library, tmp_path):
     write_table(tmp_path / "c.csv", 1)
-    cases = donor_cases(folder, tmp_path / "c.csv", donors={"d": DONOR})
+    cases = donor_cases(library, tmp_path / "c.csv", donors={"d": DONOR})
     save_cases(tmp_path / "cases" / "donors.npz", cases)
     plan = Plan(out=tmp_path, yardsticks=(5,))
     report = run_yardsticks(plan, lambda i: (np.zeros((len(i), 6, SPINE_ROWS)),) * 2, None)
