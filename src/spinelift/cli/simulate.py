@@ -109,8 +109,8 @@ def training(
         foreign = FOREIGN_SHARE if foreign_bodies is None else foreign_bodies
         pairs = PairStore.open_or_create(out, about=about | ({} if other else {"foreign_bodies": foreign}))
         with progress("people", people - len(pairs)) as advance:
-            settings = {"people": people, "seed": seed, "workers": workers, "other": other}
-            fill_pairs(pairs, **settings, foreign=foreign, advance=advance)
+            settings = {"people": people, "seed": seed, "workers": workers}
+            fill_pairs(pairs, **settings, other=other, foreign=foreign, advance=advance)
 
 
 @app.command("fit-prior")
