@@ -9,9 +9,9 @@ has the spread between people, and depends on the curve only where a published r
 - Ribs turn upwards against the spine as kyphosis grows (Weaver et al., J Anat 225 (2014) 246-261): they
   follow a part of the turn of their vertebrae. That part, and the spread of slope (7°) and height (4 mm), are
   set by hand.
-- 11 pairs of ribs in 5 to 8 % of people (Glass et al., Radiographics 22 (2002) 87-104), cervical ribs in 0.7 %
-  (Brewin et al., Clin Anat 22 (2009) 331-336), transitional lumbosacral vertebrae in 4 to 30 % (Konin and
-  Walz, AJNR 31 (2010) 1778-1786).
+- 11 pairs of ribs in 5 to 8 % (Glass et al., Radiographics 22 (2002) 87-104), cervical ribs in 0.7 % (Brewin
+  et al., Clin Anat 22 (2009) 331-336), transitional lumbosacral vertebrae in 4 to 30 % (Konin and Walz, AJNR
+  31 (2010) 1778-1786).
 """
 
 from dataclasses import dataclass
