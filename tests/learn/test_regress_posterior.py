@@ -107,7 +107,7 @@ def posterior_of(head, curve, log_noise):
 
 
 def test_between_no_noise_and_no_reading(network):
-    """Exact readings give the projection on the modes; endless noise gives the mean, and the prior's variance."""
+    """Exact readings give the projection on the modes; endless noise gives mean and variance of the prior."""
     head, curves = network.posterior, people(seed=3)[0]
     deviation = (curves - network.mean_curves)[Curve.SAGITTAL]
     exact, sure = posterior_of(head, deviation, -50.0)
@@ -138,7 +138,7 @@ def test_levels_with_more_noise_weigh_less(network):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_front_and_back_are_kept_apart(network, sign):
-    """A profile that leans one way comes back leaning that way, with the posterior curve behind the anterior."""
+    """An uneven profile keeps its sign and its ends; the posterior curve lies behind the anterior one."""
     model, steps = network, torch.linspace(-0.2, 0.4, 209)
     slope = sign * steps.expand(1, -1)
     with torch.inference_mode():

@@ -29,8 +29,8 @@ def load_weights(model: nn.Module, path: Path, *, new: tuple[str, ...] = ()) -> 
     """Weights from safetensors into a model of the same shape; the checksum is compared where there is one.
 
     A part whose names begin with one of ``new`` may be absent as a whole: it keeps its values, and its names
-    are returned. Raises ConfigError if there is no such file or it is of another network, DamagedFileError if it was
-    changed or cut.
+    are returned. Raises ConfigError if there is no such file or it is of another network, DamagedFileError if
+    it was changed or cut.
     """
     if not path.is_file():
         raise ConfigError(

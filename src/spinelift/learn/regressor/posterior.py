@@ -24,10 +24,10 @@ LEVELS = (SPINE_ROWS - 1) // LEVEL_ROWS
 """Rows and number of the levels: level k goes from row 8 k to row 8 k + 8."""
 FIRST_ROW = math.ceil(FIRST_SPINE_ROW)
 NOISE, LEAST_NOISE, MOST_LOG = 0.1, 0.01, 12.0
-"""Standard deviation of a reading's noise at first and at least, px a row; largest log of its variance over the
-first one."""
+"""Standard deviation of a reading's noise at first and at least, px a row; largest log of its variance over
+the first one."""
 LEAST_MODE = 1e-3
-"""Squared length of a mode, px², below which its coefficients shrink to 0: fewer people than modes have such."""
+"""Squared length of a mode, px², below which its coefficients shrink to 0 (of fewer people than modes)."""
 CONTRAST = 0.05
 """Mean square of the local contrast beside the spine at which a reading has half of its weight."""
 
@@ -134,7 +134,10 @@ class PosteriorHead(nn.Module):
         return deviation @ (self.modes / self.modes.square().sum(1, keepdim=True).clamp(min=LEAST_MODE)).T
 
     def forward(self, slope: Tensor, noise: Tensor, seen: Tensor) -> Posterior:
-        """Slopes' deviation from the mean curve's [B, 209] px a row, rows' `noise` [B, 209], `visible` [B, 26]."""
+        """Posterior of slopes [B, 209], px a row beyond those of the mean curve.
+
+        ``noise`` [B, 209] is the log of their variance over the first one; ``seen`` [B, 26] is `visible`.
+        """
         log = level_means(noise).clamp(max=MOST_LOG)
         variance = LEAST_NOISE**2 + NOISE**2 * log.exp()
         weight = seen / (variance + seen * self.rest)
