@@ -33,7 +33,7 @@ def ramp_batch(n: int = 4) -> Batch:
     centre = curves[:, Curve.CENTRE]
     middle = centre[:, low] * (1 - (at - low)) + centre[:, low + 1] * (at - low)
     away = torch.arange(CROP_SIZE) - middle[..., None]
-    return Batch(255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None], curves, torch.full((n,), 2.0))
+    return Batch(255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None], curves, torch.full((n,), 2.0), torch.ones(n, SPINE_ROWS))
 
 
 def ridge(image: torch.Tensor) -> torch.Tensor:
@@ -197,7 +197,7 @@ def test_a_scrambled_spine_stays_where_it_is_and_is_out_of_order():
     image[:, 0] = torch.from_numpy(
         np.exp(-0.5 * ((every[None] - at[:, None]) / 2) ** 2) * (50 + every[:, None])
     )
-    batch = Batch(image.float(), curves, torch.full((n,), 2.0))
+    batch = Batch(image.float(), curves, torch.full((n,), 2.0), torch.ones(n, SPINE_ROWS))
     out = scramble(batch, Random("cpu", 3))
     assert torch.equal(out.curves, curves)
     seen = out.image[:, 0, 10:214].numpy()

@@ -48,7 +48,8 @@ class RowStore(Generic[RowsT]):
     def __init__(self, group: zarr.Group, path: Path) -> None:
         self._group, self.path = group, path
         self._rows = int(group.attrs["rows"])  # type: ignore[arg-type]
-        self._fields = {n: f for n, f in self.FIELDS.items() if n not in self.OPTIONAL or n in group}
+        held: Any = group.attrs.get("optional", [])
+        self._fields = {n: f for n, f in self.FIELDS.items() if n not in self.OPTIONAL or n in held}
         self._buffer: dict[str, list[NDArray[Any]]] = {name: [] for name in self._fields}
 
     @classmethod
@@ -77,6 +78,8 @@ class RowStore(Generic[RowsT]):
             "rows": 0,
             "about": dict(about or {}),
         }
+        if optional and cls.OPTIONAL:
+            content["optional"] = sorted(cls.OPTIONAL)
         group.attrs.update({**content, "checksum": _checksum(content)})
         return cls(group, path)
 
