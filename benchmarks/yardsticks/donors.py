@@ -22,7 +22,6 @@ from scipy.special import expit
 
 from benchmarks.yardsticks.case import YardstickCase
 from benchmarks.yardsticks.donor_bones import DonorVertebra, load_donors
-from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
@@ -33,6 +32,8 @@ from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell
 from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
+from spinelift.simulate.ct.pairs import complete_spines
+from spinelift.simulate.ct.project import axial_turn_deg
 from spinelift.simulate.dxa.scan import take_scan
 
 Float = NDArray[np.float64]

@@ -114,8 +114,14 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
     middles = np.array([c.mean(0) for c in clouds])
     centres, axial = middles, np.zeros(len(clouds))
     frames, bodies = _tangent_frames(centres, axial), clouds
-    for _ in range(ROUNDS):
-        seen = [_foramen(c, m, f, pixel) for c, m, f in zip(clouds, middles, frames, strict=True)]
+    for turn in range(ROUNDS + 1):
+        pitches = PITCHES_DEG
+        if turn == ROUNDS:  # the last time along the bodies' own axes
+            pitches = range(1)
+            frames = np.array(
+                [_endplates(b, c, f, volume.spacing)[1] for b, c, f in zip(bodies, centres, frames, strict=True)]
+            )
+        seen = [_foramen(c, m, f, pixel, pitches) for c, m, f in zip(clouds, middles, frames, strict=True)]
         found = np.flatnonzero([f is not None for f in seen])
         if not len(found):  # the labels are of bodies alone
             break
@@ -128,6 +134,8 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
             name = Vertebra(run[int(np.argmin([len(b) for b in bodies]))]).name
             raise _no_spine(f"no body of {name}", "whole vertebrae")
         centres = np.array([b.mean(0) for b in bodies])
+        if turn == ROUNDS:
+            break
         turns = [
             float(np.degrees(np.arctan2(-q[0], q[1])))
             for q in ((seen[k].middle - centres[k]) @ frames[k] for k in found)
@@ -171,10 +179,12 @@ class _Foramen:
     frame: Float
 
 
-def _foramen(cloud: Float, mean: Float, frame: Float, pixel: float) -> _Foramen | None:
-    """The vertebral foramen, seen along the axis, pitched by one of ``PITCHES``, along which it is widest."""
+def _foramen(
+    cloud: Float, mean: Float, frame: Float, pixel: float, pitches_deg: range
+) -> _Foramen | None:
+    """The vertebral foramen, seen along the axis of ``frame``, pitched so that it is widest."""
     best, found = LEAST_FORAMEN_MM2 / pixel**2, None
-    for pitch in np.radians(PITCHES_DEG):
+    for pitch in np.radians(pitches_deg):
         doubt = 1 - (pitch / PITCH_SCALE) ** 2
         back = np.cos(pitch) * frame[:, 1] + np.sin(pitch) * frame[:, 2]
         down = np.cos(pitch) * frame[:, 2] - np.sin(pitch) * frame[:, 1]
@@ -193,7 +203,7 @@ def _foramen(cloud: Float, mean: Float, frame: Float, pixel: float) -> _Foramen 
         near = np.abs(x - x.mean()) * pixel < NEAR_MM
         front = np.median([y[near & (x == column)].min() for column in np.unique(x[near])])
         middle = mean + turned[:, :2] @ (np.array([x.mean(), y.mean()]) * pixel + low)
-        found = _Foramen(float((front - 0.5) * pixel + low[1]), middle, turned)
+        found = _Foramen(float((front - 1.0) * pixel + low[1]), middle, turned)
     return found
 
 
@@ -202,21 +212,23 @@ def _endplates(
 ) -> tuple[Float, Float, Float]:
     """Centre [3], frame [3, 3] and size (width, depth at the endplates, height) of a body's voxels [n, 3].
 
-    A filled ellipse is 4 standard deviations wide; mid-height is narrower than the endplates by the waist.
+    Width and depth are those of the middle: a filled ellipse is 4 standard deviations wide, and its depth is
+    that beside the plane of symmetry, where no pedicle is. Mid-height is narrower by the waist.
     """
     q = (body - centre) @ frame
     middle = q[np.abs(q[:, 2]) < 4]
-    width, depth = 4 * middle[:, :2].std(0)
-    core = q[(np.abs(q[:, 0]) < CORE * width) & (np.abs(q[:, 1]) < CORE * depth)]
-    pixel = 1.1 * max(spacing[1:])
-    cell = np.round(core[:, :2] / pixel).astype(int)
-    columns, owner = np.unique(cell, axis=0, return_inverse=True)
-    half = spacing[0] / 2 * abs(frame[2, 2])
+    width = 4 * middle[:, 0].std()
+    inner = middle[np.abs(middle[:, 0]) < NEAR_MM]
+    front, back = np.percentile(inner[:, 1], [1, 99]) + np.array([-0.5, 0.5]) * spacing[1]
+    depth = back - front
+    centre = centre + frame[:, 1] * (front + back) / 2
+    order = np.lexsort(body.T[[2, 1, 0]])
+    ahead = np.abs(np.diff(body[order, :2], axis=0)).max(1) > 1e-6  # another column of voxels begins
     planes = []
-    for side, pick in ((-1, np.minimum), (1, np.maximum)):
-        z = np.full(len(columns), -side * np.inf)
-        pick.at(z, owner.ravel(), core[:, 2])
-        planes.append(_plane(columns * pixel, z + side * half))
+    for side, new in ((-0.5, np.r_[True, ahead]), (0.5, np.r_[ahead, True])):
+        edge = (body[order][new] + [0, 0, side * spacing[0]] - centre) @ frame
+        core = edge[(np.abs(edge[:, 0]) < CORE * width) & (np.abs(edge[:, 1]) < CORE * depth)]
+        planes.append(_plane(core[:, :2], core[:, 2]))
     (top, *up), (low, *down) = planes
     slope = (np.array(up) + down) / 2
     axis = frame @ np.array([-slope[0], -slope[1], 1.0])
