@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.yardsticks.case import YardstickCase
-from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
@@ -34,6 +33,8 @@ from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell
 from spinelift.simulate.body.spine import FORWARD_DEG, PosedSpine, frames_along, pose, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
+from spinelift.simulate.ct.pairs import complete_spines
+from spinelift.simulate.ct.project import axial_turn_deg
 from spinelift.simulate.dxa.scan import take_scan
 
 Float = NDArray[np.float64]

@@ -71,7 +71,7 @@ def regressor(folder, config):
     everything = {"strangers": 1.0, "scramble": 1.0, "plain": 0.0, "ramp": 0.0}
     config = config.override({"augment": everything | {"tone": dict.fromkeys(TONES, 1.0)}})
     pairs = load_pairs([make_pairs(folder / "pairs.zarr", 8, 1)])
-    examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=8)
+    examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, pairs.valid, people=8)
     return RegressorTask(config, examples, pairs, make_network(config.network))
 
 

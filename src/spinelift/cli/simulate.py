@@ -131,6 +131,64 @@ def training(
             fill_pairs(pairs, **made, advance=advance, other=other, foreign=foreign, donors=chosen)
 
 
+@app.command("from-ct")
+def from_ct(
+    ct: Annotated[Path, typer.Option(help="Folder of CTs in NIfTI, searched with its subfolders.")],
+    labels: Annotated[Path, typer.Option(help="Folder of their label maps, or the same folder.")],
+    label_scheme: Annotated[str, typer.Option(help="Tool that numbered the vertebrae, such as verse.")],
+    out: Annotated[Path, typer.Option(help="Path of the store, such as runs/ct.zarr.")],
+    poses: Annotated[int, typer.Option(min=0, help="Other spines along which each person is posed.")] = 4,
+    spines: Annotated[
+        Path | None, typer.Option(help="CSV of centres, as of fit-prior.", show_default="the shape prior")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    workers: Workers = 1,
+) -> None:
+    """Write a training store (Zarr) from CTs of real people with labelled vertebrae.
+
+    Each person is projected as a DXA: as they lie, and re-posed along other spines. Rows of the spine that
+    the CT does not show are marked as unknown. Resumable: people in the store are skipped. People who failed
+    are listed beside the store, in `<store>.failed.csv`.
+
+    [bold]Example[/bold]: spinelift simulate from-ct --ct rawdata --labels derivatives --label-scheme verse
+    --poses 8 --out runs/ct.zarr
+    """
+    require_extra("train")
+    require_extra("mri")
+    import numpy as np
+
+    from spinelift.io.nifti.labels import LabelScheme
+    from spinelift.simulate.ct.pairs import (
+        Plan,
+        complete_spines,
+        failed_table,
+        fill_from_ct,
+        find_people,
+        write_failed,
+    )
+    from spinelift.store.rows import PairStore
+
+    scheme = LabelScheme.named(label_scheme, "--label-scheme")
+    centres = None
+    if spines is not None:
+        centres = np.array(list(complete_spines(spines).values()))
+        if not len(centres):
+            found = f"no complete spine in {spines.name}"
+            raise ConfigError(found=found, expected="centres of T1 to L5", do="Check --spines.")
+    people = find_people(ct, labels)
+    about = {"people": "CTs", "seed": seed, "poses": poses, "label_scheme": scheme.value}
+    about |= {"spines": "shape prior" if spines is None else spines.name}
+    make_folder(out.parent)
+    pairs = PairStore.open_or_create(out, about=about, optional=True)
+    plan = Plan(scheme, poses, seed, centres)
+    with progress("people", len(people)) as advance:
+        failed = fill_from_ct(pairs, people, plan, workers=workers, advance=advance)
+    write_failed(out, failed)
+    typer.echo(f"{len(pairs)} pairs of {len(people) - len(failed)} people → {out.name}")
+    if failed:
+        typer.echo(f"{len(failed)} people failed → {failed_table(out).name}")
+
+
 @app.command("fit-prior")
 def fit_prior(
     table: Annotated[Path, typer.Argument(help="CSV: spine_id, level, x_mm, y_mm, z_mm (LPS).")],

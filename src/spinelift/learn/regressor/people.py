@@ -27,7 +27,8 @@ class SimulatedPeople(Examples):
     def __init__(self, config: SimulatedConfig) -> None:
         n = config.buffer
         image = np.zeros((n, CROP_SIZE, CROP_SIZE), np.uint8)
-        super().__init__(image, np.zeros((n, 6, SPINE_ROWS), np.float32), np.zeros(n, np.float32), people=0)
+        curves, valid = np.zeros((n, 6, SPINE_ROWS), np.float32), np.ones((n, SPINE_ROWS), np.bool_)
+        super().__init__(image, curves, np.zeros(n, np.float32), valid, people=0)
         self._config = config
         self._stream: Iterator[tuple[UInt8, Float32, float]] | None = None
 
@@ -51,7 +52,8 @@ class SimulatedPeople(Examples):
 
     def _enter(self, people: Iterator[tuple[UInt8, Float32, float]]) -> None:
         image, curves, mm_per_px = next(people)
-        self.put(self.people % self._config.buffer, image, curves, np.array(mm_per_px, np.float32))
+        valid = np.ones(SPINE_ROWS, np.bool_)
+        self.put(self.people % self._config.buffer, image, curves, np.array(mm_per_px, np.float32), valid)
         self.people += 1
 
     @property

@@ -42,10 +42,10 @@ class Posterior(NamedTuple):
     log_det: Tensor
 
     def nll(self, true: Tensor) -> Tensor:
-        """Negative log likelihood of true coefficients [B, K], a coefficient, without its constant."""
+        """Negative log likelihood [B] of true coefficients [B, K], a coefficient, without its constant."""
         error = (true - self.mean)[:, None]
         square = (error @ self.precision @ error.mT).flatten()
-        return (square - self.log_det).mean() / (2 * true.shape[1])
+        return (square - self.log_det) / (2 * true.shape[1])
 
 
 def combine(reading: Tensor, weight: Tensor, basis: Tensor) -> Posterior:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spinelift.bundle import PEOPLE
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.errors import ConfigError
+from spinelift.evaluate.known_rows import fill_rows, level_difference
 from spinelift.files import file_sha256, write_whole
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.geometry.arrays import Float32, Integers, UInt8
@@ -42,31 +43,34 @@ class RegressorTask:
 
     def batch(self, rows: tuple[Tensor, ...], random: Random, progress: float) -> Batch:
         """Augmented pairs."""
-        image, curves, mm_per_px = rows
-        batch = Batch(image.float()[:, None], curves, mm_per_px)
+        image, curves, mm_per_px, valid = rows
+        batch = Batch(image.float()[:, None], curves, mm_per_px, valid.float())
         return augment(batch, self.config.augment, random, progress=progress)
 
     def losses(self, batch: tuple[Tensor, ...], random: Random) -> dict[str, Tensor]:
         """Losses of augmented pairs."""
-        image, curves, _ = batch
+        image, curves, _, valid = batch
         if not isinstance(self.model, RowsRegressor):
-            return regressor_losses(self.model(image), curves, self.config.loss)
+            return regressor_losses(self.model(image), curves, self.config.loss, valid)
         centre = token_centres(curves)
         guide = disturbed(centre, self.config.guide, random)
         prediction, found, posterior = self.model.guided(image, guide, self.config.guide.share)
-        losses = regressor_losses(prediction, curves, self.config.loss)
-        more = {"locate": (found - centre).abs().mean()}
+        losses = regressor_losses(prediction, curves, self.config.loss, valid)
+        more = {"locate": ((found - centre).abs() * row_weight(at_tokens(valid))).mean()}
         loss = losses["loss"] + self.config.loss.locate * more["locate"]
-        if posterior is not None:
-            more["posterior"] = posterior.nll(self.model.coefficients(curves))
+        if posterior is not None:  # of the pairs whose curves are known as a whole
+            weight = row_weight(valid.amin(1))
+            more["posterior"] = (posterior.nll(self.model.coefficients(curves)) * weight).mean()
             loss = loss + self.config.loss.posterior * more["posterior"]
         return losses | {"loss": loss} | more
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Mean absolute errors in mm on the first held-out pairs, not augmented."""
+        """Mean absolute errors in mm over the known rows of the first held-out pairs, not augmented."""
         n = min(limit, len(self.validation))
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
-        error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
+        held, valid = self.validation, self.validation.valid[:n]
+        away = np.abs(level_difference(curves - held.curves[:n], valid)) * held.mm_per_px[:n, None, None]
+        error = away.transpose(0, 2, 1)[valid]
         parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
         return {
             "mae_mm": float(error.mean()),
@@ -74,17 +78,32 @@ class RegressorTask:
         }
 
 
-def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
+def row_weight(valid: Tensor) -> Tensor:
+    """Weights of the same shape, 0 where ``valid`` is 0, whose product with values has the mean of the rest."""
+    return valid / valid.mean().clamp(min=1e-6)
+
+
+def regressor_losses(
+    prediction: Prediction, curves: Tensor, config: LossConfig, valid: Tensor | None = None
+) -> dict[str, Tensor]:
     """L1 (paper, 2.3) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
 
-    ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
+    ``curves`` [B, 6, 209] crop px; ``valid`` [B, 209] is 1 for the rows that count, None for all. Sagittal
+    curves are compared from the mean of the centre one over these. ``loss`` is the weighted sum; the parts are unweighted.
     """
-    error = (prediction.curves - curves).abs()
+    difference = prediction.curves - curves
+    valid = torch.ones_like(curves[:, 0]) if valid is None else valid
+    side = difference[:, Curve.SAGITTAL]
+    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) - side.mean(1)
+    difference = torch.cat([difference[:, CORONAL], difference[:, SAGITTAL] - zero[:, None, None]], 1)
+    weight = row_weight(valid)[:, None]
+    error = difference.abs() * weight
     l1 = (error[:, CORONAL].mean() + config.sagittal * error[:, SAGITTAL].mean()) / (1 + config.sagittal)
     fixed = error.detach() if config.nll_detach else error
-    nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
-    change = (prediction.curves - curves)[:, Curve.CENTRE :: Curve.SAGITTAL - Curve.CENTRE]
-    slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
+    nll = (torch.log(2 * prediction.scale) * weight + fixed / prediction.scale).mean()
+    change = difference[:, Curve.CENTRE :: Curve.SAGITTAL - Curve.CENTRE]
+    both = row_weight(valid[:, SLOPE_ROWS:] * valid[:, :-SLOPE_ROWS])[:, None]
+    slope = ((change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs() * both).mean()
     smooth = prediction.curves.diff(n=2, dim=2).square().mean()
     loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
     return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth, "slope": slope}
@@ -92,8 +111,13 @@ def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig)
 
 def token_centres(curves: Tensor) -> Tensor:
     """Coronal centre [B, 56] of curves [B, 6, 209] at the rows of the tokens; constant beyond the ends."""
-    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS, device=curves.device) - FIRST_SPINE_ROW
-    return curves[:, Curve.CENTRE].index_select(1, rows.round().long().clamp(0, SPINE_ROWS - 1))
+    return at_tokens(curves[:, Curve.CENTRE])
+
+
+def at_tokens(values: Tensor) -> Tensor:
+    """Values [B, 209] of rows at the rows of the tokens [B, 56]; constant beyond the ends."""
+    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS, device=values.device) - FIRST_SPINE_ROW
+    return values.index_select(1, rows.round().long().clamp(0, SPINE_ROWS - 1))
 
 
 def disturbed(centre: Tensor, config: GuideConfig, random: Random) -> Tensor:
@@ -114,6 +138,7 @@ def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
         torch.from_numpy(pairs.image[index]).float()[:, None],
         torch.from_numpy(pairs.curves[index]),
         torch.from_numpy(pairs.mm_per_px[index]),
+        torch.from_numpy(pairs.valid[index]).float(),
     )
 
 
@@ -168,8 +193,8 @@ def train_regressor(
             pairs, names = load_pairs(data), [path.name for path in data]
             donors = donors_of_training(map(PairStore.open, data), run.config.init_from)
             people = len(np.unique(pairs.eid))
-            examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
-            curves: Float32 | None = pairs.curves
+            examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, pairs.valid, people=people)
+            curves: Float32 | None = fill_rows(pairs.curves, pairs.valid)
             people_of_training(pairs.eid, judges, run.config.init_from)
         else:
             from spinelift.learn.regressor.people import SimulatedPeople, of_seed  # loads numba
