@@ -108,7 +108,7 @@ def test_curves_json_has_exactly_the_agreed_fields(prediction):
     document = json.loads(prediction.curves_json())
     assert list(document) == [
         "format", "scan_id", "mm_per_px", "z_mm", "coronal_mm", "sagittal_mm", "centreline_mm", "interval90",
-        "shift_score", "warnings", "bundle",
+        "shift_score", "measures", "levels", "screening", "warnings", "bundle",
     ]  # fmt: skip
     assert list(document["coronal_mm"]) == ["left", "centre", "right"]
     assert list(document["sagittal_mm"]) == ["anterior", "centre", "posterior"]
