@@ -1,7 +1,7 @@
 """``spinelift.measure``: the clinical measures of a prediction, a ``curves.json`` or vertebral centres."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,29 @@ def read_curves(path: str | PathLike[str]) -> Record:
     if not isinstance(document, dict):
         raise _other(f"{file.name}, which is no {CURVES_JSON}")
     return document
+
+
+def is_result(path: Path) -> bool:
+    """Whether a path is a ``curves.json`` (any JSON file) or a folder with one."""
+    return path.suffix.lower() == ".json" or (path / CURVES_JSON).is_file()
+
+
+def find_curves(paths: Iterable[Path]) -> list[Path]:
+    """Every ``curves.json``: of files, folders of results, and output folders with results in them."""
+    found: list[Path] = []
+    for path in paths:
+        results = sorted(path.glob(f"*/{CURVES_JSON}"))
+        if is_result(path) or not path.is_dir():
+            found.append(path)
+        elif results:
+            found += results
+        else:
+            raise NoScansError(
+                found=f"the folder {path.name}, which holds no {CURVES_JSON}",
+                expected="the folder of a result, or of several",
+                do="Run spinelift predict first.",
+            )
+    return found
 
 
 def _of_document(document: Mapping[str, Any]) -> SpineMeasures:
