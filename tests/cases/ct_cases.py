@@ -1,4 +1,4 @@
-"""A small CT of a painted person: bent both ways, with arches, a table, and more on the left than on the right."""
+"""A small CT of a painted person: bent both ways, on a table, with more on the left than on the right."""
 
 from pathlib import Path
 
@@ -15,7 +15,11 @@ MM = np.array([2.0, 2.0, 2.0])
 """mm a voxel (x, y, z)."""
 SHAPE = (260, 130, 150)
 """Voxels [z, y, x]."""
-SIZE = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1) * [1.0, 1.0, 1.08]
+SIZE = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1) * [
+    1.0,
+    1.0,
+    1.08,
+]
 
 
 WAIST = 1 - morphometry.WAIST
@@ -33,7 +37,7 @@ def painted_spine() -> PosedSpine:
 
 
 def paint_ct() -> tuple[np.ndarray, np.ndarray, PosedSpine]:
-    """HU int16 and VerSe labels uint8 [z, y, x], x to the left, y to posterior, z to the feet, and the truth."""
+    """HU int16, VerSe labels uint8, both [z, y, x] in patient axes, and the true spine."""
     spine = painted_spine()
     z, y, x = (np.arange(n) * mm for n, mm in zip(SHAPE, MM[::-1], strict=True))
     middle = spine.centres[:, :2].mean(0)

@@ -33,7 +33,12 @@ def ramp_batch(n: int = 4) -> Batch:
     centre = curves[:, Curve.CENTRE]
     middle = centre[:, low] * (1 - (at - low)) + centre[:, low + 1] * (at - low)
     away = torch.arange(CROP_SIZE) - middle[..., None]
-    return Batch(255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None], curves, torch.full((n,), 2.0), torch.ones(n, SPINE_ROWS))
+    return Batch(
+        255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None],
+        curves,
+        torch.full((n,), 2.0),
+        torch.ones(n, SPINE_ROWS),
+    )
 
 
 def ridge(image: torch.Tensor) -> torch.Tensor:

@@ -177,7 +177,11 @@ def test_a_ct_that_cannot_be_used_is_refused(painted, tmp_path, kind, error, fou
 
 def test_people_by_file_name(tmp_path):
     names = ["raw/sub-1_ct.nii.gz", "raw/sub-12_ct.nii", "raw/s3/ct.nii.gz", "raw/lonely.nii.gz"]
-    maps = ["lab/sub-1_seg-vert_msk.nii.gz", "lab/x/sub-12_seg.nii", "lab/s3/segmentations/vertebrae_T1.nii.gz"]
+    maps = [
+        "lab/sub-1_seg-vert_msk.nii.gz",
+        "lab/x/sub-12_seg.nii",
+        "lab/s3/segmentations/vertebrae_T1.nii.gz",
+    ]
     for name in (*names, *maps):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

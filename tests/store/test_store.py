@@ -90,7 +90,11 @@ def test_scans_come_back(tmp_path):
 
 
 def test_rows_that_are_known_are_optional(tmp_path):
-    row = {"image": np.zeros((224, 224), np.uint8), "curves": np.zeros((6, 209), np.float32), "mm_per_px": 2.0}
+    row = {
+        "image": np.zeros((224, 224), np.uint8),
+        "curves": np.zeros((6, 209), np.float32),
+        "mm_per_px": 2.0,
+    }
     known = np.arange(209) < 100
     with PairStore.create(tmp_path / "masked.zarr", optional=True) as store:
         store.append(**row, eid=1, valid=known)

@@ -106,9 +106,7 @@ def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[
     known = np.broadcast_to(test.valid[:, None], (len(test), 3, SPINE_ROWS)).reshape(shape)
     for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
         true = level_difference(test.curves.astype(np.float64), test.valid)[:, part].reshape(shape)
-        parts = (
-            level_difference(c, test.valid)[:, part].reshape(shape) for c in (curves, *others.values())
-        )
+        parts = (level_difference(c, test.valid)[:, part].reshape(shape) for c in (curves, *others.values()))
         model, *rest = (pearson_estimate(p, true, counts, known=known) for p in parts)
         rows.append(Row(f"{name}_pearson_r", len(test), model, dict(zip(others, rest, strict=True))))
     return rows

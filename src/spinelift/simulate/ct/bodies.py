@@ -25,7 +25,8 @@ CUT_SHARE = 0.25
 """Largest share of a whole vertebra's widest slice that is in the CT's first or last one."""
 LEAST_FORAMEN_MM2 = 40.0
 PITCHES_DEG, PITCH_SCALE, NEAR_MM = range(-30, 31, 6), 1.0, 5.0
-"""Pitches that are tried, the pitch (radians) that no foramen is wide enough for, and half the width of the part of the foramen whose front edge counts."""
+"""Pitches that are tried, the pitch (radians) that no foramen is wide enough for, and half
+the width of the part of the foramen whose front edge counts."""
 LEAST_VOXELS, ASIDE_MM = 20, 2.0
 ROUNDS = 4
 """Times that body and frame are found again, each from the other."""
@@ -119,7 +120,10 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
         if turn == ROUNDS:  # the last time along the bodies' own axes
             pitches = range(1)
             frames = np.array(
-                [_endplates(b, c, f, volume.spacing)[1] for b, c, f in zip(bodies, centres, frames, strict=True)]
+                [
+                    _endplates(b, c, f, volume.spacing)[1]
+                    for b, c, f in zip(bodies, centres, frames, strict=True)
+                ]
             )
         seen = [_foramen(c, m, f, pixel, pitches) for c, m, f in zip(clouds, middles, frames, strict=True)]
         found = np.flatnonzero([f is not None for f in seen])
@@ -127,9 +131,7 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
             break
         front = np.interp(np.arange(len(clouds)), found, [seen[k].front for k in found])
         pitched = np.array([f if s is None else s.frame for s, f in zip(seen, frames, strict=True)])
-        bodies = [
-            _before(c, m, f, y) for c, m, f, y in zip(clouds, middles, pitched, front, strict=True)
-        ]
+        bodies = [_before(c, m, f, y) for c, m, f, y in zip(clouds, middles, pitched, front, strict=True)]
         if any(len(b) < LEAST_VOXELS for b in bodies):
             name = Vertebra(run[int(np.argmin([len(b) for b in bodies]))]).name
             raise _no_spine(f"no body of {name}", "whole vertebrae")
@@ -144,9 +146,7 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
             axial + np.interp(np.arange(len(clouds)), found, turns), 1.0, mode="nearest"
         )
         frames = _tangent_frames(centres, axial)
-    fitted = [
-        _endplates(b, c, f, volume.spacing) for b, c, f in zip(bodies, centres, frames, strict=True)
-    ]
+    fitted = [_endplates(b, c, f, volume.spacing) for b, c, f in zip(bodies, centres, frames, strict=True)]
     centres, frames, sizes = (np.array(part) for part in zip(*fitted, strict=True))
     return centres, frames, sizes
 
@@ -172,16 +172,14 @@ def _tangent_frames(centres: Float, axial_deg: Float) -> Float:
 
 @dataclass(frozen=True)
 class _Foramen:
-    """``front`` edge along the back axis of ``frame``, mm from the vertebra's mean, and ``middle`` (x, y, z)."""
+    """``front`` edge along the back axis of ``frame``, mm from the vertebra's mean; ``middle`` [3]."""
 
     front: float
     middle: Float
     frame: Float
 
 
-def _foramen(
-    cloud: Float, mean: Float, frame: Float, pixel: float, pitches_deg: range
-) -> _Foramen | None:
+def _foramen(cloud: Float, mean: Float, frame: Float, pixel: float, pitches_deg: range) -> _Foramen | None:
     """The vertebral foramen, seen along the axis of ``frame``, pitched so that it is widest."""
     best, found = LEAST_FORAMEN_MM2 / pixel**2, None
     for pitch in np.radians(pitches_deg):

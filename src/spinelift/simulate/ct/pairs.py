@@ -85,7 +85,6 @@ def find_people(ct: Path, labels: Path) -> list[Person]:
             maps[path.parent] = _name(path.parent)
         else:
             maps[path] = _name(path)
-    masked = set(maps)
     same, names = ct.resolve() == labels.resolve(), {path: _name(path) for path in _niftis(ct)}
     others = set() if same else {path.resolve() for path in maps}
     images = {
@@ -112,7 +111,9 @@ def find_people(ct: Path, labels: Path) -> list[Person]:
 
 def _niftis(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise NoScansError(found=f"no folder {folder.name}", expected="a folder of NIfTI files", do="Check it.")
+        raise NoScansError(
+            found=f"no folder {folder.name}", expected="a folder of NIfTI files", do="Check it."
+        )
     return sorted(p for p in folder.rglob("*.nii*") if p.name.endswith((".nii", ".nii.gz")))
 
 
@@ -143,7 +144,9 @@ def make_pairs(plan: Plan, person: Person) -> list[Pair]:
     """The person's pairs: as the person lies, then ``plan.poses`` others. Raises SpineliftError."""
     if not person.labels:
         raise AmbiguousScanError(
-            found="a CT without label map", expected="a map whose name begins as the CT's", do="Check --labels."
+            found="a CT without label map",
+            expected="a map whose name begins as the CT's",
+            do="Check --labels.",
         )
     volume = read_ct(person.image, choose_labels(person.labels, plan.scheme), plan.scheme)
     found = find_spine(volume)

@@ -67,7 +67,9 @@ def _owners(volume: CtVolume, spine: CtSpine) -> NDArray[np.int8]:
     box = tuple(slice(max(side.start - 4, 0), side.stop + 4) for side in box)
     inside = owner[box]
     loose = (volume.levels[box] == 0) & (volume.labels[box] == 0) & (volume.density[0][box] > 0)
-    distance, index = ndimage.distance_transform_edt(inside == 0, sampling=volume.spacing, return_indices=True)
+    distance, index = ndimage.distance_transform_edt(
+        inside == 0, sampling=volume.spacing, return_indices=True
+    )
     join = loose & (distance <= NEAR_MM)
     inside[join] = inside[tuple(i[join] for i in index)]
     return owner

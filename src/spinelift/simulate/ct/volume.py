@@ -56,9 +56,7 @@ class CtVolume:
         return np.asarray(index[:, ::-1] * np.array(self.spacing[::-1]), np.float64)
 
 
-def read_ct(
-    image: Path, label_map: Path, scheme: LabelScheme, *, coarse_mm: float = COARSE_MM
-) -> CtVolume:
+def read_ct(image: Path, label_map: Path, scheme: LabelScheme, *, coarse_mm: float = COARSE_MM) -> CtVolume:
     """Read a CT in HU and the map of its vertebrae, both NIfTI on one grid, stored in any orientation.
 
     ``label_map`` may be a folder of masks ``vertebrae_T1.nii.gz`` …, one a vertebra.
@@ -83,7 +81,7 @@ def read_ct(
     same = hu.shape == labels.shape and np.allclose(spacing, label_spacing, rtol=1e-2)
     if not same or apart > MAX_APART_MM:
         raise _refuse(
-            f"a CT of {_grid(hu, spacing)} and labels of {_grid(labels, label_spacing)}, {apart:.0f} mm apart",
+            f"a CT of {_grid(hu, spacing)}, labels of {_grid(labels, label_spacing)}, {apart:.0f} mm apart",
             "labels on the grid of the CT",
             "Resample the label map to the CT, nearest neighbour.",
         )
@@ -139,7 +137,11 @@ def _oriented(data: AnyArray, affine: Float) -> tuple[AnyArray, Spacing3, Float]
         raise _refuse(
             "oblique or sheared slices", "slices across the body", "Resample the CT to the patient's axes."
         )
-    return np.ascontiguousarray(data.transpose(2, 1, 0)), (float(size[2]), float(size[1]), float(size[0])), affine[:3, 3]
+    return (
+        np.ascontiguousarray(data.transpose(2, 1, 0)),
+        (float(size[2]), float(size[1]), float(size[0])),
+        affine[:3, 3],
+    )
 
 
 def check_hu(hu: Float32, levels: Levels) -> None:
