@@ -47,7 +47,7 @@ def paint_ct() -> tuple[np.ndarray, np.ndarray, PosedSpine]:
     hu[:, 126:128, 10:140] = 300  # table
     chest = (z > 100) & (z < 250)
     hu[np.ix_(chest, (y > 50) & (y < 110), (x > middle[0] + 40) & (x < middle[0] + 90))] = -850  # left lung
-    hu[np.ix_((z > 40) & (z < 60), (y > 60) & (y < 90), (x > 200) & (x < 215))] = 900  # upper left
+    hu[np.ix_((z > 40) & (z < 60), (y > 60) & (y < 90), (x > 203) & (x < 212))] = 900  # upper left
     labels = np.zeros(SHAPE, np.uint8)
     grid = np.stack(np.meshgrid(z, y, x, indexing="ij")[::-1], -1)
     for level in Vertebra:
