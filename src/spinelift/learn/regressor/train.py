@@ -90,7 +90,7 @@ def regressor_losses(
     difference = prediction.curves - curves
     valid = torch.ones_like(curves[:, 0]) if valid is None else valid
     side = difference[:, Curve.SAGITTAL]
-    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) - side.mean(1)
+    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) * (1 - valid.amin(1))
     difference = torch.cat([difference[:, CORONAL], difference[:, SAGITTAL] - zero[:, None, None]], 1)
     weight = row_weight(valid)[:, None]
     error = difference.abs() * weight
