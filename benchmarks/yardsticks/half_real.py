@@ -1,8 +1,8 @@
 """Yardstick 2: the real vertebrae, ribs and soft parts of a CT, re-posed along real spines.
 
 Every vertebra of the CT is moved rigidly, but for its scaling, onto a spine of a table of centres; the
-rest follows by the warp of `simulate.ct.tube`. Pelvis, sacrum and arms, which the CT lacks, are the simulator's. The
-truth is exact by construction.
+rest follows by the warp of `simulate.ct.tube`. Pelvis, sacrum and arms, which the CT lacks, are the
+simulator's. The truth is exact by construction.
 """
 
 from pathlib import Path

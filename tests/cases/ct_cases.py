@@ -1,4 +1,4 @@
-"""A small CT of a painted person: bent both ways, with arches, a table, and more on the left than on the right."""
+"""A small CT of a painted person: bent both ways, on a table, with more on the left than on the right."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def painted_spine() -> PosedSpine:
 
 
 def paint_ct() -> tuple[np.ndarray, np.ndarray, PosedSpine]:
-    """HU int16 and VerSe labels uint8 [z, y, x], x to the left, y to posterior, z to the feet, and the truth."""
+    """HU int16, VerSe labels uint8, both [z, y, x] in patient axes, and the true spine."""
     spine = painted_spine()
     z, y, x = (np.arange(n) * mm for n, mm in zip(SHAPE, MM[::-1], strict=True))
     middle = spine.centres[:, :2].mean(0)
@@ -47,7 +47,7 @@ def paint_ct() -> tuple[np.ndarray, np.ndarray, PosedSpine]:
     hu[:, 126:128, 10:140] = 300  # table
     chest = (z > 100) & (z < 250)
     hu[np.ix_(chest, (y > 50) & (y < 110), (x > middle[0] + 40) & (x < middle[0] + 90))] = -850  # left lung
-    hu[np.ix_((z > 40) & (z < 60), (y > 60) & (y < 90), (x > 200) & (x < 215))] = 900  # upper left
+    hu[np.ix_((z > 40) & (z < 60), (y > 60) & (y < 90), (x > 203) & (x < 212))] = 900  # upper left
     labels = np.zeros(SHAPE, np.uint8)
     grid = np.stack(np.meshgrid(z, y, x, indexing="ij")[::-1], -1)
     for level in Vertebra:

@@ -245,6 +245,6 @@ def test_known_rows_move_with_the_image():
     down = place(batch, still(2, shift=n - 6)).valid  # the content moves 6 rows to the feet
     torch.testing.assert_close(down, valid.roll(6, 1))
     larger = place(batch, still(2, scale=n + 0.5)).valid
-    assert larger.sum() == pytest.approx(2 * 140, abs=4)
+    assert larger.sum() == pytest.approx(2 * 135, abs=2)  # the first ones have left the crop
     ends = batch._replace(valid=torch.ones(2, SPINE_ROWS))
     assert place(ends, still(2, shift=n - 6)).valid.all()  # beyond the ends the spine goes on straight

@@ -90,7 +90,8 @@ _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/ver
 TABLES: Mapping[LabelScheme, LabelTable] = {
     LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5", "spinelift", range(2)),
     LabelScheme.TOTALSEGMENTATOR_TOTAL: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total'] (v2, CT; early maps have 118)", "total", range(119), vertebrae=_run(43, -1), sacrum=(25,)
+        f"{_TOTALSEGMENTATOR}['total'] (v2, CT; early maps have 118)", "total", range(119),
+        vertebrae=_run(43, -1), sacrum=(25,),
     ),
     LabelScheme.TOTALSEGMENTATOR_V1: LabelTable(
         f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", "total-v1", range(105), vertebrae=_run(34, -1), sacrum=(92,)

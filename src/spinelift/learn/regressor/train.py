@@ -79,7 +79,7 @@ class RegressorTask:
 
 
 def row_weight(valid: Tensor) -> Tensor:
-    """Weights of the same shape, 0 where ``valid`` is 0, whose product with values has the mean of the rest."""
+    """Weights of the same shape, 0 where ``valid`` is 0; values times these have the mean of the others."""
     return valid / valid.mean().clamp(min=1e-6)
 
 
@@ -89,12 +89,13 @@ def regressor_losses(
     """L1 (paper, 2.3) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
 
     ``curves`` [B, 6, 209] crop px; ``valid`` [B, 209] is 1 for the rows that count, None for all. Sagittal
-    curves are compared from the mean of the centre one over these. ``loss`` is the weighted sum; the parts are unweighted.
+    curves are compared from the mean of the centre one over these. ``loss`` is the weighted sum; the parts
+    are unweighted.
     """
     difference = prediction.curves - curves
     valid = torch.ones_like(curves[:, 0]) if valid is None else valid
     side = difference[:, Curve.SAGITTAL]
-    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) - side.mean(1)
+    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) * (1 - valid.amin(1))
     difference = torch.cat([difference[:, CORONAL], difference[:, SAGITTAL] - zero[:, None, None]], 1)
     weight = row_weight(valid)[:, None]
     error = difference.abs() * weight

@@ -25,7 +25,8 @@ CUT_SHARE = 0.25
 """Largest share of a whole vertebra's widest slice that is in the CT's first or last one."""
 LEAST_FORAMEN_MM2 = 40.0
 PITCHES_DEG, PITCH_SCALE, NEAR_MM = range(-30, 31, 6), 1.0, 5.0
-"""Pitches that are tried, the pitch (radians) that no foramen is wide enough for, and half the width of the part of the foramen whose front edge counts."""
+"""Pitches that are tried, the pitch (radians) that no foramen is wide enough for, and half
+the width of the part of the foramen whose front edge counts."""
 LEAST_VOXELS, ASIDE_MM = 20, 2.0
 ROUNDS = 4
 """Times that body and frame are found again, each from the other."""
@@ -171,7 +172,7 @@ def _tangent_frames(centres: Float, axial_deg: Float) -> Float:
 
 @dataclass(frozen=True)
 class _Foramen:
-    """``front`` edge along the back axis of ``frame``, mm from the vertebra's mean, and ``middle`` (x, y, z)."""
+    """``front`` edge along the back axis of ``frame``, mm from the vertebra's mean; ``middle`` [3]."""
 
     front: float
     middle: Float

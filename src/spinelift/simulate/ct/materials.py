@@ -66,7 +66,7 @@ def body_mask(hu: Float32) -> Bool:
 
 
 def contrast_pools(hu: Float32, vertebrae: Bool, spacing: Spacing3) -> Bool:
-    """Large bright bodies of even brightness that are no vertebrae: blood and kidneys with contrast medium."""
+    """Large bright bodies of even brightness that are no vertebrae: blood, kidneys with contrast medium."""
     steps = [max(1, round(POOL_GRID_MM / s)) for s in spacing]
     grid = tuple(slice(None, None, s) for s in steps)
     h, taken = hu[grid], vertebrae[grid]

@@ -85,7 +85,6 @@ def find_people(ct: Path, labels: Path) -> list[Person]:
             maps[path.parent] = _name(path.parent)
         else:
             maps[path] = _name(path)
-    masked = set(maps)
     same, names = ct.resolve() == labels.resolve(), {path: _name(path) for path in _niftis(ct)}
     others = set() if same else {path.resolve() for path in maps}
     images = {

@@ -31,7 +31,7 @@ def trunk_view(spine: PosedSpine, rng: np.random.Generator) -> PixelGrid:
 
 
 def crop_spine(bone: UInt8, view: PixelGrid, spine: PosedSpine) -> tuple[UInt8, SpineCurves]:
-    """Crop [224, 224] of a bone picture at the true place of a spine given in the view's mm, and its curves."""
+    """Crop [224, 224] of a bone picture at the place of a spine given in the view's mm, and its curves."""
     z, mm = spine.curves_mm()
     x0, z0 = view.origin_mm
     mm[: Curve.ANTERIOR] -= x0

@@ -81,7 +81,7 @@ def read_ct(image: Path, label_map: Path, scheme: LabelScheme, *, coarse_mm: flo
     same = hu.shape == labels.shape and np.allclose(spacing, label_spacing, rtol=1e-2)
     if not same or apart > MAX_APART_MM:
         raise _refuse(
-            f"a CT of {_grid(hu, spacing)} and labels of {_grid(labels, label_spacing)}, {apart:.0f} mm apart",
+            f"a CT of {_grid(hu, spacing)}, labels of {_grid(labels, label_spacing)}, {apart:.0f} mm apart",
             "labels on the grid of the CT",
             "Resample the label map to the CT, nearest neighbour.",
         )
