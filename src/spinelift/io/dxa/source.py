@@ -31,8 +31,7 @@ STUDY = (
 )
 """Elements of the patient and of the study that other objects of the study repeat."""
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_PLACE = ("FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-_IMAGE = (*_REFERENCE, *_PLACE, "PositionReferenceIndicator", "Modality", "Rows", "Columns")
+_IMAGE = (*_REFERENCE, "FrameOfReferenceUID", "Modality", "Rows", "Columns")
 _SEXES = ("F", "M", "O")
 EXPECTED = "a DICOM file, or a zip or folder of them, whose header identifies image, series and study"
 
@@ -44,7 +43,7 @@ class SourceImage:
     Parameters
     ----------
     image
-        SOP class, UIDs, size and, where the header places it in space, frame of reference.
+        SOP class, UIDs, frame of reference, modality and size.
     patient
         ``PATIENT`` and ``STUDY``, as far as they are there and valid.
     letters
@@ -84,7 +83,7 @@ class SourceImage:
 
 
 def check_dicom(path: Path) -> None:
-    """Refuse an input that is no DICOM before anything is done; raises UnsupportedImageError."""
+    """Refuse a picture, which has no header, before anything is done; raises UnsupportedImageError."""
     if path.is_dir():
         return
     try:
@@ -92,13 +91,14 @@ def check_dicom(path: Path) -> None:
     except OSError:
         return  # the reader says why
     if kind is FileKind.PICTURE:
-        raise _refused(f"{path.name}, a picture without a DICOM header")
+        do = "Leave --dicom and --dicom-deidentified out, or pass the scan as DICOM."
+        raise _refused(f"{path.name}, a picture without a DICOM header", do)
 
 
-def read_source(path: Path, *, area: Area | None = None, identified: bool = True) -> SourceImage:
+def read_source(path: Path, *, area: Area | None = None, in_study: bool = True) -> SourceImage:
     """Header of the image that :func:`spinelift.io.read_dxa` takes from a path.
 
-    ``identified``: refuse headers without the identifiers that objects of the same study need.
+    ``in_study``: refuse headers without the identifiers that objects of the same study need.
 
     Raises UnsupportedImageError for pictures and such headers, else as ``read_dxa``.
     """
@@ -111,21 +111,18 @@ def read_source(path: Path, *, area: Area | None = None, identified: bool = True
     else:
         contents = [read_bounded(path)]
     with reading():
-        wanted = {*PATIENT, *STUDY, *_IMAGE, "PatientOrientation"}
+        wanted = {*PATIENT, *STUDY, *_IMAGE, "PatientOrientation", "ImageOrientationPatient"}
         header, _ = parse(pick_total_body(contents, area).bone, wanted)
         letters = orientation_letters(header) or NO_ORIENTATION
         image, patient = _valid(header, _IMAGE), _valid(header, (*PATIENT, *STUDY))
-        if any(keyword not in image for keyword in _PLACE):
-            for keyword in (*_PLACE, "PositionReferenceIndicator"):
-                image.pop(keyword, None)
         if patient.get("PatientSex") not in (None, *_SEXES):
             del patient.PatientSex
         invalid = "PatientID" not in patient and header.get("PatientID")
     missing = [keyword for keyword in _REFERENCE if keyword not in image]
     missing += ["PatientID"] if invalid else []
-    if identified and missing:
+    if in_study and missing:
         raise _refused(f"a DICOM header without a valid {', '.join(missing)}")
-    if identified and "Image Storage" not in UID(image.SOPClassUID).name:
+    if in_study and "Image Storage" not in UID(image.SOPClassUID).name:
         raise _refused("a DICOM image of a class that is not known")
     return SourceImage(image, patient, tuple(letters))
 
@@ -139,11 +136,13 @@ def _valid(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
             value = str(element.value) if element.VR == "PN" else element.value
             if not element.is_empty:
                 for one in value if element.VM > 1 else [value]:
-                    validate_value(element.VR, one, RAISE)
+                    if isinstance(one, str):  # numbers are checked when they are converted
+                        validate_value(element.VR, one, RAISE)
                 setattr(out, keyword, value)
     return out
 
 
-def _refused(found: str) -> UnsupportedImageError:
-    do = "Leave --dicom out; if only the identifiers are missing, --dicom-deidentified does without them."
+def _refused(
+    found: str, do: str = "Give --dicom-deidentified, which does without them."
+) -> UnsupportedImageError:
     return UnsupportedImageError(found=f"{found}, for DICOM objects", expected=EXPECTED, do=do)

@@ -5,10 +5,9 @@ from typing import Any
 
 from spinelift.errors import MissingExtraError
 from spinelift.io.dxa.source import SourceImage
+from spinelift.report import PDF, SC, SEG, SR, STL_DICOM
 from spinelift.report.scene import SpineScene
 
-SR, SEG, SC, PDF, STL = "sr.dcm", "seg.dcm", "sc.dcm", "pdf.dcm", "stl.dcm"
-DICOM_NAMES = (SR, SEG, SC, PDF, STL)
 
 
 def make_dicom(
@@ -59,5 +58,5 @@ def make_dicom(
         SEG: segmentation(scene, study),
         SC: picture(overlay, study),
         PDF: encapsulate_pdf(page_pdf(overlay, document) if page is None else page, study),
-        STL: encapsulate_stl(scene.curves, study),
+        STL_DICOM: encapsulate_stl(scene.curves, study),
     }

@@ -51,8 +51,9 @@ def segmentation(scene: SpineScene, study: Study) -> bytes:
         content_description="Between the left and the right curve of the predicted spine",
         **study.equipment("SEG"),
     )
-    if "FrameOfReferenceUID" not in found:
-        found.PatientOrientation = list(study.source.letters)
+    found.PatientOrientation = list(study.source.letters)
+    if study.frame is not None:
+        found.FrameOfReferenceUID, found.PositionReferenceIndicator = study.frame, None
     organization = study.uid("SEG", "dimensions")
     for item in (*found.DimensionOrganizationSequence, *found.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization

@@ -47,13 +47,14 @@ class Study:
     """The study that objects join.
 
     ``image``: the source image as objects refer to it, without a patient. ``patient``: elements of patient and
-    study, which :meth:`write` adds. ``seed``: hash of the result. ``bundle``: name, version, hash.
+    study, which :meth:`write` adds. ``frame``: frame of reference, if it has one. ``bundle``: name, version,
+    hash. ``seed``: hash of the result.
     """
 
     source: SourceImage
     image: Dataset
     patient: Dataset
-    scan_id: str
+    frame: UID | None
     bundle: Mapping[str, str]
     seed: str
     deidentified: bool
@@ -68,15 +69,15 @@ class Study:
         if deidentified:
             patient = _nobody(scan_id, sha256)
             image.SOPClassUID = image.get("SOPClassUID") or ComputedRadiographyImageStorage
-            for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-                if keyword != "FrameOfReferenceUID" or keyword in image:
-                    setattr(image, keyword, content_uid(keyword, sha256))
-            image.StudyInstanceUID = patient.StudyInstanceUID
+            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+                setattr(image, keyword, content_uid(keyword, sha256))
+        frame = image.pop("FrameOfReferenceUID", None)  # highdicom expects a plane in space with it
         for keyword in _TYPE_2:
             setattr(image, keyword, None)
         seed = json.dumps([sha256, dict(document), __version__, deidentified])
         digest = hashlib.sha256(f"{seed}{image.SOPInstanceUID}".encode()).hexdigest()
-        return cls(source, image, patient, scan_id, document["bundle"], digest, deidentified)
+        place = None if frame is None or deidentified else UID(frame.value)
+        return cls(source, image, patient, place, document["bundle"], digest, deidentified)
 
     def uid(self, *parts: str | bytes) -> UID:
         """An identifier of something in this result."""
