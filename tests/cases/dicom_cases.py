@@ -1,12 +1,12 @@
-"""A DICOM scan with a slanted column in any stored orientation, and the objects of a spine along that column."""
+"""A DICOM scan with a slanted column in any stored orientation, and the objects of a spine along it."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from io_cases import dataset, saved
-from pydicom.dataset import Dataset
 from predict_cases import BOTTOM_XZ, HALF_WIDTH, SHAPE, SPACING, TOP_XZ, spine_image
+from pydicom.dataset import Dataset
 
 from spinelift.curves import SpineCurves
 from spinelift.geometry import SpineFrame
@@ -68,14 +68,15 @@ def document() -> dict[str, object]:
         "ferguson_deg": _number(12.5), "cobb_equivalent_deg": {"value": 17.0, "interval90": None},
         "curvature_plane_deg": _number(61.0), "torsion_deg_per_cm": _number(0.5),
     }  # fmt: skip
+    measures = {
+        "ferguson_deg": _number(12.5), "kyphosis_deg": _number(38.0), "coronal_offset_mm": _number(-9.0),
+        "curve_count": 1, "thresholds_crossed_deg": [10.0], "curves": [curve],
+    }  # fmt: skip
     return {
         "format": 2,
         "scan_id": "scan",
         **scene().curves.to_json(),
-        "measures": {
-            "ferguson_deg": _number(12.5), "kyphosis_deg": _number(38.0), "coronal_offset_mm": _number(-9.0),
-            "curve_count": 1, "thresholds_crossed_deg": [10.0], "curves": [curve],
-        },  # fmt: skip
+        "measures": measures,
         "screening": {"finding": ">=10", "reasons": ["the trunk is tilted"]},
         "warnings": ["odd"],
         "bundle": {"name": "fake", "version": "0.0.1", "sha256": "cd" * 32},

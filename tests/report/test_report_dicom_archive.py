@@ -36,7 +36,7 @@ def test_a_validator_finds_no_errors(folder):
         run = subprocess.run(["dciodvfy", file], capture_output=True, text=True, check=False)
         said = (run.stdout + run.stderr).splitlines()
         assert not [line for line in said if line.startswith("Error")], file.name
-        assert [line for line in said if line and not line.startswith("Warning")], "it knows the kind of object"
+        assert [line for line in said if line and not line.startswith("Warning")], "its kind is known"
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +51,10 @@ def archive(tmp_path_factory):
         other.bind(("127.0.0.1", 0))
         port, mine = one.getsockname()[1], other.getsockname()[1]
     settings = {
-        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port, "DicomAet": "ORTHANC",
+        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port,
         "HttpServerEnabled": False, "DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True,
-        "UnknownSopClassAccepted": True, "DicomModalities": {"me": ["ME", "127.0.0.1", mine]},
+        "UnknownSopClassAccepted": True, "DicomAet": "ORTHANC",
+        "DicomModalities": {"me": ["ME", "127.0.0.1", mine]},
     }  # fmt: skip
     config, log = folder / "orthanc.json", folder / "log"
     config.write_text(json.dumps(settings), encoding="utf-8")

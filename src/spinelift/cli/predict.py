@@ -71,7 +71,9 @@ def predict(
     ] = False,
     dicom: Annotated[
         bool,
-        typer.Option("--dicom", help="Also write DICOM objects into the patient's study; they name the patient."),
+        typer.Option(
+            "--dicom", help="Also write DICOM objects of the patient's study, which name the patient."
+        ),
     ] = False,
     dicom_deidentified: Annotated[
         bool,

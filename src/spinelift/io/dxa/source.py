@@ -31,7 +31,7 @@ STUDY = (
 )
 """Elements of the patient and of the study that other objects of the study repeat."""
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-_IMAGE = (*_REFERENCE, "FrameOfReferenceUID", "Modality", "Rows", "Columns")
+_IMAGE = (*_REFERENCE, "Modality", "Rows", "Columns")
 _SEXES = ("F", "M", "O")
 EXPECTED = "a DICOM file, or a zip or folder of them, whose header identifies image, series and study"
 
@@ -43,7 +43,7 @@ class SourceImage:
     Parameters
     ----------
     image
-        SOP class, UIDs, frame of reference, modality and size.
+        SOP class, UIDs, modality and size.
     patient
         ``PATIENT`` and ``STUDY``, as far as they are there and valid.
     letters

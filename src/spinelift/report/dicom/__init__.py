@@ -9,7 +9,6 @@ from spinelift.report import PDF, SC, SEG, SR, STL_DICOM
 from spinelift.report.scene import SpineScene
 
 
-
 def make_dicom(
     scene: SpineScene,
     document: Mapping[str, Any],

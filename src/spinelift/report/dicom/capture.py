@@ -12,8 +12,8 @@ from spinelift.report.dicom.study import Study
 def picture(png: bytes, study: Study) -> bytes:
     """DICOM Secondary Capture of a PNG.
 
-    Its annotation is burned in; the scan id in it is that of the patient in a de-identified study, and may
-    identify a person else. Front and side view have no common orientation, so that PatientOrientation is empty.
+    The scan id is burned in, which may identify a person; in a de-identified study it is the PatientID.
+    PatientOrientation is empty: front and side view have no common one.
     """
     with Image.open(BytesIO(png)) as image:
         pixels = np.asarray(image.convert("RGB"))

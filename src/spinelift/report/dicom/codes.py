@@ -43,7 +43,7 @@ _SIDES = {"left": Code("7771000", "SCT", "Left"), "right": Code("24028007", "SCT
 
 @dataclass(frozen=True)
 class Measured:
-    """A number and the bounds of its 90 % interval, or None. ``method`` says what is not in the name's code."""
+    """A number and the bounds of its 90 % interval, if known; ``method`` says what the name does not."""
 
     name: Code
     value: float
@@ -54,7 +54,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Group:
-    """What belongs together: the whole spine, or one curve; ``findings`` are pairs of codes, name and value."""
+    """The whole spine, or one curve; ``findings`` are pairs of codes, name and value."""
 
     name: str
     measures: tuple[Measured, ...]

@@ -4,25 +4,24 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from spinelift.report import RESEARCH_USE
-from spinelift.report.dicom.codes import groups
+from spinelift.report.dicom.codes import Measured, groups
 
 A4_INCHES = (8.27, 11.69)
-INK, SOFT = "#1d2733", "#5f6b7a"
+SOFT = "#5f6b7a"
 
 
 def page_pdf(overlay: bytes, document: Mapping[str, Any]) -> bytes:
-    """One page A4 of a picture (PNG) and the measures of a ``curves.json``; the same input, the same bytes."""
+    """One page A4 of a picture (PNG) and the measures of a ``curves.json``, without date."""
     figure = Figure(A4_INCHES)
     axes = figure.add_axes((0.06, 0.4, 0.88, 0.57))
     axes.imshow(imread(BytesIO(overlay), format="png"))
     axes.set_axis_off()
     rows = [
-        [group.name if k == 0 else "", entry.name.meaning, *_shown(entry.value, entry.interval, entry.unit.value)]
+        [group.name if k == 0 else "", *_row(entry)]
         for group in groups(document)
         for k, entry in enumerate(group.measures)
     ]
@@ -38,11 +37,13 @@ def page_pdf(overlay: bytes, document: Mapping[str, Any]) -> bytes:
     made_by = f"{document['scan_id']}. Model {bundle['name']} {bundle['version']}. {RESEARCH_USE}"
     figure.text(0.06, 0.025, made_by, color=SOFT, size=7)
     data = BytesIO()
-    with mpl.rc_context({"pdf.compression": 6}):
-        figure.savefig(data, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": "spinelift"})
+    metadata = {"CreationDate": None, "Producer": None, "Creator": "spinelift"}
+    figure.savefig(data, format="pdf", metadata=metadata)
     return data.getvalue()
 
 
-def _shown(value: float, interval: tuple[float, float] | None, unit: str) -> tuple[str, str]:
-    sign = {"deg": "°", "deg/cm": "°/cm"}.get(unit, f" {unit}")
-    return f"{value:.1f}{sign}", f"{interval[0]:.1f} to {interval[1]:.1f}{sign}" if interval else ""
+def _row(entry: Measured) -> tuple[str, str, str]:
+    """Name, value and interval."""
+    sign = {"deg": "°", "deg/cm": "°/cm"}.get(entry.unit.value, f" {entry.unit.value}")
+    bounds = "" if entry.interval is None else "{:.1f} to {:.1f}".format(*entry.interval) + sign
+    return entry.name.meaning, f"{entry.value:.1f}{sign}", bounds

@@ -21,7 +21,10 @@ def column_mask(curves: SpineCurves, grid: PixelGrid) -> Bool:
 
 
 def segmentation(scene: SpineScene, study: Study) -> bytes:
-    """DICOM Segmentation, binary, of one segment."""
+    """DICOM Segmentation, binary, of one segment, on the pixels of the source image.
+
+    It has no frame of reference, even if the image has one: a projection has no plane in space.
+    """
     spacing = scene.curves.frame.spacing
     mask = column_mask(scene.curves, PixelGrid.of_scan(spacing, scene.image.shape))
     algorithm = hd.AlgorithmIdentificationSequence(
@@ -52,8 +55,6 @@ def segmentation(scene: SpineScene, study: Study) -> bytes:
         **study.equipment("SEG"),
     )
     found.PatientOrientation = list(study.source.letters)
-    if study.frame is not None:
-        found.FrameOfReferenceUID, found.PositionReferenceIndicator = study.frame, None
     organization = study.uid("SEG", "dimensions")
     for item in (*found.DimensionOrganizationSequence, *found.DimensionIndexSequence):
         item.DimensionOrganizationUID = organization

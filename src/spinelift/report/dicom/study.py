@@ -46,15 +46,13 @@ def content_uid(*parts: str | bytes) -> UID:
 class Study:
     """The study that objects join.
 
-    ``image``: the source image as objects refer to it, without a patient. ``patient``: elements of patient and
-    study, which :meth:`write` adds. ``frame``: frame of reference, if it has one. ``bundle``: name, version,
-    hash. ``seed``: hash of the result.
+    ``image``: the source image as objects refer to it, without a patient. ``patient``: elements of patient
+    and study, which :meth:`write` adds. ``bundle``: name, version, hash. ``seed``: hash of the result.
     """
 
     source: SourceImage
     image: Dataset
     patient: Dataset
-    frame: UID | None
     bundle: Mapping[str, str]
     seed: str
     deidentified: bool
@@ -71,13 +69,11 @@ class Study:
             image.SOPClassUID = image.get("SOPClassUID") or ComputedRadiographyImageStorage
             for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
                 setattr(image, keyword, content_uid(keyword, sha256))
-        frame = image.pop("FrameOfReferenceUID", None)  # highdicom expects a plane in space with it
         for keyword in _TYPE_2:
             setattr(image, keyword, None)
         seed = json.dumps([sha256, dict(document), __version__, deidentified])
         digest = hashlib.sha256(f"{seed}{image.SOPInstanceUID}".encode()).hexdigest()
-        place = None if frame is None or deidentified else UID(frame.value)
-        return cls(source, image, patient, place, document["bundle"], digest, deidentified)
+        return cls(source, image, patient, document["bundle"], digest, deidentified)
 
     def uid(self, *parts: str | bytes) -> UID:
         """An identifier of something in this result."""
