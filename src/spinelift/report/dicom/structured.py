@@ -27,8 +27,8 @@ SCHEME_ITEM = CodingSchemeIdentificationItem(
 def structured_report(curves: SpineCurves, document: Mapping[str, Any], study: Study) -> bytes:
     """DICOM Comprehensive SR of TID 1500.
 
-    Groups: the measures of the spine; those of each of its curves; each line of ``CORONAL`` as a polyline with
-    its length; and a planar region, the outline of the column with its area.
+    Groups: the measures of the spine; those of each of its curves; each line of ``CORONAL`` as a polyline
+    with its length; and a planar region, the outline of the column with its area.
     """
     writer = _Writer(curves, study)
     parts = [writer.group(group) for group in groups(document)]
