@@ -6,6 +6,7 @@ import pydicom
 import pytest
 import trimesh
 from dicom_cases import ORIENTATIONS, SHA256, document, objects, scene, source_file, stored, study_of
+from io_cases import members, visit_zip
 from PIL import Image
 from predict_cases import BOTTOM_XZ, HALF_WIDTH, TOP_XZ, spine_image
 from pydicom.sr.codedict import codes
@@ -283,6 +284,13 @@ def test_invalid_elements_are_left_out(tmp_path):
     assert not dataset.PatientBirthDate
     assert not dataset.PatientSex
     assert str(dataset.PatientName) == "Müller^Jürgen"
+
+
+def test_the_source_of_a_visit_is_its_bone_image(tmp_path):
+    visit = visit_zip(tmp_path)
+    images = [pydicom.dcmread(io.BytesIO(d)) for n, d in members(visit).items() if n.endswith(".dcm")]
+    (bone,) = [i for i in images if (i.ProtocolName, i.InstanceNumber) == ("Total Body", 2)]
+    assert read_source(visit).image.SOPInstanceUID == bone.SOPInstanceUID
 
 
 def test_the_source_is_the_image_that_is_read(path):

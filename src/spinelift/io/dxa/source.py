@@ -22,7 +22,14 @@ from spinelift.io.dicom_image import NO_ORIENTATION, orientation_letters, to_sta
 from spinelift.io.dicom_parse import parse, reading
 from spinelift.io.dxa.discover import dicom_files
 from spinelift.io.dxa.visit import Area, pick_total_body
-from spinelift.io.inputs import FileKind, dicom_members, kind_of_bytes, read_bounded, read_head
+from spinelift.io.inputs import (
+    MAX_IMAGE_BYTES,
+    FileKind,
+    dicom_members,
+    kind_of_bytes,
+    read_bounded,
+    read_head,
+)
 
 PATIENT = ("PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex")
 STUDY = (
@@ -79,7 +86,7 @@ class SourceImage:
     @property
     def is_transposed(self) -> bool:
         """Whether the stored rows are columns of the scan."""
-        return self.letters[0].strip().upper()[:1] in ("F", "H")
+        return self.letters[0][:1] in ("F", "H")
 
 
 def check_dicom(path: Path) -> None:
@@ -105,7 +112,7 @@ def read_source(path: Path, *, area: Area | None = None, in_study: bool = True) 
     check_dicom(path)
     contents: list[bytes | SpineliftError]
     if path.is_dir():
-        contents = [read_bounded(file) for file in dicom_files(path)]
+        contents = [f.read_bytes() for f in dicom_files(path) if f.stat().st_size <= MAX_IMAGE_BYTES]
     elif kind_of_bytes(read_head(path), path.suffix) is FileKind.ZIP:
         contents = [*dicom_members(path, skipped=Counter())]
     else:
@@ -124,7 +131,7 @@ def read_source(path: Path, *, area: Area | None = None, in_study: bool = True) 
         raise _refused(f"a DICOM header without a valid {', '.join(missing)}")
     if in_study and "Image Storage" not in UID(image.SOPClassUID).name:
         raise _refused("a DICOM image of a class that is not known")
-    return SourceImage(image, patient, tuple(letters))
+    return SourceImage(image, patient, tuple(letter.strip().upper() for letter in letters))
 
 
 def _valid(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
