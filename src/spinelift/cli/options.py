@@ -49,6 +49,7 @@ Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit ba
 PACKAGES = {
     "train": ("torch", "lightning", "zarr", "safetensors"),
     "mri": ("nibabel",),
+    "dicom": ("highdicom",),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
 """Packages of an extra whose presence is checked before a command starts."""
