@@ -58,12 +58,12 @@ bench: $(VENV)/.dev ## Measure speed and memory beside their targets
 	@$(BIN)/python benchmarks/run.py
 
 bench-accuracy: $(VENV)/.dev ## Measure the default bundle on 500 simulated people who were never trained on
-	@$(BIN)/spinelift simulate training --people 500 --seed 900001 --workers 2 --out $(RUNS)/accuracy/test.zarr
+	@$(BIN)/spinelift simulate training --people 500 --seed 900001 --foreign-bodies 0 --workers 2 --out $(RUNS)/accuracy/test.zarr
 	@$(BIN)/spinelift simulate training --people 2000 --seed 900002 --workers 2 --out $(RUNS)/accuracy/baselines.zarr
 	@$(BIN)/spinelift evaluate model --test $(RUNS)/accuracy/test.zarr --train $(RUNS)/accuracy/baselines.zarr \
 	  --out $(RUNS)/accuracy/table.md
 
-# Data that cannot be shipped are named by options, e.g. YARDSTICKS="--centroids FILE --anatomy FOLDER".
+# Data that cannot be shipped are named by options, e.g. YARDSTICKS="--centroids FILE --donors FILE".
 yardsticks: $(VENV)/.dev ## Measure the default bundle on real and half-real anatomy
 	@$(BIN)/python -m benchmarks.yardsticks --out $(RUNS)/yardsticks $(YARDSTICKS)
 
@@ -76,7 +76,7 @@ train-default: $(VENV)/.dev ## Make the default bundle anew: simulate, train, ca
 	@$(BIN)/spinelift simulate training --people 40000 --seed 1 --workers 2 --out $(RUNS)/default/train.zarr
 	@$(BIN)/spinelift simulate training --people 1000 --seed 2 --workers 2 --out $(RUNS)/default/val.zarr
 	@$(BIN)/spinelift simulate training --people 2000 --seed 3 --other --workers 2 --out $(RUNS)/default/calibration.zarr
-	@$(BIN)/spinelift simulate training --people 500 --seed 4 --workers 2 --out $(RUNS)/default/test.zarr
+	@$(BIN)/spinelift simulate training --people 500 --seed 4 --foreign-bodies 0 --workers 2 --out $(RUNS)/default/test.zarr
 	@$(BIN)/spinelift simulate training --whole-body --people 3000 --seed 5 --workers 2 --out $(RUNS)/default/scans.zarr
 	@$(BIN)/spinelift simulate training --whole-body --people 200 --seed 6 --workers 2 --out $(RUNS)/default/scans-val.zarr
 	@$(BIN)/spinelift train segmenter --data $(RUNS)/default/scans.zarr --val $(RUNS)/default/scans-val.zarr \

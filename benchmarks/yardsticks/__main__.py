@@ -21,8 +21,15 @@ def real(
     spacing: Annotated[
         str, typer.Option(help="Pixel size of the real scan in mm, row,column.")
     ] = "2.427,2.419",
-    anatomy: Annotated[
-        Path | None, typer.Option(help="Folder of donors: meshes of real vertebrae (yardstick 5).")
+    donors: Annotated[
+        list[Path] | None,
+        typer.Option(help="Library of donors beside the shipped one (yardstick 5); several times."),
+    ] = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of TotalSegmentator's example, ct_3mm.nii.gz and labels_3mm.nii.gz (yardstick 6)."
+        ),
     ] = None,
     cases: Annotated[
         str,
@@ -54,8 +61,8 @@ def real(
 
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
-        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel, anatomy=anatomy,
-        copies=copies, drawn=drawn,
+        out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel,
+        donors=tuple(donors or ()), example=example, copies=copies, drawn=drawn,
     )  # fmt: skip
     report = run_yardsticks(
         plan, bundle_predictor(loaded), bundle_mean_curves(loaded), segmenter=bundle_segmenter(loaded),

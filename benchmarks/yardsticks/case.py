@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import Curve
 from spinelift.errors import ConfigError
-from spinelift.geometry import SPINE_ROWS, PixelGrid, Spacing, SpineFrame
+from spinelift.geometry import SPINE_ROWS, PixelGrid
 from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.ct.project import crop_spine
 
 Float = NDArray[np.float64]
-MARGIN_MM = 40.0
-"""How far a trunk view goes beyond the spine, head and feet."""
 
 
 @dataclass(frozen=True)
@@ -60,33 +59,15 @@ def photograph(
     known: NDArray[np.bool_] | None = None,
 ) -> YardstickCase:
     """Crop a bone picture at the true place of a spine given in the view's mm."""
-    z, mm = spine.curves_mm()
-    x0, z0 = view.origin_mm
-    mm[: Curve.ANTERIOR] -= x0
-    x = mm[Curve.CENTRE]
-    frame = SpineFrame.from_ends(
-        view.spacing,
-        top_xz_mm=(float(x[0]), float(z[0] - z0)),
-        bottom_xz_mm=(float(x[-1]), float(z[-1] - z0)),
-    )
+    image, curves = crop_spine(bone, view, spine)
     return YardstickCase(
         name,
-        np.clip(np.round(frame.crop(bone)), 0, 255).astype(np.uint8),
-        SpineCurves.from_mm(mm, frame).px.astype(np.float32),
-        frame.mm_per_px,
+        image,
+        curves.px.astype(np.float32),
+        curves.frame.mm_per_px,
         np.ones(SPINE_ROWS, bool) if valid is None else valid,
         np.ones(len(Curve), bool) if known is None else known,
     )
-
-
-def trunk_view(spine: PosedSpine, rng: np.random.Generator) -> PixelGrid:
-    """The part of a total-body scan around a spine, with the person a little off the middle."""
-    top, bottom = spine.ends
-    row, col, cols = rng.uniform(2.41, 2.44), 2.419, 272
-    z0 = float(top[2] - MARGIN_MM - rng.uniform(0, row))
-    rows = round((bottom[2] + MARGIN_MM - z0) / row)
-    x0 = float(spine.centres[:, 0].mean() + rng.normal(0, 12) - (cols - 1) / 2 * col)
-    return PixelGrid((x0, z0), Spacing(row, col), (rows, cols))
 
 
 def save_cases(path: Path, cases: Sequence[YardstickCase]) -> None:

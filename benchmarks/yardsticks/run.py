@@ -24,6 +24,7 @@ from spinelift.curves import Curve
 from spinelift.errors import ConfigError, SpineliftError
 from spinelift.evaluate.table import Row, to_markdown
 from spinelift.geometry import SPINE_CROP_ROWS, Spacing
+from spinelift.simulate.donors.library import SHIPPED, load_library
 
 Float = NDArray[np.float64]
 T = TypeVar("T")
@@ -49,7 +50,8 @@ class Plan:
     centroids: Path | None = None
     scan: Path | None = None
     spacing: Spacing | None = None
-    anatomy: Path | None = None
+    donors: tuple[Path, ...] = ()
+    example: Path | None = None
     copies: int = 4
     drawn: int = 300
     settings: int = 12
@@ -106,8 +108,8 @@ def build_cases(plan: Plan, yardstick: int) -> list[YardstickCase]:
         3: (f"drawn-{plan.drawn}", lambda: drawn_cases(plan.drawn)),
         4: ("scan", lambda: [scan_case(_given(plan.scan, "--scan"), _given(plan.spacing, "--spacing"))]),
         5: (
-            "donors",
-            lambda: donor_cases(_given(plan.anatomy, "--anatomy"), _given(plan.centroids, "--centroids")),
+            "donors" + "".join(f"-{path.stem}" for path in plan.donors),
+            lambda: donor_cases(load_library([SHIPPED, *plan.donors]), _given(plan.centroids, "--centroids")),
         ),
     }
     name, make = makers[yardstick]
@@ -161,7 +163,7 @@ def run_yardsticks(
     if ENDS in plan.yardsticks and segmenter is not None:
         scan = None if plan.scan is None else (plan.scan, _given(plan.spacing, "--spacing"))
         try:
-            report.ends = measure_ends(end_cases(scan, plan.anatomy, settings=plan.settings), segmenter)
+            report.ends = measure_ends(end_cases(scan, plan.example, settings=plan.settings), segmenter)
         except SpineliftError as problem:
             report.skipped[ENDS] = str(problem)
     _write(plan.out, report, shown)

@@ -4,10 +4,14 @@ For each part: error, correlation with the truth, and best gain, the factor on t
 the mean curve that would fit the truth best (least squares). A gain of 1 says that the bundle shrinks the
 part as it should, more than 1 that it shrinks too much. An inclination error that is common to all people
 is given apart, because it may come from how the people's vertebrae were put into frames.
+
+For each region of the spine: correlation of its inclination (slope of a straight line through its rows)
+with the true one.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +20,27 @@ from benchmarks.yardsticks.case import YardstickCase
 from spinelift.curves import Curve
 from spinelift.evaluate.bootstrap import Estimate, estimate, mean_estimate, ratio_estimate, resample_counts
 from spinelift.evaluate.table import Row
+from spinelift.geometry import SPINE_ROWS, Vertebra
+from spinelift.simulate.body.prior import ShapePrior
 
 Float = NDArray[np.float64]
 MEAN_CURVE = "mean curve"
+REGIONS = {
+    "T1_T4": (Vertebra.T1, Vertebra.T4),
+    "T5_T9": (Vertebra.T5, Vertebra.T9),
+    "T10_L1": (Vertebra.T10, Vertebra.L1),
+    "L1_L5": (Vertebra.L1, Vertebra.L5),
+}
+"""First and last vertebra of each region whose inclination is correlated with the true one."""
+
+
+def region_rows(region: str, rows: int) -> slice:
+    """Rows of a region by the mean proportions of real spines, of ``rows`` from T1 to L5."""
+    prior = ShapePrior.load()
+    z = prior.centres(prior.mean)[:, 2]
+    half = np.gradient(z)[[0, -1]] / 2  # from the centres of the end bodies to the ends of the spine, about
+    first, last = ((z[v] - z[0] + half[0]) / (np.ptp(z) + half.sum()) * (rows - 1) for v in REGIONS[region])
+    return slice(round(float(first)), round(float(last)) + 1)
 
 
 @dataclass(frozen=True)
@@ -76,8 +98,8 @@ def sagittal_rows(cases: Sequence[YardstickCase], curves: Float, mean_curves: Fl
     weight = np.zeros((len(names), len(cases)))
     weight[person, np.arange(len(cases))] = 1 / np.bincount(person)[person]
     counts = resample_counts(len(names))
-    true = Parts.of(np.stack([c.curves[Curve.SAGITTAL, valid] for c in cases]).astype(np.float64))
-    pred = Parts.of(curves[:, Curve.SAGITTAL, valid].astype(np.float64))
+    truth = np.stack([c.curves for c in cases])
+    true, pred = (Parts.of(_centre(c)[:, valid]) for c in (truth, curves))
     mean = None
     if mean_curves is not None:
         mean = Parts.of(mean_curves[None, Curve.SAGITTAL, valid].astype(np.float64))
@@ -104,7 +126,17 @@ def sagittal_rows(cases: Sequence[YardstickCase], curves: Float, mean_curves: Fl
         if mean is not None:
             found["gain"] = moments.gain(counts)
         rows += [Row(f"sagittal_{part}_{key}", len(names), value) for key, value in found.items()]
+    for region in REGIONS:
+        some = region_rows(region, SPINE_ROWS)
+        if valid[some].all():
+            p, t = (Parts.of(_centre(c)[:, some]).inclination[:, None] for c in (curves, truth))
+            value = Moments.of(p, t, weight).correlation(counts)
+            rows.append(Row(f"sagittal_{region}_pearson_r", len(names), value))
     return rows
+
+
+def _centre(curves: NDArray[Any]) -> Float:
+    return np.asarray(curves[:, Curve.SAGITTAL], np.float64)
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,12 @@ from benchmarks.yardsticks.real_scan import Marks, read_scan, sagittal_distance
 from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
 from benchmarks.yardsticks.score import case_errors, score_cases
 from benchmarks.yardsticks.statistics import picture_statistics, radial_spectrum, spacing_frame
-from benchmarks.yardsticks.tube import back_levels, splat, tube_of, warp_project
-from benchmarks.yardsticks.volume import to_patient
 from PIL import Image
 
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
-from spinelift.geometry import SPINE_ROWS, PixelGrid, Spacing
+from spinelift.geometry import SPINE_ROWS, Spacing
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
-from spinelift.simulate.body.spine import frames_along
 
 
 def case(name: str, *, valid: int = SPINE_ROWS, known: tuple[int, ...] = tuple(range(6))) -> YardstickCase:
@@ -64,53 +61,6 @@ def test_cases_round_trip(tmp_path):
     assert (one.name, one.person, one.valid.sum(), two.mm_per_px) == ("a/0", "a", 3, 2.0)
     with pytest.raises(ConfigError):
         load_cases(tmp_path / "none.npz")
-
-
-def test_patient_axes_of_an_asymmetric_volume():
-    ras = np.zeros((4, 5, 6), np.int16)  # x right, y front, z up: one voxel at the right, front, top
-    ras[3, 4, 5] = 7
-    out, spacing = to_patient(ras, np.diag([1.0, 2.0, 3.0, 1.0]))
-    assert out.shape == (6, 5, 4)
-    assert spacing == (3.0, 2.0, 1.0)
-    assert out[0, 0, 0] == 7  # patient axes: feet, posterior, left are last
-    flipped, _ = to_patient(ras, np.diag([-1.0, 2.0, 3.0, 1.0]))
-    assert flipped[0, 0, 3] == 7
-    oblique = np.eye(4)
-    oblique[0, 1] = 0.3
-    with pytest.raises(ValueError, match="oblique"):
-        to_patient(ras, oblique)
-
-
-def test_levels_fold_back_below_the_end():
-    t = np.array([3.0, 13.35, 13.85, 14.2, 15.05])
-    assert back_levels(t, 13.35, 12.5) == pytest.approx([3.0, 13.35, 12.85, 12.5, 13.35])
-
-
-def straight() -> np.ndarray:
-    return np.stack([np.zeros(N_LEVELS), np.zeros(N_LEVELS), np.arange(N_LEVELS) * 30.0], 1)
-
-
-def test_identity_warp_keeps_a_box_where_it_is():
-    soft = np.zeros((130, 30, 40, 3), np.float32)
-    soft[40:60, 10:20, 25:35, 1] = 1.0  # left of the spine, 40 mm thick
-    tube = tube_of(straight() + np.array([80, 60, 10]), frames_along(straight(), np.zeros(N_LEVELS)))
-    view = PixelGrid((0.0, 0.0), Spacing(5.0, 4.0), (100, 40))
-    maps = warp_project(
-        soft, (4.0, 4.0, 4.0), np.zeros(3), tube, tube, np.ones(len(tube.pitch)), view, (-20.0, 140.0),
-        last=16.0, first=15.0,
-    )  # fmt: skip
-    assert maps[1, 38, 29] == pytest.approx(4.0, abs=0.3)
-    row, col = (np.average(np.arange(n), weights=maps[1].sum(1 - k)) for k, n in enumerate((100, 40)))
-    assert row * 5.0 == pytest.approx(49.5 * 4, abs=1.5)
-    assert col * 4.0 == pytest.approx(29.5 * 4, abs=1.0)
-
-
-def test_splat_conserves_mass_and_place():
-    view = PixelGrid((5.0, 10.0), Spacing(3.0, 2.0), (20, 30))
-    maps = np.zeros((3, 20, 30))
-    splat(maps, np.array([[25.0, 0, 40.0]], np.float32), np.array([[1.0, 2.0, 0.0]], np.float32), view)
-    assert maps.sum((1, 2)) * 0.06 == pytest.approx([1, 2, 0], abs=1e-6)
-    assert np.unravel_index(maps[0].argmax(), (20, 30)) == (10, 10)
 
 
 def test_swept_tube_is_closed_and_outward():
@@ -208,7 +158,7 @@ def test_a_yardstick_without_data_is_skipped_with_the_reason(tmp_path):
     report = run_yardsticks(plan, predictor, None)
     assert "--centroids" in report.skipped[2]
     assert "--scan" in report.skipped[4]
-    assert "--anatomy" in report.skipped[5]
+    assert "--centroids" in report.skipped[5]
     assert report.figures[TITLES[3]][0].people == 3
     assert {p.name for p in tmp_path.iterdir()} == {"cases", "report.json", "report.md", "sheet.png"}
 

@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 import trimesh
 from benchmarks.yardsticks import YardstickCase, save_cases
-from benchmarks.yardsticks.donor_bones import load_donors
 from benchmarks.yardsticks.donors import (
     BODIES,
     DONORS,
     donor_bones,
     donor_cases,
-    fit_vertebra,
     pose_donor,
 )
-from benchmarks.yardsticks.forward import FORWARD_DEG
 from benchmarks.yardsticks.run import TITLES, Plan, run_yardsticks
 from benchmarks.yardsticks.sagittal import Parts, sagittal_rows
 from scipy.spatial.transform import Rotation
@@ -21,9 +18,11 @@ from scipy.spatial.transform import Rotation
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.bones import signed_volume
+from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, fit_vertebra
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
-from spinelift.simulate.body.spine import frames_along
+from spinelift.simulate.body.spine import FORWARD_DEG, frames_along
+from spinelift.simulate.donors.folder import load_folder
 
 WIDTH, DEPTH, HEIGHT = 40.0, 30.0, 24.0
 
@@ -69,7 +68,7 @@ DONOR = {Vertebra.T4: "a", Vertebra.L2: "a", Vertebra.T12: "b"}
 
 
 def test_frame_and_size_of_a_donor_are_those_of_its_endplates(folder):
-    for k, donor in enumerate(load_donors(folder, PAIRS)):
+    for k, donor in enumerate(load_folder(folder, wanted=PAIRS)):
         rotation = Rotation.from_euler("xyz", [10.0 * k, 3.0, 4.0], degrees=True).as_matrix()
         axes = np.diag([1, 1, -1]) @ rotation @ np.diag([1, 1, -1])  # z to the feet
         angles = np.degrees(np.arccos(np.clip((donor.frame * axes).sum(0), -1, 1)))
@@ -82,15 +81,20 @@ def test_frame_and_size_of_a_donor_are_those_of_its_endplates(folder):
         assert np.linalg.det(donor.frame) == pytest.approx(1)
 
 
-def test_a_level_without_a_vertebra_takes_the_nearest(folder):
-    bones = donor_bones(folder, tuple(DONOR.items()))
+@pytest.fixture(scope="module")
+def library(folder):
+    return DonorLibrary(tuple(load_folder(folder)))
+
+
+def test_a_level_without_a_vertebra_takes_the_nearest(library):
+    bones = donor_bones(library, DONOR)
     assert [bones[v].level.name for v in (0, 7, 8, 11, 12, 16)] == ["T4", "T4", "T12", "T12", "T12", "L2"]
 
 
 def test_the_body_takes_its_size_and_the_arch_the_persons(folder):
-    (donor,) = load_donors(folder, [("a", Vertebra.T4)])
+    (donor,) = load_folder(folder, wanted=[("a", Vertebra.T4)])
     size = donor.size * [1.3, 0.8, 1.1]
-    points = fit_vertebra(donor, size, 0.9)
+    points = fit_vertebra(donor, size, DonorStyle(0.9))
     own = donor.mesh.vertices
     front, tip = own[:, 1] < 0, own[:, 1] > 50
     assert np.ptp(points[front], axis=0)[[0, 2]] == pytest.approx([WIDTH * 1.3, HEIGHT * 1.1], rel=0.03)
@@ -129,9 +133,18 @@ def write_table(path, spines: int) -> None:
                 table.writerow([f"s{k}", "made", v.name, x, y, -z])
 
 
-def test_bodies_of_a_person_differ_and_the_truth_does_not(folder, tmp_path):
+def test_donors_who_are_not_there_are_left_out(library, tmp_path):
+    write_table(tmp_path / "c.csv", 1)
+    some = {"d": DONOR, "e": {Vertebra.T1: "nobody"}}
+    cases = donor_cases(library, tmp_path / "c.csv", donors=some)
+    assert {c.name.split("/")[1] for c in cases} == {"d"}
+    with pytest.raises(ConfigError, match="nobody"):
+        donor_cases(library, tmp_path / "c.csv", donors={"e": some["e"]})
+
+
+def test_bodies_of_a_person_differ_and_the_truth_does_not(library, tmp_path):
     write_table(tmp_path / "c.csv", 2)
-    cases = donor_cases(folder, tmp_path / "c.csv", donors={"d": DONOR})
+    cases = donor_cases(library, tmp_path / "c.csv", donors={"d": DONOR})
     assert [c.name for c in cases[:3]] == [f"{body}:s0/d" for body in BODIES]
     assert len(cases) == 6
     for other in cases[1:3]:
@@ -142,17 +155,15 @@ def test_bodies_of_a_person_differ_and_the_truth_does_not(folder, tmp_path):
     assert cases[0].image[rows + 7, centre].mean() > cases[0].image[rows + 7, centre + 28].mean() + 20
 
 
-def test_donors_that_are_not_there_or_not_closed_are_refused(folder, tmp_path):
+def test_meshes_that_are_not_there_or_not_closed_are_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match=r"index\.csv"):
-        load_donors(tmp_path, PAIRS)
-    with pytest.raises(ConfigError, match="no vertebra of c"):
-        donor_bones(folder, ((Vertebra.T1, "c"),))
+        load_folder(tmp_path, wanted=PAIRS)
     (tmp_path / "index.csv").write_text((folder / "index.csv").read_text())
     mesh = synthetic(Rotation.identity(), np.zeros(3))
     mesh.update_faces(np.arange(len(mesh.faces)) > 2)
     mesh.export(tmp_path / "aT4.stl")
     with pytest.raises(ConfigError, match="not closed"):
-        load_donors(tmp_path, PAIRS[:1])
+        load_folder(tmp_path, wanted=PAIRS[:1])
 
 
 def test_parts_of_a_line_and_of_a_wave():
@@ -193,9 +204,9 @@ def test_gain_undoes_what_a_prediction_shrinks(offset, kept):
     assert rows["sagittal_inclination_common_deg"].people == 30
 
 
-def test_the_report_has_a_table_for_each_body(folder, tmp_path):
+def test_the_report_has_a_table_for_each_body(library, tmp_path):
     write_table(tmp_path / "c.csv", 1)
-    cases = donor_cases(folder, tmp_path / "c.csv", donors={"d": DONOR})
+    cases = donor_cases(library, tmp_path / "c.csv", donors={"d": DONOR})
     save_cases(tmp_path / "cases" / "donors.npz", cases)
     plan = Plan(out=tmp_path, yardsticks=(5,))
     report = run_yardsticks(plan, lambda i: (np.zeros((len(i), 6, SPINE_ROWS)),) * 2, None)

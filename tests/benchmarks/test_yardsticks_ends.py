@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from benchmarks.yardsticks.diffdrr_marks import EndplateMarks, tilt_deg
 from benchmarks.yardsticks.ends import EndCase, ends_table, measure_ends, projected
-from benchmarks.yardsticks.forward import FORWARD_DEG, along_line, sample_tilt, turned_to
+from benchmarks.yardsticks.forward import sample_tilt
 from benchmarks.yardsticks.real_scan import Marks
-from benchmarks.yardsticks.volume import CtVolume
 
 from spinelift.geometry import Spacing, Vertebra
 from spinelift.segment.postprocess import BOTTOM, MASK, TOP
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
-from spinelift.simulate.body.spine import frames_along
+from spinelift.simulate.body.spine import FORWARD_DEG, PosedSpine, along_line, frames_along, frames_of
+from spinelift.simulate.ct.volume import CtVolume
 
 
 def brightest(images):
@@ -46,7 +46,9 @@ def test_a_projected_end_lies_where_the_volume_has_it():
     density = np.zeros((3, 60, 20, 60), np.float32)
     density[1, 5:55, 2:18, 2:58] = 1.0
     density[0, 30, 9:12, 30] = 1.9
-    volume = CtVolume(density, np.zeros((60, 20, 60), np.uint8), (3.0, 6.0, 3.0))
+    volume = CtVolume(
+        density, np.zeros((60, 20, 60), np.int8), (3.0, 6.0, 3.0), np.zeros((60, 20, 60), np.uint16)
+    )
     for case in projected(volume, "v", TOP, np.array([90.0, 60.0, 90.0]), 3):
         low, high = case.truth[TOP]
         row = int(case.image.max(1).argmax())
@@ -78,10 +80,11 @@ def test_frames_turn_to_axes_and_back_to_the_line():
     prior = ShapePrior.load()
     centres = prior.centres(prior.mean)
     straight = frames_along(centres, np.full(N_LEVELS, 12.0))
-    leaning = frames_along(centres, np.full(N_LEVELS, 12.0), sample_tilt(np.random.default_rng(1)))
-    np.testing.assert_allclose(along_line(centres, leaning)[:, :, 2], straight[:, :, 2], atol=1e-9)
-    turned = turned_to(straight, leaning[:, :, 2])
-    np.testing.assert_allclose(turned[:, :, 2], leaning[:, :, 2], atol=1e-12)
+    inclined = frames_along(centres, np.full(N_LEVELS, 12.0), sample_tilt(np.random.default_rng(1)))
+    tilted = PosedSpine(centres, inclined, np.ones((N_LEVELS, 3)))
+    np.testing.assert_allclose(along_line(tilted)[:, :, 2], straight[:, :, 2], atol=1e-9)
+    turned = frames_of(straight[:, :, 0], inclined[:, :, 2])
+    np.testing.assert_allclose(turned[:, :, 2], inclined[:, :, 2], atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(turned), 1.0)
     forward = [
         tilt_deg(frames_along(centres, np.zeros(N_LEVELS), sample_tilt(np.random.default_rng(k)))[:, :, 2])

@@ -267,6 +267,18 @@ def test_a_mask_needs_nibabel(predict, tmp_path, monkeypatch):
     assert "spinelift[mri]" in result.output
 
 
+def test_dicom_objects_need_highdicom_and_one_kind(predict, tmp_path, monkeypatch):
+    scan = spine_png(tmp_path / "a.png")
+    result = predict(scan, "--dicom")
+    assert result.exit_code == 22
+    assert "without a DICOM header" in " ".join(result.output.split())
+    assert predict(scan, "--dicom", "--dicom-deidentified").exit_code == 2
+    monkeypatch.setattr("spinelift.cli.options.find_spec", lambda name: None if name == "highdicom" else name)
+    result = predict(scan, "--dicom-deidentified")
+    assert result.exit_code == 31
+    assert "spinelift[dicom]" in result.output
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGTERM") or os.name == "nt", reason="no such signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_writes_the_tables_and_ends_with_its_code(bundle, tmp_path, number, code):

@@ -71,12 +71,16 @@ def regressor(folder, config):
     everything = {"strangers": 1.0, "scramble": 1.0, "plain": 0.0, "ramp": 0.0}
     config = config.override({"augment": everything | {"tone": dict.fromkeys(TONES, 1.0)}})
     pairs = load_pairs([make_pairs(folder / "pairs.zarr", 8, 1)])
-    examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=8)
+    examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, pairs.valid, people=8)
     return RegressorTask(config, examples, pairs, make_network(config.network))
 
 
 def rows(folder):
     return regressor(folder, RegressorConfig.load("smoke.yaml"))
+
+
+def posterior(folder):
+    return regressor(folder, RegressorConfig.load("smoke.yaml").override({"network": {"head": "posterior"}}))
 
 
 def paper(folder):
@@ -110,13 +114,14 @@ def slices(folder):
 
 TASKS = [
     rows,
+    posterior,
     paper,
     segmenter,
     partial(segmenter, window=WindowConfig(whole=0.0).model_dump()),
     aligner,
     slices,
 ]
-NAMES = ["rows", "paper", "segmenter", "windows", "aligner", "slices"]
+NAMES = ["rows", "posterior", "paper", "segmenter", "windows", "aligner", "slices"]
 
 
 def fit_of(task, tmp_path, device="cpu"):

@@ -33,7 +33,12 @@ def ramp_batch(n: int = 4) -> Batch:
     centre = curves[:, Curve.CENTRE]
     middle = centre[:, low] * (1 - (at - low)) + centre[:, low + 1] * (at - low)
     away = torch.arange(CROP_SIZE) - middle[..., None]
-    return Batch(255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None], curves, torch.full((n,), 2.0))
+    return Batch(
+        255 * torch.exp(-0.5 * (away / 4) ** 2)[:, None],
+        curves,
+        torch.full((n,), 2.0),
+        torch.ones(n, SPINE_ROWS),
+    )
 
 
 def ridge(image: torch.Tensor) -> torch.Tensor:
@@ -197,7 +202,7 @@ def test_a_scrambled_spine_stays_where_it_is_and_is_out_of_order():
     image[:, 0] = torch.from_numpy(
         np.exp(-0.5 * ((every[None] - at[:, None]) / 2) ** 2) * (50 + every[:, None])
     )
-    batch = Batch(image.float(), curves, torch.full((n,), 2.0))
+    batch = Batch(image.float(), curves, torch.full((n,), 2.0), torch.ones(n, SPINE_ROWS))
     out = scramble(batch, Random("cpu", 3))
     assert torch.equal(out.curves, curves)
     seen = out.image[:, 0, 10:214].numpy()
@@ -227,3 +232,19 @@ def test_strangers_keep_the_spine_and_lend_the_rest():
         assert torch.equal(out.image[k, 0, rows, middle[k, rows]], image[k, 0, rows, middle[k, rows]])
         lent = out.image[k, 0, 100, (middle[k, 100] + 35) % CROP_SIZE]
         assert abs(float(lent) - [110.0, 10.0, 60.0][k]) < 3.0
+
+
+def test_known_rows_move_with_the_image():
+    batch = ramp_batch(2)
+    valid = torch.zeros(2, SPINE_ROWS)
+    valid[:, 50:120] = 1
+    batch = batch._replace(valid=valid)
+    n = torch.zeros(2)
+    torch.testing.assert_close(place(batch, still(2)).valid, valid)
+    torch.testing.assert_close(place(batch, still(2, mirror=n == 0)).valid, valid)
+    down = place(batch, still(2, shift=n - 6)).valid  # the content moves 6 rows to the feet
+    torch.testing.assert_close(down, valid.roll(6, 1))
+    larger = place(batch, still(2, scale=n + 0.5)).valid
+    assert larger.sum() == pytest.approx(2 * 135, abs=2)  # the first ones have left the crop
+    ends = batch._replace(valid=torch.ones(2, SPINE_ROWS))
+    assert place(ends, still(2, shift=n - 6)).valid.all()  # beyond the ends the spine goes on straight

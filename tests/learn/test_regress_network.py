@@ -193,3 +193,38 @@ def test_the_likelihood_moves_the_scale_alone():
     regressor_losses(prediction, target, LossConfig(l1=0, smooth=0))["loss"].backward()
     assert curves.grad is None or not curves.grad.any()
     assert scale.grad is not None
+
+
+def test_unknown_rows_change_neither_loss_nor_gradient():
+    torch.manual_seed(0)
+    config = LossConfig(nll=0.5, smooth=0.0, slope=0.3, sagittal=2.0)
+    valid = torch.zeros(3, 209)
+    valid[0, :120], valid[1, 90:], valid[2] = 1, 1, 1
+    curves, wrong = torch.randn(3, 6, 209), torch.randn(3, 6, 209)
+    spoilt = torch.where(valid[:, None] > 0, curves, curves + 50)
+    spoilt[:, 3:] += 7.0  # the sagittal zero of a part of a spine is not known
+    spoilt[2] = curves[2]
+    losses, slopes = [], []
+    for target in (curves, spoilt):
+        given = wrong.clone().requires_grad_()
+        prediction = Prediction(given, torch.ones(3, 6, 209), torch.zeros(3, 4))
+        parts = regressor_losses(prediction, target, config, valid)
+        parts["loss"].backward()
+        losses.append({k: v.item() for k, v in parts.items()})
+        slopes.append(given.grad[:, :3] * valid[:, None])
+        assert not (given.grad[:, :3] * (1 - valid[:, None])).any()
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+    torch.testing.assert_close(*slopes, atol=1e-6, rtol=1e-4)
+
+
+def test_known_rows_count_as_if_they_were_all():
+    curves, given = torch.zeros(1, 6, 209), torch.zeros(1, 6, 209)
+    given[:, :3, :100] = 2.0
+    prediction = Prediction(given, torch.ones(1, 6, 209), torch.zeros(1, 4))
+    valid = (torch.arange(209) < 100).float()[None]
+    got = regressor_losses(prediction, curves, LossConfig(sagittal=1.0), valid)
+    assert got["l1"] == pytest.approx(1.0)
+    assert got["nll"] == pytest.approx(torch.log(torch.tensor(2.0)).item() + 1.0)
+    nothing = regressor_losses(prediction, curves, LossConfig(), torch.zeros(1, 209))
+    assert nothing["l1"] == 0
+    assert torch.isfinite(nothing["loss"])

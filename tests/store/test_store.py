@@ -1,7 +1,9 @@
+import shutil
+
 import numpy as np
 import pytest
 
-from spinelift.errors import ConfigError
+from spinelift.errors import ConfigError, DamagedFileError
 from spinelift.store.rows import PairStore, ScanStore, load_pairs
 
 
@@ -85,3 +87,27 @@ def test_scans_come_back(tmp_path):
     assert len(scans) == 1
     assert scans.mask.sum() == 320
     assert (scans.ends[0] == ends).all()
+
+
+def test_rows_that_are_known_are_optional(tmp_path):
+    row = {
+        "image": np.zeros((224, 224), np.uint8),
+        "curves": np.zeros((6, 209), np.float32),
+        "mm_per_px": 2.0,
+    }
+    known = np.arange(209) < 100
+    with PairStore.create(tmp_path / "masked.zarr", optional=True) as store:
+        store.append(**row, eid=1, valid=known)
+        store.append(**row, eid=2)
+    pairs = PairStore.open(tmp_path / "masked.zarr").load()
+    assert np.array_equal(pairs.valid, [known, np.ones(209, bool)])
+    assert np.array_equal(pairs.take(np.array([1, 0])).valid[1], known)
+    with PairStore.create(tmp_path / "plain.zarr") as store:
+        store.append(**row, eid=1, valid=np.ones(209, bool))
+        with pytest.raises(ValueError, match="without valid"):
+            store.append(**row, eid=2, valid=known)
+    assert PairStore.open(tmp_path / "plain.zarr").load().valid.all()
+    assert not (tmp_path / "plain.zarr" / "valid").exists()
+    shutil.rmtree(tmp_path / "masked.zarr" / "valid")
+    with pytest.raises(DamagedFileError):
+        PairStore.open(tmp_path / "masked.zarr")

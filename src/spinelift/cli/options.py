@@ -49,6 +49,7 @@ Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit ba
 PACKAGES = {
     "train": ("torch", "lightning", "zarr", "safetensors"),
     "mri": ("nibabel",),
+    "dicom": ("highdicom",),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
 """Packages of an extra whose presence is checked before a command starts."""
@@ -112,6 +113,10 @@ class NetworkOptions:
     images_per_person: Annotated[
         float | None, typer.Option(help="Images trained on for each new simulated person.")
     ] = None
+    foreign_bodies: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of simulated people in the body of another spine."),
+    ] = None
 
     def changes(self) -> dict[str, object]:
         """As of :class:`RunOptions`."""
@@ -120,6 +125,7 @@ class NetworkOptions:
             "buffer": self.buffer,
             "seed": self.people_seed,
             "images_per_person": self.images_per_person,
+            "foreign_bodies": self.foreign_bodies,
         }
         given = {name: value for name, value in people.items() if value is not None}
         if given and not self.simulate:

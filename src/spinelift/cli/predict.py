@@ -69,6 +69,16 @@ def predict(
     save_mask: Annotated[
         bool, typer.Option("--save-mask", help="Also write the spine on the DXA as mask.png and mask.nii.gz.")
     ] = False,
+    dicom: Annotated[
+        bool,
+        typer.Option(
+            "--dicom", help="Also write DICOM objects of the patient's study, which name the patient."
+        ),
+    ] = False,
+    dicom_deidentified: Annotated[
+        bool,
+        typer.Option("--dicom-deidentified", help="Also write DICOM objects that name the scan id alone."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Predict again what is done already.")
     ] = False,
@@ -97,6 +107,8 @@ def predict(
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
     - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
     - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: animation and meshes
+    - with --dicom, [bold]sr.dcm[/bold], [bold]seg.dcm[/bold], [bold]sc.dcm[/bold], [bold]pdf.dcm[/bold],
+      [bold]stl.dcm[/bold]: structured report, segmentation, overlay, page and mesh for a PACS
     - [bold]run.json[/bold]: versions, hashes, times, warnings
 
     A scan that cannot be used is a row in [bold]OUT/failed.csv[/bold], and the others continue.
@@ -123,7 +135,11 @@ def predict(
     """
     if not scans and listed is None:
         raise typer.BadParameter("give scans, or a list of them with --list", param_hint="SCAN")
-    for wanted, extra in ((scheduler, "cohort"), (save_mask, "mri")):
+    if dicom and dicom_deidentified:
+        raise typer.BadParameter("give --dicom or --dicom-deidentified", param_hint="--dicom")
+    for wanted, extra in (
+        (scheduler, "cohort"), (save_mask, "mri"), (dicom or dicom_deidentified, "dicom")
+    ):  # fmt: skip
         if wanted:
             require_extra(extra)
     with exit_code_of_signals():
@@ -145,6 +161,7 @@ def predict(
         name = str(Path(name).resolve()) if name and not one else name
         job = Job(
             out.resolve(), ref, name, pixel, area, pictures=pictures, mask=save_mask, paths=paths,
+            dicom="study" if dicom else "deidentified" if dicom_deidentified else None,
             overwrite=overwrite, threads=threads,
         )  # fmt: skip
         with _shown(len(named), quiet=quiet, verbose=verbose) as on_done:

@@ -71,6 +71,18 @@ def training(
     whole_body: Annotated[bool, typer.Option("--whole-body", help="Whole bodies for the segmenter.")] = False,
     lateral: Annotated[bool, typer.Option("--lateral", help="Lateral views for the LVA network.")] = False,
     other: Annotated[bool, typer.Option("--other", help="People and scanners unlike training's.")] = False,
+    donors: Annotated[
+        list[Path] | None,
+        typer.Option(help="Library of donors, added to the shipped one; can be given several times."),
+    ] = None,
+    without_donor: Annotated[
+        list[str] | None, typer.Option(help="Donor to leave out; can be given several times.")
+    ] = None,
+    no_donors: Annotated[bool, typer.Option("--no-donors", help="The template's vertebrae alone.")] = False,
+    foreign_bodies: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of people in the body of another spine; 0.9 by default."),
+    ] = None,
 ) -> None:
     """Write a training store (Zarr) from the simulator: crops and curves, scans and masks, or lateral
     views and masks.
@@ -78,26 +90,103 @@ def training(
     Resumable: a store with fewer people is extended.
     """
     require_extra("train")
+    from spinelift.simulate.body.body import FOREIGN_SHARE
+    from spinelift.simulate.donors.choice import Donors
     from spinelift.simulate.stores import fill_laterals, fill_pairs, fill_scans
     from spinelift.store.rows import LateralStore, PairStore, ScanStore
 
     if whole_body + lateral + other > 1:
         found = "several of --whole-body, --lateral and --other"
         raise ConfigError(found=found, expected="one kind of people", do="Give one of them.")
-    about = {"simulator": "spinelift", "seed": seed, "other": other}
+    if no_donors and (donors or without_donor):
+        raise ConfigError(
+            found="--no-donors beside --donors or --without-donor",
+            expected="the template alone, or donors",
+            do="Leave one of them out.",
+        )
+    chosen = Donors(tuple(donors or ()), tuple(without_donor or ()), shipped=not no_donors)
+    about: dict[str, object] = {
+        "simulator": "spinelift", "seed": seed, "other": other, "donors": list(chosen.load().people),
+    }  # fmt: skip
+    made = {"people": people, "seed": seed, "workers": workers}
+    if foreign_bodies is not None and (whole_body or lateral or other):
+        raise ConfigError(
+            found="--foreign-bodies with --whole-body, --lateral or --other",
+            expected="--foreign-bodies for crops and curves of training's people",
+            do="Leave one of them out.",
+        )
     make_folder(out.parent)
     if whole_body:
         scans = ScanStore.open_or_create(out, about=about)
         with progress("scans", people - len(scans)) as advance:
-            fill_scans(scans, people=people, seed=seed, workers=workers, advance=advance)
+            fill_scans(scans, **made, advance=advance, donors=chosen)
     elif lateral:
         views = LateralStore.open_or_create(out, about=about)
         with progress("lateral views", people - len(views)) as advance:
-            fill_laterals(views, people=people, seed=seed, workers=workers, advance=advance)
+            fill_laterals(views, **made, advance=advance, donors=chosen)
     else:
-        pairs = PairStore.open_or_create(out, about=about)
+        foreign = FOREIGN_SHARE if foreign_bodies is None else foreign_bodies
+        pairs = PairStore.open_or_create(out, about=about | ({} if other else {"foreign_bodies": foreign}))
         with progress("people", people - len(pairs)) as advance:
-            fill_pairs(pairs, people=people, seed=seed, workers=workers, advance=advance, other=other)
+            fill_pairs(pairs, **made, advance=advance, other=other, foreign=foreign, donors=chosen)
+
+
+@app.command("from-ct")
+def from_ct(
+    ct: Annotated[Path, typer.Option(help="Folder of CTs in NIfTI, searched with its subfolders.")],
+    labels: Annotated[Path, typer.Option(help="Folder of their label maps, or the same folder.")],
+    label_scheme: Annotated[str, typer.Option(help="Tool that numbered the vertebrae, such as verse.")],
+    out: Annotated[Path, typer.Option(help="Path of the store, such as runs/ct.zarr.")],
+    poses: Annotated[int, typer.Option(min=0, help="Other spines along which each person is posed.")] = 4,
+    spines: Annotated[
+        Path | None, typer.Option(help="CSV of centres, as of fit-prior.", show_default="the shape prior")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    workers: Workers = 1,
+) -> None:
+    """Write a training store (Zarr) from CTs of real people with labelled vertebrae.
+
+    Each person is projected as a DXA: as they lie, and re-posed along other spines. Rows of the spine that
+    the CT does not show are marked as unknown. Resumable: people in the store are skipped. People who failed
+    are listed beside the store, in `<store>.failed.csv`.
+
+    [bold]Example[/bold]: spinelift simulate from-ct --ct rawdata --labels derivatives --label-scheme verse
+    --poses 8 --out runs/ct.zarr
+    """
+    require_extra("train")
+    require_extra("mri")
+    import numpy as np
+
+    from spinelift.io.nifti.labels import LabelScheme
+    from spinelift.simulate.ct.pairs import (
+        Plan,
+        complete_spines,
+        failed_table,
+        fill_from_ct,
+        find_people,
+        write_failed,
+    )
+    from spinelift.store.rows import PairStore
+
+    scheme = LabelScheme.named(label_scheme, "--label-scheme")
+    centres = None
+    if spines is not None:
+        centres = np.array(list(complete_spines(spines).values()))
+        if not len(centres):
+            found = f"no complete spine in {spines.name}"
+            raise ConfigError(found=found, expected="centres of T1 to L5", do="Check --spines.")
+    people = find_people(ct, labels)
+    about = {"people": "CTs", "seed": seed, "poses": poses, "label_scheme": scheme.value}
+    about |= {"spines": "shape prior" if spines is None else spines.name}
+    make_folder(out.parent)
+    pairs = PairStore.open_or_create(out, about=about, optional=True)
+    plan = Plan(scheme, poses, seed, centres)
+    with progress("people", len(people)) as advance:
+        failed = fill_from_ct(pairs, people, plan, workers=workers, advance=advance)
+    write_failed(out, failed)
+    typer.echo(f"{len(pairs)} pairs of {len(people) - len(failed)} people → {out.name}")
+    if failed:
+        typer.echo(f"{len(failed)} people failed → {failed_table(out).name}")
 
 
 @app.command("fit-prior")

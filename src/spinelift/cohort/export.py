@@ -88,7 +88,7 @@ def write_stores(
         inside = {path: chosen[(chosen >= start) & (chosen < stop)] for path, chosen in wanted.items()}
         if not any(map(len, inside.values())):
             continue
-        block = Pairs(**{name: source.read(name, start, stop) for name in PairStore.FIELDS})
+        block = source.load(stop, start=start)
         for path, chosen in inside.items():
             if len(chosen):
                 targets[path].extend(**vars(change(block.take(chosen - start), chosen.tolist())))

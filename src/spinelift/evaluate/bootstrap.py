@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spinelift.geometry.arrays import Float, Integers
+from spinelift.geometry.arrays import Bool, Float, Integers
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,22 @@ def ratio_estimate(values: Float, baseline: Float, counts: Float) -> Estimate:
     return estimate(lambda w: (w @ values) / (w @ baseline), counts)
 
 
-def pearson_estimate(pred: Float, true: Float, counts: Float) -> Estimate:
+def pearson_estimate(pred: Float, true: Float, counts: Float, *, known: Bool | None = None) -> Estimate:
     """Pearson's r over people at each point, averaged over points; arrays [people, points].
+
+    ``known`` [people, points] are those whose truth is known; None for all.
 
     It is computed at each point, so that the mean curve, which all people share, does not count as skill.
     Points without variance count as 0.
     """
     p, t = pred - pred.mean(0), true - true.mean(0)
+    seen = np.ones((len(p), 1)) if known is None or known.all() else known.astype(np.float64)
 
     def r(weights: Float) -> Float:
-        w = weights / weights.sum(1, keepdims=True)
-        mp, mt = w @ p, w @ t
-        cov = w @ (p * t) - mp * mt
-        var = (w @ p**2 - mp**2) * (w @ t**2 - mt**2)
+        total = np.maximum(weights @ seen, 1e-9)
+        mp, mt = weights @ (seen * p) / total, weights @ (seen * t) / total
+        cov = weights @ (seen * p * t) / total - mp * mt
+        var = (weights @ (seen * p**2) / total - mp**2) * (weights @ (seen * t**2) / total - mt**2)
         some = var > 1e-12
         out: Float = np.where(some, cov / np.sqrt(np.where(some, var, 1.0)), 0.0).mean(1)
         return out

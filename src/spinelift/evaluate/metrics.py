@@ -99,14 +99,14 @@ def curve_metrics(
 
 def score(
     pred_z: Float, pred_mm: Float, true_z: Float, true_mm: Float, *, crop: CropScale | None = None,
-    half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0,
+    half_width_mm: Float | None = None, iou_step_mm: float | None = 1.0, angles: bool = True,
 ) -> dict[str, float]:  # fmt: skip
     """Metrics of one spine, by the keys of ``METRICS``, and both angles of each error: ``<angle>_deg`` of
     the prediction, ``true_<angle>_deg``.
 
     ``pred_z`` and ``true_z`` are heights [n], mm of the scan, growing to the feet; the curves at them are as
     in :func:`curve_metrics`. Without ``crop`` the relative errors are left out, without ``iou_step_mm``, the
-    grid of the solids, the 3D IoU.
+    grid of the solids, the 3D IoU, and without ``angles`` these, which need the whole spine.
     """
     pred, true = _zeroed(resample_rows(pred_z, pred_mm, true_z)), _zeroed(true_mm)
     half = None if half_width_mm is None else resample_rows(pred_z, half_width_mm, true_z)
@@ -123,6 +123,8 @@ def score(
         own = _zeroed(pred_mm)
         own[SAGITTAL] -= float(resample_rows(pred_z, own[Curve.SAGITTAL], true_z).mean())
         out["iou3d"] = float(solid_iou(pred_z, own, true_z, true, step_mm=iou_step_mm))
+    if not angles:
+        return out
     read, wanted = angles_deg(true_z, pred), angles_deg(true_z, true)
     for name in ANGLES:
         out |= {f"{name}_deg": read[name], f"true_{name}_deg": wanted[name]}

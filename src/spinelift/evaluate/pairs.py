@@ -9,9 +9,10 @@ from spinelift.curves import CORONAL, SAGITTAL
 from spinelift.errors import ConfigError
 from spinelift.evaluate.baselines import conditioned_shape, mean_curve, ridge_on_image
 from spinelift.evaluate.bootstrap import pearson_estimate, people_counts
+from spinelift.evaluate.known_rows import fill_rows, level_difference
 from spinelift.evaluate.metrics import CropScale, score
 from spinelift.evaluate.table import Row, columns, table_rows
-from spinelift.geometry import SPINE_CROP_ROWS
+from spinelift.geometry import SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.geometry.arrays import AnyFloat, Float, Float32, UInt8
 from spinelift.store.memory import Pairs
 
@@ -44,16 +45,24 @@ def refuse_empty(test: Pairs) -> None:
 def score_pairs(
     curves: Float, pairs: Pairs, *, half_width: Float | None = None, iou_step_mm: float | None = 1.0
 ) -> list[dict[str, float]]:
-    """Metrics of each spine; curves [n, 6, 209] and half widths [n, 6, 209] in crop px."""
+    """Metrics of each spine; curves [n, 6, 209] and half widths [n, 6, 209] in crop px.
+
+    Of a spine with unknown rows, the known ones count, and angles are left out; of one without known rows
+    there is nothing.
+    """
     out = []
-    for k, (predicted, true, mm) in enumerate(zip(curves, pairs.curves, pairs.mm_per_px, strict=True)):
-        size = float(mm)
-        z, true_mm = SPINE_CROP_ROWS * size, true.astype(np.float64) * size
-        half = None if half_width is None else half_width[k] * size
+    for k, valid in enumerate(pairs.valid):
+        size = float(pairs.mm_per_px[k])
+        if np.count_nonzero(valid) < 2:
+            out.append({})
+            continue
+        z, true_mm = SPINE_CROP_ROWS[valid] * size, pairs.curves[k][:, valid].astype(np.float64) * size
+        half = None if half_width is None else half_width[k][:, valid] * size
         crop = CropScale(left_edge_mm=-0.5 * size, mm_per_px=size)
         scores = score(
-            z, predicted * size, z, true_mm, crop=crop, half_width_mm=half, iou_step_mm=iou_step_mm
-        )
+            z, curves[k][:, valid] * size, z, true_mm, crop=crop, half_width_mm=half,
+            iou_step_mm=iou_step_mm, angles=bool(valid.all()),
+        )  # fmt: skip
         out.append(scores)
     return out
 
@@ -62,12 +71,14 @@ def baseline_curves(train: Pairs, test: Pairs, predicted: AnyFloat) -> dict[str,
     """Predictions [n, 6, 209], crop px, of every baseline for the test people.
 
     ``predicted`` [n, 6, 209] are a model's curves, whose coronal ones are what a user has of the image.
+    Unknown rows of the training people are filled with their mean curve.
     """
+    known, true = fill_rows(train.curves, train.valid), fill_rows(test.curves, test.valid)
     return {
-        "mean curve": mean_curve(train.curves, len(test)),
-        "shape model, true coronal curve": conditioned_shape(train.curves, test.curves),
-        "shape model, predicted coronal curve": conditioned_shape(train.curves, predicted),
-        "ridge on image": ridge_on_image(train.image, train.curves, test.image),
+        "mean curve": mean_curve(known, len(test)),
+        "shape model, true coronal curve": conditioned_shape(known, true),
+        "shape model, predicted coronal curve": conditioned_shape(known, predicted),
+        "ridge on image": ridge_on_image(train.image, known, test.image),
     }
 
 
@@ -92,9 +103,10 @@ def evaluate_pairs(
 def _pearson_rows(curves: Float, others: dict[str, Float], test: Pairs) -> list[Row]:
     counts = people_counts(test.eid, rounds=300)
     shape, rows = (len(test), -1), []
+    known = np.broadcast_to(test.valid[:, None], (len(test), 3, SPINE_ROWS)).reshape(shape)
     for name, part in (("coronal", CORONAL), ("sagittal", SAGITTAL)):
-        true = test.curves[:, part].reshape(shape).astype(np.float64)
-        parts = (c[:, part].reshape(shape) for c in (curves, *others.values()))
-        model, *rest = (pearson_estimate(p, true, counts) for p in parts)
+        true = level_difference(test.curves.astype(np.float64), test.valid)[:, part].reshape(shape)
+        parts = (level_difference(c, test.valid)[:, part].reshape(shape) for c in (curves, *others.values()))
+        model, *rest = (pearson_estimate(p, true, counts, known=known) for p in parts)
         rows.append(Row(f"{name}_pearson_r", len(test), model, dict(zip(others, rest, strict=True))))
     return rows

@@ -54,24 +54,27 @@ def table_rows(model: Values, baselines: Mapping[str, Values], eid: Integers | N
     """Means over people, with intervals, in the order of ``METRICS``.
 
     The arrays hold the same people in the same order, so that one draw of the bootstrap serves all. ``eid``
-    [n] says which rows are of one person; None: each is another one.
+    [n] says which rows are of one person; None: each is another one. People who lack a metric (NaN) do not
+    count for it.
     """
     rows = []
     people = np.arange(len(next(iter(model.values())))) if eid is None else eid
     counts = people_counts(people)
     for name in (n for n in METRICS if n in model):
-        own = model[name]
-        others = {label: values[name] for label, values in baselines.items() if name in values}
-        means = {label: mean_estimate(v, counts) for label, v in others.items()}
-        ratios = {label: ratio_estimate(own, v, counts) for label, v in others.items() if (v > 0).all()}
-        rows.append(Row(name, len(own), mean_estimate(own, counts), means, ratios))
+        some = np.isfinite(model[name])
+        drawn = counts if some.all() else counts[:, some]
+        own = model[name][some]
+        others = {label: values[name][some] for label, values in baselines.items() if name in values}
+        means = {label: mean_estimate(v, drawn) for label, v in others.items()}
+        ratios = {label: ratio_estimate(own, v, drawn) for label, v in others.items() if (v > 0).all()}
+        rows.append(Row(name, len(own), mean_estimate(own, drawn), means, ratios))
     return rows
 
 
 def columns(scores: Sequence[Mapping[str, float]]) -> dict[str, Float]:
-    """Metrics of each person → arrays over people of each metric that all of them have."""
-    names = [n for n in METRICS if all(n in s for s in scores)]
-    return {name: np.array([s[name] for s in scores], np.float64) for name in names}
+    """Metrics of each person → arrays over people of each metric that any of them has, NaN for the others."""
+    names = [n for n in METRICS if any(n in s for s in scores)]
+    return {name: np.array([s.get(name, np.nan) for s in scores], np.float64) for name in names}
 
 
 def to_markdown(rows: Sequence[Row]) -> str:

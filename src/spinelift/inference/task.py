@@ -4,7 +4,7 @@ import traceback
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spinelift.bundle import BundleRef
 from spinelift.errors import BundleError, OutputError, SpineliftError
@@ -26,10 +26,13 @@ from spinelift.inference.prediction import Prediction
 from spinelift.inference.scans import Scan
 from spinelift.io import read_dxa
 from spinelift.io.dxa.read import scan_sha256
+from spinelift.io.dxa.source import SourceImage, check_dicom, read_source
 from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
-from spinelift.report import PICTURE_NAMES
+from spinelift.report import DICOM_NAMES, OVERLAY, PICTURE_NAMES
 from spinelift.version import __version__
+
+DicomMode = Literal["study", "deidentified"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Job:
 
     ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
     ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
-    of earlier runs are made again.
+    of earlier runs are made again. ``dicom``: also write DICOM objects, of the patient's study or of none.
     """
 
     out: Path
@@ -48,6 +51,7 @@ class Job:
     area: Area | None = None
     pictures: bool = True
     mask: bool = False
+    dicom: DicomMode | None = None
     paths: bool = True
     overwrite: bool = False
     threads: int | None = None
@@ -55,7 +59,8 @@ class Job:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Optional files of a result."""
-        return (PICTURE_NAMES if self.pictures else ()) + ((MASK_PNG, MASK_NIFTI) if self.mask else ())
+        pictures, mask = PICTURE_NAMES if self.pictures else (), (MASK_PNG, MASK_NIFTI) if self.mask else ()
+        return (*pictures, *mask, *(DICOM_NAMES if self.dicom else ()))
 
     def about(self, scan: Scan) -> Record:
         """What ``run.json`` says of the scan's file and the options."""
@@ -67,6 +72,7 @@ class Job:
             "options": {
                 "spacing_mm": [self.spacing.row_mm, self.spacing.col_mm] if self.spacing else None,
                 "area": self.area,
+                "dicom": self.dicom,
             },
         }  # fmt: skip
 
@@ -115,16 +121,21 @@ def predict_scan(scan: Scan, job: Job) -> Outcome:
     clock, known = Clock("read"), False
     try:
         sha256 = scan_sha256(scan.path)
+        if job.dicom:
+            check_dicom(scan.path)
         known = True
         scan, record = identify(scan, sha256, job)
         if record is not None and _is_done(scan, sha256, record, job):
             return Outcome(scan, warnings=tuple(record["warnings"]))
         image = read_dxa(scan.path, spacing=job.spacing, area=job.area)
+        known = job.dicom is None  # a header that is refused for its objects costs no earlier result
+        source = read_source(scan.path, area=job.area, in_study=job.dicom == "study") if job.dicom else None
+        known = True
         clock.start("predict")
         model = _model(job)
         prediction = model.predict(replace(image, scan_id=scan.scan_id))
         clock.start("pictures")
-        extra = _extra(prediction, job)
+        extra = _extra(prediction, job, source)
         clock.start("write")
         seconds = clock.seconds
         times = {stage: round(seconds[stage] * 1e3, 2) for stage in ("read", "pictures")}
@@ -186,7 +197,7 @@ def load(bundle: str | None, threads: int | None) -> Model:
     return load_model(bundle, threads=threads)
 
 
-def _extra(prediction: Prediction, job: Job) -> dict[str, bytes]:
+def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     if job.pictures:
         from spinelift.report.pictures import make_pictures
@@ -197,4 +208,13 @@ def _extra(prediction: Prediction, job: Job) -> dict[str, bytes]:
 
         mask = prediction.mask()
         files |= {MASK_PNG: mask_png(mask), MASK_NIFTI: mask_nifti(mask, prediction.location.grid.spacing)}
+    if source is not None:
+        from spinelift.report.dicom import make_dicom
+        from spinelift.report.overlay import overlay_png
+
+        scene = prediction.scene()
+        files |= make_dicom(
+            scene, prediction.to_json(), source, sha256=prediction.input_sha256,
+            overlay=files.get(OVERLAY) or overlay_png(scene), deidentified=job.dicom == "deidentified",
+        )  # fmt: skip
     return files

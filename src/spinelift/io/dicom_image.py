@@ -36,6 +36,8 @@ _READ = (
     *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "VOILUTSequence", "VOILUTFunction"),
     *("WindowCenter", "WindowWidth", "PresentationLUTShape"),
 )
+NO_ORIENTATION = ("L", "F")
+"""Orientation of a frontal view that says none."""
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _NO_RESCALE = (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
@@ -69,8 +71,6 @@ def read_image(
     with reading():
         dataset, _ = parse(data, _READ, pixels=True)
         _check_form(dataset)
-        header = dataset.get("PatientOrientation") or ()
-        letters = header.split("\\") if isinstance(header, str) else list(map(str, header))
         grey = to_grey(dataset, decode_pixels(dataset))
         warnings = []
         if spacing is None:
@@ -79,18 +79,24 @@ def read_image(
             spacing = check_spacing(spacing.row_mm, spacing.col_mm, "given")
             if any(keyword in dataset for keyword in PIXEL_SIZE):
                 warnings.append("The pixel size given on the command line was used, not the header's.")
-        directions = numbers(dataset, "ImageOrientationPatient")
-    while letters and not letters[-1].strip():  # an empty value behind the others says nothing
-        letters.pop()
+        letters = orientation_letters(dataset)
     if orientation is not None:
         letters = list(orientation)
-    elif not letters:
-        letters = _letters(directions)
     if not letters and view is View.FRONTAL:
-        letters = ["L", "F"]
+        letters = [*NO_ORIENTATION]
         warnings.append("PatientOrientation is missing: columns were taken to run to the patient's left.")
     pixels, spacing = to_standard(grey, spacing, letters, view)
     return OrientedImage(pixels, spacing, tuple(warnings))
+
+
+def orientation_letters(dataset: Dataset) -> list[str]:
+    """PatientOrientation, or where it is absent that of ImageOrientationPatient; empty if both are."""
+    header = dataset.get("PatientOrientation") or ()
+    letters = header.split("\\") if isinstance(header, str) else list(map(str, header))
+    directions = numbers(dataset, "ImageOrientationPatient")
+    while letters and not letters[-1].strip():  # an empty value behind the others says nothing
+        letters.pop()
+    return letters or _letters(directions)
 
 
 def _letters(directions: Sequence[float]) -> list[str]:

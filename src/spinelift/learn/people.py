@@ -1,16 +1,32 @@
-"""The people that the networks of a run or bundle have seen: their hashes, in a file beside the weights."""
+"""What the networks of a run or bundle have seen: hashes of people, kept beside the weights, and donors."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 from spinelift.bundle import PEOPLE
 from spinelift.bundle.card import CARD_NAME
 from spinelift.errors import ConfigError
 from spinelift.evaluate.people import hash_people, join_people, refuse_seen
 from spinelift.geometry.arrays import Integers
+from spinelift.learn.loop.train import RECORD
+from spinelift.store.rows import RowStore
 
 REAL = "real_people"
 """Key of a card's details: how many people of the training are real."""
+DONORS = "donors"
+"""Key of a store's description and of ``run.json``: whose vertebrae simulated people have."""
+
+
+def donors_of_training(stores: Iterable[RowStore[Any]], init_from: str | None) -> list[str]:
+    """Names of the donors of the stores' people, and of those that the weights ``init_from`` have seen."""
+    names: set[str] = set()
+    for store in stores:
+        names |= set(cast(list[str], store.about.get(DONORS, [])))
+    if init_from and (record := Path(init_from).parent / RECORD).is_file():
+        names |= set(json.loads(record.read_bytes()).get(DONORS, []))
+    return sorted(names)
 
 
 def people_of_training(eid: Integers, held_out: Integers, init_from: str | None) -> bytes:

@@ -24,6 +24,7 @@ from spinelift.simulate.archive.headers import FIRST_VISIT
 from spinelift.simulate.body.body import Body, sample_body
 from spinelift.simulate.body.posture import sample_side_posture
 from spinelift.simulate.body.prior import ShapePrior
+from spinelift.simulate.donors.choice import ALL_SHIPPED
 from spinelift.simulate.dxa.scan import SimulatedScan, take_lateral, take_scan
 from spinelift.simulate.identity import in_order, person_id, person_rng, side_rng
 
@@ -44,7 +45,7 @@ class WrittenDxa:
 def write_dxa(out: Path, seed: int, person: int) -> WrittenDxa:
     """Simulate one person and write the archive into ``out/dxa``."""
     eid, rng = person_id(seed, person), person_rng(seed, person)
-    body = sample_body(ShapePrior.load(), rng)
+    body = sample_body(ShapePrior.load(), rng, donors=ALL_SHIPPED.load())
     scan = take_scan(body, rng)
     height, width = scan.bone.shape
     size = (width * scan.spacing.col_mm, height * scan.spacing.row_mm)

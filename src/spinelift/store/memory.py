@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spinelift.geometry.arrays import Float32, Integers, UInt8
+from spinelift.geometry.arrays import Bool, Float32, Integers, UInt8
 
 
 class Rows:
@@ -35,13 +35,14 @@ class Pairs(Rows):
     """Crops and curves.
 
     ``image`` uint8 [n, 224, 224]; ``curves`` float32 [n, 6, 209] in crop px; ``mm_per_px`` float32 [n];
-    ``eid`` int64 [n].
+    ``eid`` int64 [n]; ``valid`` bool [n, 209]: rows whose curves are known. The others are a guess.
     """
 
     image: UInt8
     curves: Float32
     mm_per_px: Float32
     eid: NDArray[np.int64]
+    valid: Bool
 
 
 @dataclass(frozen=True)

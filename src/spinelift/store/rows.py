@@ -33,10 +33,14 @@ RowsT = TypeVar("RowsT", bound=Rows)
 
 
 class RowStore(Generic[RowsT]):
-    """Rows on disk; subclasses give their type in memory and the fields, {name: (dtype, shape of a row)}."""
+    """Rows on disk; subclasses give their type in memory and the fields, {name: (dtype, shape of a row)}.
+
+    A store may be without the fields of ``OPTIONAL``, {name: value}; every row then has that value.
+    """
 
     ROWS: type[RowsT]
     FIELDS: ClassVar[Mapping[str, Field]]
+    OPTIONAL: ClassVar[Mapping[str, object]] = {}
     KIND: ClassVar[str]
     CHUNK: ClassVar[int]
     SHARD: ClassVar[int]
@@ -44,17 +48,26 @@ class RowStore(Generic[RowsT]):
     def __init__(self, group: zarr.Group, path: Path) -> None:
         self._group, self.path = group, path
         self._rows = int(group.attrs["rows"])  # type: ignore[arg-type]
-        self._buffer: dict[str, list[NDArray[Any]]] = {name: [] for name in self.FIELDS}
+        held: Any = group.attrs.get("optional", [])
+        self._fields = {n: f for n, f in self.FIELDS.items() if n not in self.OPTIONAL or n in held}
+        self._buffer: dict[str, list[NDArray[Any]]] = {name: [] for name in self._fields}
 
     @classmethod
-    def create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
-        """Make an empty store at a new path; ``about`` describes its content (JSON)."""
+    def create(
+        cls, path: Path | str, *, about: Mapping[str, Any] | None = None, optional: bool = False
+    ) -> Self:
+        """Make an empty store at a new path; ``about`` describes its content (JSON).
+
+        It has the fields of ``OPTIONAL`` if ``optional``.
+        """
         path = Path(path)
         if path.exists():
             do = "Open it, or delete it."
             raise ConfigError(found=f"an existing {path.name}", expected="a new path for the store", do=do)
         group = zarr.open_group(path, mode="w", zarr_format=3)
         for name, (dtype, shape) in cls.FIELDS.items():
+            if name in cls.OPTIONAL and not optional:
+                continue
             group.create_array(
                 name, shape=(0, *shape), dtype=dtype, chunks=(cls.CHUNK, *shape), shards=(cls.SHARD, *shape),
                 compressors=[ZstdCodec(), Crc32cCodec()],
@@ -65,6 +78,8 @@ class RowStore(Generic[RowsT]):
             "rows": 0,
             "about": dict(about or {}),
         }
+        if optional and cls.OPTIONAL:
+            content["optional"] = sorted(cls.OPTIONAL)
         group.attrs.update({**content, "checksum": _checksum(content)})
         return cls(group, path)
 
@@ -96,7 +111,7 @@ class RowStore(Generic[RowsT]):
             if content.pop("checksum") != _checksum(content):
                 raise ValueError
             store = cls(group, path)
-        for name, (dtype, shape) in cls.FIELDS.items():
+        for name, (dtype, shape) in store._fields.items():
             with _damage(path, f"the array {name} is missing or another one"):
                 array = store._array(name)
                 layout = array.dtype, array.shape[1:], array.chunks, array.shards
@@ -107,10 +122,12 @@ class RowStore(Generic[RowsT]):
         return store
 
     @classmethod
-    def open_or_create(cls, path: Path | str, *, about: Mapping[str, Any] | None = None) -> Self:
+    def open_or_create(
+        cls, path: Path | str, *, about: Mapping[str, Any] | None = None, optional: bool = False
+    ) -> Self:
         """Open for appending, or create; an existing store must have the same ``about``."""
         if not Path(path).exists():
-            return cls.create(path, about=about)
+            return cls.create(path, about=about, optional=optional)
         store = cls.open(path, write=True)
         if about is not None and store.about != dict(about):
             raise ConfigError(
@@ -134,21 +151,35 @@ class RowStore(Generic[RowsT]):
         self.extend(**{name: np.asarray(value)[None] for name, value in row.items()})
 
     def extend(self, **rows: ArrayLike) -> None:
-        """Add n rows, an array [n, ...] for each field; ValueError on another shape or type."""
-        if not rows.keys() >= self.FIELDS.keys():
-            raise ValueError(f"rows must have {', '.join(self.FIELDS)}, not {', '.join(rows)}")
-        arrays = {name: np.asarray(rows[name]) for name in self.FIELDS}
+        """Add n rows, an array [n, ...] for each field; ValueError on another shape or type.
+
+        Fields of ``OPTIONAL`` may be left out, and must have their value if the store is without them.
+        """
+        if not rows.keys() >= self._fields.keys() - self.OPTIONAL.keys():
+            raise ValueError(f"rows must have {', '.join(self._fields)}, not {', '.join(rows)}")
+        for name in rows.keys() & (self.FIELDS.keys() - self._fields.keys()):
+            if not (np.asarray(rows[name]) == self.OPTIONAL[name]).all():
+                raise ValueError(f"a store without {name} takes {self.OPTIONAL[name]} alone")
+        count = len(np.asarray(next(iter(rows.values()))))
+        arrays = {
+            name: np.asarray(rows[name]) if name in rows else self._default(name, count)
+            for name in self._fields
+        }
         one_count = len({len(a) for a in arrays.values()}) == 1
-        for name, (dtype, shape) in self.FIELDS.items():
+        for name, (dtype, shape) in self._fields.items():
             array = arrays[name]
             if array.shape[1:] != shape or not one_count:
                 raise ValueError(f"{name} must be [n, {shape}] with one n for all, not {array.shape}")
             if not np.can_cast(array.dtype, dtype, "same_kind"):
                 raise ValueError(f"{name} must be {dtype}, not {array.dtype}")
-        for name, (dtype, _) in self.FIELDS.items():
+        for name, (dtype, _) in self._fields.items():
             self._buffer[name].append(np.array(arrays[name], dtype))
         if self._rows % self.SHARD + self.pending >= self.SHARD:
             self._write(self.pending - (self._rows + self.pending) % self.SHARD)
+
+    def _default(self, name: str, count: int) -> NDArray[Any]:
+        dtype, shape = self.FIELDS[name]
+        return np.full((count, *shape), self.OPTIONAL[name], dtype)
 
     @property
     def pending(self) -> int:
@@ -178,13 +209,15 @@ class RowStore(Generic[RowsT]):
     def read(self, name: str, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Rows ``start:stop`` of one array, into memory; raises DamagedFileError, which names the rows."""
         stop = self._rows if stop is None else min(stop, self._rows)
+        if name not in self._fields:
+            return self._default(name, max(0, stop - start))
         self._check_shards(start, stop, [name])
         with _damage(self.path, f"rows {start} to {stop - 1} of {name} do not fit their checksum"):
             return np.asarray(self._array(name)[start:stop])
 
     def _check_shards(self, start: int, stop: int, names: Sequence[str] | None = None) -> None:
         """Raise DamagedFileError if the file of a shard of rows ``start:stop`` is missing or empty."""
-        for name in names or self.FIELDS:
+        for name in names or self._fields:
             zeros = ["0"] * len(self.FIELDS[name][1])
             for shard in range(start // self.SHARD, -(-stop // self.SHARD)):
                 first, last = shard * self.SHARD, min((shard + 1) * self.SHARD, self._rows) - 1
@@ -198,9 +231,9 @@ class RowStore(Generic[RowsT]):
         assert isinstance(array, zarr.Array)
         return array
 
-    def load(self, limit: int | None = None) -> RowsT:
-        """Read the first ``limit`` rows, or all, into memory."""
-        return self.ROWS(**{name: self.read(name, stop=limit) for name in self.FIELDS})
+    def load(self, limit: int | None = None, *, start: int = 0) -> RowsT:
+        """Read the rows from ``start`` to before ``limit``, or to the last one, into memory."""
+        return self.ROWS(**{name: self.read(name, start, limit) for name in self.FIELDS})
 
     @classmethod
     def load_all(cls, paths: Sequence[Path], *, limit: int | None = None) -> RowsT:
@@ -234,7 +267,7 @@ def _damage(path: Path, what: str) -> Iterator[None]:
 
 
 class PairStore(RowStore[Pairs]):
-    """``pairs.zarr``: crops of the bone image and their six curves."""
+    """``pairs.zarr``: crops of the bone image, their six curves and, optionally, the rows that are known."""
 
     ROWS = Pairs
     KIND = "pairs"
@@ -244,7 +277,9 @@ class PairStore(RowStore[Pairs]):
         "curves": ("float32", (6, SPINE_ROWS)),
         "mm_per_px": ("float32", ()),
         "eid": ("int64", ()),
+        "valid": ("bool", (SPINE_ROWS,)),
     }
+    OPTIONAL: ClassVar[Mapping[str, object]] = {"valid": True}
 
 
 class ScanStore(RowStore[Scans]):

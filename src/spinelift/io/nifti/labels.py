@@ -71,6 +71,7 @@ class LabelScheme(Enum):
     VIBESEGMENTATOR = "vibesegmentator"
     SPINEPS_VERT = "spineps-vert"
     SPINEPS_SPINE = "spineps-spine"
+    VERSE = "verse"
 
     @classmethod
     def named(cls, name: str, option: str) -> "LabelScheme":
@@ -89,7 +90,8 @@ _SPINEPS = "SPINEPS, README.md, Labels; numbers of vertebrae in TPTBox, core/ver
 TABLES: Mapping[LabelScheme, LabelTable] = {
     LabelScheme.SPINELIFT: LabelTable("this package: 1 is the column T1–L5", "spinelift", range(2)),
     LabelScheme.TOTALSEGMENTATOR_TOTAL: LabelTable(
-        f"{_TOTALSEGMENTATOR}['total'] (v2, CT)", "total", range(118), vertebrae=_run(43, -1), sacrum=(25,)
+        f"{_TOTALSEGMENTATOR}['total'] (v2, CT; early maps have 118)", "total", range(119),
+        vertebrae=_run(43, -1), sacrum=(25,),
     ),
     LabelScheme.TOTALSEGMENTATOR_V1: LabelTable(
         f"{_TOTALSEGMENTATOR}['total_v1'] (CT)", "total-v1", range(105), vertebrae=_run(34, -1), sacrum=(92,)
@@ -116,6 +118,10 @@ TABLES: Mapping[LabelScheme, LabelTable] = {
     LabelScheme.SPINEPS_SPINE: LabelTable(
         f"{_SPINEPS}: body 49 or 50, endplate 62, disc 100", "seg-spine", {*range(70), 100},
         discs=(62, 100), bodies=(49, 50), sacrum=(26,), bodies_only=True,
+    ),
+    LabelScheme.VERSE: LabelTable(
+        "VerSe, README.md (CT); CTSpine1K numbers vertebrae alike", "seg-vert",
+        range(29), sacrum=(26,), vertebrae=_run(8), extra={28: 18, 25: 19},
     ),
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> P
     Floating point is rounded to int16 (the scanner's values are whole numbers), masks stay uint8. The
     header holds nothing but geometry.
     """
-    nib = _nibabel()
+    nib = require_nibabel()
     if volume.dtype in (np.bool_, np.uint8):
         stored = volume.astype(np.uint8)
     else:
@@ -52,7 +52,7 @@ def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: Col
     the nearest voxel is taken, else a mean of neighbours. Raises NoScansError, MissingExtraError or
     UnsupportedImageError, also for other values.
     """
-    data, affine = load_nifti(_nibabel(), Path(path), labels)
+    data, affine = load_nifti(require_nibabel(), Path(path), labels)
     affine = _TO_PROJECT @ _LPS_TO_RAS @ affine
     to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
     to_mm[:3, 3] = volume.origin_mm
@@ -85,7 +85,8 @@ def _covered(
     return tuple(map(slice, low, high)) if (low < high).all() else None
 
 
-def _nibabel() -> Any:
+def require_nibabel() -> Any:
+    """The package nibabel, or a MissingExtraError."""
     try:
         import nibabel
     except ImportError:

@@ -24,7 +24,7 @@ from spinelift.inference.calibrate import Calibrator
 from spinelift.learn.export.card import network_of, read_record, terms_of, training_of, write_new_card
 from spinelift.learn.export.onnx import export_onnx, smooth_images
 from spinelift.learn.loop.checkpoint import WEIGHTS, load_weights
-from spinelift.learn.people import REAL, people_beside
+from spinelift.learn.people import DONORS, REAL, people_beside
 from spinelift.learn.regressor.calibrate import Gains, Shrunk, calibrate, check_enough, measure_gains
 from spinelift.learn.regressor.config import PaperConfig, RowsConfig
 from spinelift.learn.regressor.train import load_regressor, make_network
@@ -70,7 +70,9 @@ class Trained:
         else:
             second, second_config = load_segmenter(segmenter)
             settings, path = network_of(second, second_config.network), segmenter / WEIGHTS
-            details = {f"segmenter_{k}": read_record(segmenter)[k] for k in ("people", "steps", "seconds")}
+            own = read_record(segmenter)
+            details = {f"segmenter_{k}": own[k] for k in ("people", "steps", "seconds")}
+            details |= {f"segmenter_{DONORS}": ", ".join(own[DONORS])} if own.get(DONORS) else {}
         details[REAL] = count_people(people)[1]
         training = training_of(record, regressor_examples=record["examples"], **details)
         networks = {"regressor": network_of(first, first_config.network), "segmenter": settings}

@@ -13,6 +13,7 @@ from spinelift.bundle.bundle import CardT
 from spinelift.bundle.card import Network, Training
 from spinelift.evaluate.people import count_people
 from spinelift.learn.loop.train import RECORD
+from spinelift.learn.people import DONORS
 from spinelift.version import __version__
 
 LICENCE = "Apache-2.0"
@@ -73,6 +74,7 @@ def training_of(record: dict[str, Any], **details: str | int | float | bool) -> 
         details={
             **details,
             "init_from": record["init_from"] or "random weights",
+            **({DONORS: ", ".join(record[DONORS])} if record.get(DONORS) else {}),
             **{f"validation_{name}": value for name, value in record["validation"].items()},
             **{f"version_{name}": value for name, value in record["versions"].items()},
         },

@@ -25,11 +25,12 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     write_whole(path, seal(save(tensors, metadata={"checksum": UNSEALED.decode()})))
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, *, new: tuple[str, ...] = ()) -> list[str]:
     """Weights from safetensors into a model of the same shape; the checksum is compared where there is one.
 
-    Raises ConfigError if there is no such file or it is of another network, DamagedFileError if it was
-    changed or cut.
+    A part whose names begin with one of ``new`` may be absent as a whole: it keeps its values, and its names
+    are returned. Raises ConfigError if there is no such file or it is of another network, DamagedFileError if
+    it was changed or cut.
     """
     if not path.is_file():
         raise ConfigError(
@@ -40,7 +41,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if b'"checksum"' in data[:4096] and not is_sealed(data):  # those of other programs have none
         raise damaged(path, f"{len(data)} bytes that do not fit its checksum", do)
     try:
-        model.load_state_dict(load(data))
+        given, own = load(data), model.state_dict()
+        parts = [[name for name in own if name.startswith(start)] for start in new]
+        kept = [name for part in parts if not given.keys() & set(part) for name in part]
+        model.load_state_dict(given | {name: own[name] for name in kept})
     except SafetensorError:
         raise damaged(path, "no safetensors", do) from None
     except RuntimeError as error:
@@ -49,6 +53,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
             expected=f"those of {type(model).__name__} as configured",
             do="Give the configuration that the weights were trained with.",
         ) from error
+    return kept
 
 
 def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:

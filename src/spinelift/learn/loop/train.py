@@ -4,6 +4,7 @@ The folder of a run holds ``config.yaml``, weights, checkpoint, ``log.csv`` with
 """
 
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -96,12 +97,16 @@ def _check_same(config: ConfigT, out: Path) -> ConfigT:
 def train(
     run: Run[ConfigT], make_model: Callable[[], ModelT], make_task: Callable[[ModelT], Task], *,
     examples: Examples, held_out: int, data: Sequence[str], title: str, pretrained: str | None = None,
+    donors: Sequence[str] = (),
+    new: tuple[str, ...] = (),
 ) -> Outcome:  # fmt: skip
     """Train a network, or resume.
 
     ``make_model`` is called after the seed is set, ``make_task`` after the weights of ``config.init_from``
     are loaded. ``held_out`` is the number of validation examples. For the record, ``data`` names the sources,
-    and ``pretrained`` the weights of ``make_model`` if they are not random.
+    ``pretrained`` the weights of ``make_model`` if they are not random, and ``donors`` whose vertebrae
+    simulated people have. Parts of the network that ``new`` names may be absent from the weights of
+    ``config.init_from`` (:func:`load_weights`).
 
     A :class:`ConfigError` says that there are too few examples.
     """
@@ -120,8 +125,11 @@ def train(
     torch.manual_seed(loop.seed)
     model, start = make_model(), pretrained
     if config.init_from is not None and not resume:
-        load_weights(model, Path(config.init_from))
+        absent = load_weights(model, Path(config.init_from), new=new)
         start = file_sha256(Path(config.init_from))
+        if absent:
+            start += f", without {', '.join(absent)}"
+            fabric.print(f"{title}: not in the initial weights: {', '.join(absent)}", file=sys.stderr)
     outcome = fit(
         make_task(model), optim=config.optim, loop=loop, out=out, fabric=fabric, resume=resume, title=title,
         start=start, compiled=config.device.compile,
@@ -130,6 +138,7 @@ def train(
         plot_log(out / LOG, out / PICTURE)
         record = {
             "people": examples.people, "examples": len(examples), "data": list(data),
+            "donors": list(donors),
             "steps": outcome.steps, "seconds": round(outcome.seconds, 1), "seed": loop.seed,
             "device": describe(fabric, config.device), "threads": torch.get_num_threads(),
             "init_from": outcome.start,

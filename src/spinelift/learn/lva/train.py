@@ -22,13 +22,13 @@ from spinelift.learn.export.onnx import export_onnx, smooth_images
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import begin, train
-from spinelift.learn.people import people_of_training
+from spinelift.learn.people import donors_of_training, people_of_training
 from spinelift.learn.segmenter.config import SegmenterConfig
 from spinelift.learn.segmenter.train import SegmenterTask
 from spinelift.learn.segmenter.unet import Segmenter
 from spinelift.segment.lateral import LateralSegmenter, LateralSpine, find_line
 from spinelift.store.memory import Laterals
-from spinelift.store.rows import load_laterals
+from spinelift.store.rows import LateralStore, load_laterals
 from spinelift.version import __version__
 
 GRID = CanonicalGrid.lateral(Spacing(LATERAL_MM, LATERAL_MM), LATERAL_SHAPE)
@@ -125,6 +125,7 @@ def train_lva(
         run, lambda: Segmenter(config.network),
         lambda model: LvaTask(run.config, examples, held_out, model.to(memory_format=torch.channels_last)),
         examples=examples, held_out=len(held_out), data=[path.name for path in data], title="LVA network",
+        donors=donors_of_training(map(LateralStore.open, data), run.config.init_from),
     )  # fmt: skip
     if outcome.main:
         write_whole(out / PEOPLE, seen)

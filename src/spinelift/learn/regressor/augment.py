@@ -30,11 +30,15 @@ END_ROWS = 8
 
 
 class Batch(NamedTuple):
-    """``image`` float32 [B, 1, 224, 224], 0..255; ``curves`` [B, 6, 209] crop px; ``mm_per_px`` [B]."""
+    """``image`` float32 [B, 1, 224, 224], 0..255; ``curves`` [B, 6, 209] crop px; ``mm_per_px`` [B].
+
+    ``valid`` float32 [B, 209]: 1 for rows whose curves are known, else 0.
+    """
 
     image: Tensor
     curves: Tensor
     mm_per_px: Tensor
+    valid: Tensor
 
 
 class Placement(NamedTuple):
@@ -106,12 +110,13 @@ def place(batch: Batch, p: Placement) -> Batch:
     spine = FIRST_SPINE_ROW + torch.arange(SPINE_ROWS, device=curves.device)
     source_rows = MIDDLE + p.scale[:, None] * (spine - MIDDLE) + p.shift[:, None]
     curves = resample_curves(curves, source_rows - FIRST_SPINE_ROW)
+    nearest = (source_rows - FIRST_SPINE_ROW).round().clamp(0, SPINE_ROWS - 1).long()
     low = int(FIRST_SPINE_ROW)
     d = (p.row_shift[:, low : low + SPINE_ROWS] + p.row_shift[:, low + 1 : low + 1 + SPINE_ROWS]) / 2
     coronal = (curves[:, :3] - MIDDLE) / stretch + MIDDLE + d[:, None]
     sagittal = curves[:, 3:] / p.scale[:, None, None]
     curves = zero_mean_sagittal(torch.cat([coronal, sagittal], 1))
-    return Batch(image, curves, batch.mm_per_px * p.scale)
+    return Batch(image, curves, batch.mm_per_px * p.scale, batch.valid.gather(1, nearest))
 
 
 def centre_columns(curves: Tensor) -> Tensor:

@@ -44,9 +44,11 @@ def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
 
     Intervals and modes come from two images of every person: as simulated, and with the augmentation of tone,
     noise and damage of training, so that they hold for worse images too; each with a jittered crop. The
-    reference of the shift is the images as simulated. Raises ConfigError if there are too few people.
+    reference of the shift is the images as simulated. Pairs with unknown rows are left out. Raises
+    ConfigError if there are too few people.
     """
-    check_enough(len(pairs), "to calibrate on")
+    pairs = whole(pairs)
+    check_enough(len(pairs), "to calibrate on, with all rows known")
     seen = list(_predictions(model, pairs))
     residual = _joined([(placed.curves - out.curves) / out.scale for placed, out in seen])
     plain = seen[: len(seen) // 2]
@@ -62,6 +64,11 @@ def calibrate(model: nn.Module, pairs: Pairs, *, source: str) -> Calibration:
     )
 
 
+def whole(pairs: Pairs) -> Pairs:
+    """The pairs all of whose rows are known."""
+    return pairs if pairs.valid.all() else pairs.take(np.flatnonzero(pairs.valid.all(1)))
+
+
 def check_enough(people: int, what: str) -> None:
     """Raise a :class:`ConfigError` if the people are too few to calibrate on; ``what`` says who they are."""
     if people < MIN_PEOPLE:
@@ -74,6 +81,8 @@ def check_enough(people: int, what: str) -> None:
 
 def measure_gains(model: nn.Module, mean: Float, pairs: Pairs) -> tuple[Estimate, Estimate]:
     """Gains of inclination and shape on the images that `calibrate` uses."""
+    pairs = whole(pairs)
+    check_enough(len(pairs), "to fit gains on, with all rows known")
     seen = list(_predictions(model, pairs))
     shape = (2, len(pairs), *mean.shape)
     true, given = _joined([placed.curves for placed, _ in seen]), _joined([out.curves for _, out in seen])

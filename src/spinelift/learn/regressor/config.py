@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.simulate.body.body import FOREIGN_SHARE
+from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 
 
 class RowsConfig(Config):
@@ -19,6 +21,10 @@ class RowsConfig(Config):
     heads: PositiveInt = 4
     dropout: Share = 0.1
     context: PositiveInt = Field(default=32, description="channels of the locator and of a row's context")
+    head: Literal["slopes", "posterior"] = Field(
+        default="slopes", description="sagittal centre: sum of the slopes, or their posterior with the prior"
+    )
+    modes: PositiveInt = Field(default=12, description="modes of the prior of the posterior head")
 
 
 class PaperConfig(Config):
@@ -116,6 +122,9 @@ class LossConfig(Config):
     sagittal: PositiveFloat = Field(default=1.0, description="weight of sagittal over coronal curves")
     locate: float = Field(default=1.0, description="L1 of the row-token network's locator")
     slope: float = Field(default=0.0, description="L1 of the change over 8 rows of the centre curves")
+    posterior: float = Field(
+        default=0.5, description="negative log likelihood of the true coefficients under the posterior head"
+    )
 
 
 class GuideConfig(Config):
@@ -144,6 +153,10 @@ class SimulatedConfig(Config):
         default=10.0, description="images trained on for each new person"
     )
     workers: PositiveInt = Field(default=1, description="processes that simulate")
+    donors: Donors = Field(default=ALL_SHIPPED, description="whose vertebrae they have")
+    foreign_bodies: Share = Field(
+        default=FOREIGN_SHARE, description="share of people in the body of another spine"
+    )
 
 
 class RegressorConfig(TrainingConfig):

@@ -27,7 +27,8 @@ class SimulatedPeople(Examples):
     def __init__(self, config: SimulatedConfig) -> None:
         n = config.buffer
         image = np.zeros((n, CROP_SIZE, CROP_SIZE), np.uint8)
-        super().__init__(image, np.zeros((n, 6, SPINE_ROWS), np.float32), np.zeros(n, np.float32), people=0)
+        curves, valid = np.zeros((n, 6, SPINE_ROWS), np.float32), np.ones((n, SPINE_ROWS), np.bool_)
+        super().__init__(image, curves, np.zeros(n, np.float32), valid, people=0)
         self._config = config
         self._stream: Iterator[tuple[UInt8, Float32, float]] | None = None
 
@@ -37,7 +38,7 @@ class SimulatedPeople(Examples):
         due = config.buffer + int(images / config.images_per_person)
         if self._stream is None:
             self.people = due - config.buffer
-            make = partial(make_pair, config.seed, False)
+            make = partial(make_pair, config.seed, foreign=config.foreign_bodies, donors=config.donors)
             self._stream = stream(make, self.people, config.workers)
             with progress("simulated people", config.buffer) as advance:
                 while self.people < due:
@@ -51,7 +52,8 @@ class SimulatedPeople(Examples):
 
     def _enter(self, people: Iterator[tuple[UInt8, Float32, float]]) -> None:
         image, curves, mm_per_px = next(people)
-        self.put(self.people % self._config.buffer, image, curves, np.array(mm_per_px, np.float32))
+        valid = np.ones(SPINE_ROWS, np.bool_)
+        self.put(self.people % self._config.buffer, image, curves, np.array(mm_per_px, np.float32), valid)
         self.people += 1
 
     @property
@@ -59,10 +61,10 @@ class SimulatedPeople(Examples):
         """Numbers of all people who have entered [n]."""
         return person_id(self._config.seed, 0) + np.arange(self.people)
 
-    def mean_curves(self) -> Float32:
-        """Mean curves [6, 209] of the people who enter before training."""
+    def first_curves(self) -> Float32:
+        """Curves [n, 6, 209] of the people who enter before training."""
         self.advance(0)
-        return np.asarray(self._arrays[1].mean(0).numpy())
+        return np.asarray(self._arrays[1].numpy())
 
     def __enter__(self) -> Self:
         return self

@@ -7,9 +7,13 @@
 3. *Encode*: a convolutional net over the strip keeps its 56 rows and folds its columns into one token a row;
    features of the whole row at low resolution are added.
 4. *Combine*: transformer layers over the rows, then a linear layer to the numbers of each row.
+
+The sagittal centre is the sum of the rows' slopes, or, with the posterior head, what those slopes and the
+prior say of it together (``posterior``).
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +24,7 @@ from spinelift.geometry import CROP_SIZE, SPINE_CROP_ROWS, SPINE_ROWS
 from spinelift.learn.images import full_precision, local_mean
 from spinelift.learn.regressor.config import RowsConfig
 from spinelift.learn.regressor.head import HEAD_PX, Prediction, positive_scale, zero_mean_sagittal
+from spinelift.learn.regressor.posterior import Posterior, PosteriorHead, visible
 
 Stride = tuple[int, int]
 SLOPE_UNIT = 0.02
@@ -122,7 +127,11 @@ def sagittal_from_slopes(heads: Tensor) -> Tensor:
     `HEAD_PX` px a row; the front and back curves are measured from the centre.
     """
     centre = SLOPE_UNIT * torch.cumsum(heads[:, 1:2], 2)
-    centre = centre - centre.mean(2, keepdim=True)
+    return beside_centre(heads, centre - centre.mean(2, keepdim=True))
+
+
+def beside_centre(heads: Tensor, centre: Tensor) -> Tensor:
+    """Front, centre and back [B, 3, 209] from a centre [B, 1, 209] and the first and last of the heads."""
     return torch.cat([heads[:, :1] + centre, centre, heads[:, 2:] + centre], 1)
 
 
@@ -150,6 +159,14 @@ class Locator(nn.Module):
         features = self.features(x)
         share = self.heat(features)[:, 0].softmax(-1)
         return (share * self.columns).sum(-1), features
+
+
+class Guided(NamedTuple):
+    """What the losses need: prediction, located centre [B, 56], and the posterior of that head."""
+
+    prediction: Prediction
+    found: Tensor
+    posterior: Posterior | None
 
 
 class RowsRegressor(nn.Module):
@@ -183,6 +200,7 @@ class RowsRegressor(nn.Module):
         for head in (self.curves, self.scale):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
+        self.posterior = PosteriorHead(width, config.modes) if config.head == "posterior" else None
         self.register_buffer("mean_curves", mean_curves.reshape(6, SPINE_ROWS).clone().float())
         self.register_buffer("to_curves", row_weights(SPINE_CROP_ROWS.tolist()), persistent=False)
         self.register_buffer("to_image", row_weights(range(CROP_SIZE)), persistent=False)
@@ -193,22 +211,29 @@ class RowsRegressor(nn.Module):
         """Curves in crop px, their Laplace scale, and the mean token."""
         x = self.normalise(image)
         centre, around = self.locate(x)
-        return self._read(x, centre, around)
+        return self._read(x, centre, around)[0]
 
-    def guided(self, image: Tensor, centre: Tensor, share: float) -> tuple[Prediction, Tensor]:
+    def guided(self, image: Tensor, centre: Tensor, share: float) -> Guided:
         """The same for training: a ``share`` of the strips follows a given centre [B, 56].
 
-        Also returns the located centre [B, 56]. The strips are useful from the first step on, and the later
-        layers see the locator's own errors as well.
+        The strips are useful from the first step on, and the later layers see the locator's own errors as
+        well.
         """
         x = self.normalise(image)
         found, around = self.locate(x)
         given = torch.rand(len(image), 1, device=image.device) < share
-        return self._read(x, torch.where(given, centre, found.detach()), around), found
+        prediction, posterior = self._read(x, torch.where(given, centre, found.detach()), around)
+        return Guided(prediction, found, posterior)
 
-    def _read(self, x: Tensor, centre: Tensor, around: Tensor) -> Prediction:
+    def coefficients(self, curves: Tensor) -> Tensor:
+        """Coefficients [B, K] of curves [B, 6, 209] under the prior of the posterior head."""
+        assert self.posterior is not None
+        return self.posterior.coefficients((curves - self.mean_curves)[:, Curve.SAGITTAL])
+
+    def _read(self, x: Tensor, centre: Tensor, around: Tensor) -> tuple[Prediction, Posterior | None]:
         with full_precision(x):
             strip = straighten(x, centre @ self.to_image)
+            seen = visible(strip)
         strip = self.read(strip)
         wide = F.avg_pool2d(around, (1, TOKENS // 7))
         tokens = self.project(strip.permute(0, 2, 3, 1).flatten(2)) + self.position
@@ -218,16 +243,28 @@ class RowsRegressor(nn.Module):
             tokens = layer(tokens, distance)
         with full_precision(x):
             tokens = self.norm(tokens.float())
-            return self._predict(tokens, self.drop(tokens), centre)
+            return self._predict(tokens, self.drop(tokens), centre, seen)
 
-    def _predict(self, tokens: Tensor, dropped: Tensor, centre: Tensor) -> Prediction:
+    def _predict(
+        self, tokens: Tensor, dropped: Tensor, centre: Tensor, seen: Tensor
+    ) -> tuple[Prediction, Posterior | None]:
         heads = self.curves(dropped).transpose(1, 2) @ self.to_curves
         usual = self.mean_curves
         beside = usual[:3] - usual[Curve.CENTRE]
         coronal = HEAD_PX * heads[:, :3] + (centre @ self.to_curves)[:, None] + beside
-        sagittal = HEAD_PX * sagittal_from_slopes(heads[:, 3:]) + usual[3:]
         scale = positive_scale(self.scale(dropped)).transpose(1, 2) @ self.to_curves
-        return Prediction(zero_mean_sagittal(torch.cat([coronal, sagittal], 1)), scale, tokens.mean(1))
+        sides, posterior = HEAD_PX * heads[:, 3:], None
+        if self.posterior is None:
+            sagittal = sagittal_from_slopes(sides)
+        else:
+            noise = self.posterior.noise(dropped)[..., 0] @ self.to_curves
+            posterior = self.posterior(SLOPE_UNIT * sides[:, 1], noise, seen)
+            mean, variance = self.posterior.curve(posterior)
+            sagittal = beside_centre(sides, mean[:, None])
+            deep = (scale[:, 3:].square() + variance.detach()[:, None] / 2).sqrt()  # Laplace: variance 2 s²
+            scale = torch.cat([scale[:, :3], deep], 1)
+        curves = zero_mean_sagittal(torch.cat([coronal, sagittal + usual[3:]], 1))
+        return Prediction(curves, scale, tokens.mean(1)), posterior
 
 
 def straighten(x: Tensor, centre: Tensor) -> Tensor:

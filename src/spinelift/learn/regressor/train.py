@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from spinelift.bundle import PEOPLE
 from spinelift.curves import CORONAL, SAGITTAL, Curve
 from spinelift.errors import ConfigError
+from spinelift.evaluate.known_rows import fill_rows, level_difference
 from spinelift.files import file_sha256, write_whole
 from spinelift.geometry import FIRST_SPINE_ROW, SPINE_ROWS
 from spinelift.geometry.arrays import Float32, Integers, UInt8
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import begin, load_run, train
-from spinelift.learn.people import people_of_training
+from spinelift.learn.people import donors_of_training, people_of_training
 from spinelift.learn.random import Random
 from spinelift.learn.regressor.augment import Batch, augment
 from spinelift.learn.regressor.config import GuideConfig, LossConfig, PaperConfig, RegressorConfig, RowsConfig
@@ -42,27 +43,34 @@ class RegressorTask:
 
     def batch(self, rows: tuple[Tensor, ...], random: Random, progress: float) -> Batch:
         """Augmented pairs."""
-        image, curves, mm_per_px = rows
-        batch = Batch(image.float()[:, None], curves, mm_per_px)
+        image, curves, mm_per_px, valid = rows
+        batch = Batch(image.float()[:, None], curves, mm_per_px, valid.float())
         return augment(batch, self.config.augment, random, progress=progress)
 
     def losses(self, batch: tuple[Tensor, ...], random: Random) -> dict[str, Tensor]:
         """Losses of augmented pairs."""
-        image, curves, _ = batch
+        image, curves, _, valid = batch
         if not isinstance(self.model, RowsRegressor):
-            return regressor_losses(self.model(image), curves, self.config.loss)
+            return regressor_losses(self.model(image), curves, self.config.loss, valid)
         centre = token_centres(curves)
         guide = disturbed(centre, self.config.guide, random)
-        prediction, found = self.model.guided(image, guide, self.config.guide.share)
-        losses = regressor_losses(prediction, curves, self.config.loss)
-        locate = (found - centre).abs().mean()
-        return losses | {"loss": losses["loss"] + self.config.loss.locate * locate, "locate": locate}
+        prediction, found, posterior = self.model.guided(image, guide, self.config.guide.share)
+        losses = regressor_losses(prediction, curves, self.config.loss, valid)
+        more = {"locate": ((found - centre).abs() * row_weight(at_tokens(valid))).mean()}
+        loss = losses["loss"] + self.config.loss.locate * more["locate"]
+        if posterior is not None:  # of the pairs whose curves are known as a whole
+            weight = row_weight(valid.amin(1))
+            more["posterior"] = (posterior.nll(self.model.coefficients(curves)) * weight).mean()
+            loss = loss + self.config.loss.posterior * more["posterior"]
+        return losses | {"loss": loss} | more
 
     def validate(self, model: nn.Module, limit: int) -> dict[str, float]:
-        """Mean absolute errors in mm on the first held-out pairs, not augmented."""
+        """Mean absolute errors in mm over the known rows of the first held-out pairs, not augmented."""
         n = min(limit, len(self.validation))
         curves, _, _ = predict_pairs(model, self.validation.image[:n])
-        error = np.abs(curves - self.validation.curves[:n]) * self.validation.mm_per_px[:n, None, None]
+        held, valid = self.validation, self.validation.valid[:n]
+        away = np.abs(level_difference(curves - held.curves[:n], valid)) * held.mm_per_px[:n, None, None]
+        error = away.transpose(0, 2, 1)[valid]
         parts = {"coronal_mae_mm": CORONAL, "sagittal_mae_mm": SAGITTAL}
         return {
             "mae_mm": float(error.mean()),
@@ -70,17 +78,33 @@ class RegressorTask:
         }
 
 
-def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig) -> dict[str, Tensor]:
+def row_weight(valid: Tensor) -> Tensor:
+    """Weights of the same shape, 0 where ``valid`` is 0; values times these have the mean of the others."""
+    return valid / valid.mean().clamp(min=1e-6)
+
+
+def regressor_losses(
+    prediction: Prediction, curves: Tensor, config: LossConfig, valid: Tensor | None = None
+) -> dict[str, Tensor]:
     """L1 (paper, 2.3) + Laplace negative log likelihood log 2s + |e| / s + squared second difference + slope.
 
-    ``curves`` [B, 6, 209] crop px. ``loss`` is the weighted sum; the parts are unweighted.
+    ``curves`` [B, 6, 209] crop px; ``valid`` [B, 209] is 1 for the rows that count, None for all. Sagittal
+    curves are compared from the mean of the centre one over these. ``loss`` is the weighted sum; the parts
+    are unweighted.
     """
-    error = (prediction.curves - curves).abs()
+    difference = prediction.curves - curves
+    valid = torch.ones_like(curves[:, 0]) if valid is None else valid
+    side = difference[:, Curve.SAGITTAL]
+    zero = (side * valid).sum(1) / valid.sum(1).clamp(min=1) * (1 - valid.amin(1))
+    difference = torch.cat([difference[:, CORONAL], difference[:, SAGITTAL] - zero[:, None, None]], 1)
+    weight = row_weight(valid)[:, None]
+    error = difference.abs() * weight
     l1 = (error[:, CORONAL].mean() + config.sagittal * error[:, SAGITTAL].mean()) / (1 + config.sagittal)
     fixed = error.detach() if config.nll_detach else error
-    nll = (torch.log(2 * prediction.scale) + fixed / prediction.scale).mean()
-    change = (prediction.curves - curves)[:, Curve.CENTRE :: Curve.SAGITTAL - Curve.CENTRE]
-    slope = (change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs().mean()
+    nll = (torch.log(2 * prediction.scale) * weight + fixed / prediction.scale).mean()
+    change = difference[:, Curve.CENTRE :: Curve.SAGITTAL - Curve.CENTRE]
+    both = row_weight(valid[:, SLOPE_ROWS:] * valid[:, :-SLOPE_ROWS])[:, None]
+    slope = ((change[..., SLOPE_ROWS:] - change[..., :-SLOPE_ROWS]).abs() * both).mean()
     smooth = prediction.curves.diff(n=2, dim=2).square().mean()
     loss = config.l1 * l1 + config.nll * nll + config.smooth * smooth + config.slope * slope
     return {"loss": loss, "l1": l1, "nll": nll, "smooth": smooth, "slope": slope}
@@ -88,8 +112,13 @@ def regressor_losses(prediction: Prediction, curves: Tensor, config: LossConfig)
 
 def token_centres(curves: Tensor) -> Tensor:
     """Coronal centre [B, 56] of curves [B, 6, 209] at the rows of the tokens; constant beyond the ends."""
-    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS, device=curves.device) - FIRST_SPINE_ROW
-    return curves[:, Curve.CENTRE].index_select(1, rows.round().long().clamp(0, SPINE_ROWS - 1))
+    return at_tokens(curves[:, Curve.CENTRE])
+
+
+def at_tokens(values: Tensor) -> Tensor:
+    """Values [B, 209] of rows at the rows of the tokens [B, 56]; constant beyond the ends."""
+    rows = FIRST_TOKEN + TOKEN_STRIDE * torch.arange(TOKENS, device=values.device) - FIRST_SPINE_ROW
+    return values.index_select(1, rows.round().long().clamp(0, SPINE_ROWS - 1))
 
 
 def disturbed(centre: Tensor, config: GuideConfig, random: Random) -> Tensor:
@@ -110,6 +139,7 @@ def batch_of(pairs: Pairs, index: Integers | slice) -> Batch:
         torch.from_numpy(pairs.image[index]).float()[:, None],
         torch.from_numpy(pairs.curves[index]),
         torch.from_numpy(pairs.mm_per_px[index]),
+        torch.from_numpy(pairs.valid[index]).float(),
     )
 
 
@@ -139,6 +169,14 @@ def make_network(
     return RowsRegressor(config, mean)
 
 
+def fit_prior(model: nn.Module, curves: Tensor) -> None:
+    """Set the mean curves of a network, and the prior of its posterior head, from people [n, 6, 209] px."""
+    mean = curves.mean(0)
+    model.get_buffer("mean_curves").copy_(mean)
+    if isinstance(model, RowsRegressor) and model.posterior is not None:
+        model.posterior.fit(curves[:, Curve.SAGITTAL] - mean[Curve.SAGITTAL])
+
+
 def train_regressor(
     config: RegressorConfig, *, data: Sequence[Path], validation: Path, out: Path, resume: bool = False
 ) -> Outcome:
@@ -154,9 +192,10 @@ def train_regressor(
         examples: Examples
         if config.simulated is None:
             pairs, names = load_pairs(data), [path.name for path in data]
+            donors = donors_of_training(map(PairStore.open, data), run.config.init_from)
             people = len(np.unique(pairs.eid))
-            examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, people=people)
-            mean = pairs.curves.mean(0)
+            examples = Examples(pairs.image, pairs.curves, pairs.mm_per_px, pairs.valid, people=people)
+            curves: Float32 | None = fill_rows(pairs.curves, pairs.valid)
             people_of_training(pairs.eid, judges, run.config.init_from)
         else:
             from spinelift.learn.regressor.people import SimulatedPeople, of_seed  # loads numba
@@ -165,17 +204,18 @@ def train_regressor(
 
             made = stack.enter_context(SimulatedPeople(config.simulated))
             examples = made
-            mean = np.zeros((6, SPINE_ROWS), np.float32) if resume else made.mean_curves()
+            curves = None if resume else made.first_curves()
             names = [f"simulated people of seed {config.simulated.seed}"]
-        held_out, usual = load_pairs([validation], limit=config.loop.validate_limit), torch.from_numpy(mean)
+            own = set(config.simulated.donors.load().people)
+            donors = sorted(own.union(donors_of_training([], run.config.init_from)))
+        held_out = load_pairs([validation], limit=config.loop.validate_limit)
 
         def make_model() -> nn.Module:
-            return make_network(config.network, usual, load=config.init_from is None and not resume)
+            return make_network(config.network, load=config.init_from is None and not resume)
 
         def make_task(model: nn.Module) -> RegressorTask:
-            model.get_buffer("mean_curves").copy_(
-                usual.reshape(6, -1)
-            )  # of these people, not of earlier ones
+            if curves is not None:  # else those of the checkpoint
+                fit_prior(model, torch.from_numpy(curves))
             if config.freeze_locator and isinstance(model, RowsRegressor):
                 model.locate.requires_grad_(False)
             model = model.to(memory_format=torch.channels_last)  # a quarter faster on CPUs
@@ -183,7 +223,7 @@ def train_regressor(
 
         outcome = train(
             run, make_model, make_task, examples=examples, held_out=len(held_out), data=names,
-            title="regressor", pretrained=pretrained,
+            title="regressor", pretrained=pretrained, donors=donors, new=("posterior.",),
         )  # fmt: skip
         if outcome.main:
             trained = pairs.eid if config.simulated is None else made.eid

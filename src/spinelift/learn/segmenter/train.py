@@ -18,7 +18,7 @@ from spinelift.learn.images import dice_loss
 from spinelift.learn.loop.examples import Examples
 from spinelift.learn.loop.loop import Outcome
 from spinelift.learn.loop.train import Run, begin, load_run, train
-from spinelift.learn.people import people_of_training
+from spinelift.learn.people import donors_of_training, people_of_training
 from spinelift.learn.random import Random
 from spinelift.learn.segmenter.augment import ScanBatch, augment_scans, windows
 from spinelift.learn.segmenter.config import SegmenterConfig, SegmenterLossConfig
@@ -113,7 +113,8 @@ def train_segmenter(
     run = begin(_checked(config, resume=resume), out, resume=resume, several=True)
     scans, held_out = load_scans(data), load_scans([validation], limit=config.loop.validate_limit)
     seen = people_of_training(scans.eid, ScanStore.open(validation).read("eid"), run.config.init_from)
-    outcome = _train(run, scans, held_out, names=[path.name for path in data])
+    donors = donors_of_training(map(ScanStore.open, data), run.config.init_from)
+    outcome = _train(run, scans, held_out, names=[path.name for path in data], donors=donors)
     if outcome.main:
         write_whole(out / PEOPLE, seen)
     return outcome
@@ -139,7 +140,7 @@ def _checked(config: SegmenterConfig, *, resume: bool) -> SegmenterConfig:
 
 def _train(
     run: Run[SegmenterConfig], scans: Scans, held_out: Scans, *, names: Sequence[str] = (),
-    rows: NDArray[np.intp] | None = None,
+    donors: Sequence[str] = (), rows: NDArray[np.intp] | None = None,
 ) -> Outcome:  # fmt: skip
     config, people = run.config, len(np.unique(scans.eid))
     examples = Examples(scans.image, scans.mask, scans.ends, people=people, rows=rows)
@@ -147,6 +148,7 @@ def _train(
         run, lambda: Segmenter(config.network, fixed_norms=config.window is not None),
         lambda model: SegmenterTask(config, examples, held_out, model.to(memory_format=torch.channels_last)),
         examples=examples, held_out=len(held_out), data=names, title="segmenter",
+        donors=donors,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
+from spinelift.simulate.body.donors import DonorLibrary
 from spinelift.simulate.body.flesh import place_flesh
 from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.body.prior import ShapePrior
@@ -15,10 +16,16 @@ from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue, points_of
 from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import place_vertebrae
 
+FOREIGN_SHARE = 0.9
+"""Share of people to train on whose body is built about the sagittal curve of another spine."""
 CLUTTER_SHARE = 0.3
-"""Share of people with foreign bodies in the picture."""
+"""Share of people with metal, buttons or calcium in the picture."""
 OTHER_SPREAD = 1.5
 """Standard deviations of the vertebral arches of people to calibrate on, relative to those of training."""
+TEMPLATE_ALONE = DonorLibrary()
+"""No donors: all vertebrae have the template's shape."""
+DONOR_TRABECULAR = (0.4, 1.0)
+"""Least and greatest factor on the mineral of trabecular bone in people with donors' vertebrae."""
 
 
 @dataclass(frozen=True)
@@ -69,30 +76,63 @@ def build_body(
     around: PosedSpine | None = None,
     clutter_share: float = CLUTTER_SHARE,
     arch_spread: float = 1.0,
+    donors: DonorLibrary = TEMPLATE_ALONE,
 ) -> Body:
     """A person with a given posed spine; ``whole=False`` leaves out the legs.
 
-    All but the vertebrae is built about the spine ``around``, by default the person's own.
+    Vertebrae have the shapes of random ``donors``, or of the template. All but the vertebrae is built about
+    the spine ``around``, by default the person's own.
     """
     around = around or spine
     bones = template()
     skeleton, joints = place_skeleton(bones, around, physique, rng, whole=whole)
     cage = points_of(skeleton, "rib", "sternum", "clavicle", "scapula")
     flesh = place_flesh(around, joints, cage, physique, rng, whole=whole)
-    vertebrae = place_vertebrae(bones, spine, physique, rng, spread=arch_spread)
+    shapes = donors.draw(rng)
+    vertebrae = place_vertebrae(bones, shapes, spine, physique, rng, spread=arch_spread)
     clutter = place_clutter(around, physique.scale, clutter_share, rng)
     solids = (*flesh, *skeleton, *vertebrae, *clutter)
-    return Body(physique, spine, joints, solids, sample_composition(physique, rng))
+    composition = sample_composition(physique, rng)
+    if any(shape is not None for shape in shapes):
+        composition[Tissue.SPINE_TRABECULAR, 0] *= rng.uniform(*DONOR_TRABECULAR)
+    return Body(physique, spine, joints, solids, composition)
 
 
-def sample_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop."""
+def sample_body(
+    prior: ShapePrior,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    foreign: float = 0.0,
+    donors: DonorLibrary = TEMPLATE_ALONE,
+) -> Body:
+    """A random person; ``whole=False`` leaves out the legs, which lie outside the spine's crop.
+
+    A share ``foreign`` of people have a body built about the sagittal curve of another random spine. The same
+    random numbers give the same person with the same vertebrae in either body.
+    """
     physique = sample_physique(rng)
-    return build_body(sample_spine(prior, physique, rng), physique, rng, whole=whole)
+    spine = sample_spine(prior, physique, rng)
+    (apart,) = rng.spawn(1)
+    around = _foreign(spine, physique, prior, apart) if apart.random() < foreign else spine
+    return build_body(spine, physique, rng, whole=whole, around=around, donors=donors)
 
 
-def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: bool = True) -> Body:
-    """A person to calibrate on: other bone density, more varied vertebral arches, twice the foreign bodies.
+def _foreign(
+    spine: PosedSpine, physique: Physique, prior: ShapePrior, rng: np.random.Generator
+) -> PosedSpine:
+    """``spine`` with the sagittal curve of another random person of the same physique."""
+    return with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng)
+
+
+def sample_other_body(
+    prior: ShapePrior,
+    rng: np.random.Generator,
+    *,
+    whole: bool = True,
+    donors: DonorLibrary = TEMPLATE_ALONE,
+) -> Body:
+    """A person to calibrate on: other bone density, more varied vertebral arches, twice the clutter.
 
     Ribs, shoulders, neck, pelvis and soft parts are built about the sagittal curve of another random spine,
     so that the vertebrae alone show the person's own.
@@ -105,7 +145,8 @@ def sample_other_body(prior: ShapePrior, rng: np.random.Generator, *, whole: boo
         physique,
         rng,
         whole=whole,
-        around=with_sagittal_curve(spine, sample_spine(prior, physique, rng), rng),
+        around=_foreign(spine, physique, prior, rng),
         clutter_share=2 * CLUTTER_SHARE,
         arch_spread=OTHER_SPREAD,
+        donors=donors,
     )

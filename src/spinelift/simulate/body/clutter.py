@@ -8,7 +8,7 @@ from spinelift.simulate.body.spine import PosedSpine
 
 
 def place_clutter(spine: PosedSpine, s: float, share: float, rng: np.random.Generator) -> list[Solid]:
-    """A ``share`` of people carry one to three kinds of foreign bodies in front of or beside the spine."""
+    """A ``share`` of people carry one to three kinds of things in front of or beside the spine."""
     if rng.random() >= share:
         return []
     kinds = (_beads, _buttons, _pacemaker, _clips, _calcium)

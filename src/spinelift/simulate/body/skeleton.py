@@ -10,8 +10,10 @@ from scipy.spatial.transform import Rotation
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import Mesh, Template, make_mesh
+from spinelift.simulate.body.links import RIBS, inclination_deg, sample_links
+from spinelift.simulate.body.pelvis import femoral_head, place_pelvis
 from spinelift.simulate.body.physique import Physique
-from spinelift.simulate.body.solids import Solid, Tissue, loft, loft_mesh, shell
+from spinelift.simulate.body.solids import Solid, Tissue, limb_bone, loft, loft_mesh, shell
 from spinelift.simulate.body.spine import PosedSpine
 
 
@@ -47,42 +49,58 @@ def _rotation(degrees: Float | list[float]) -> Float:
 def place_skeleton(
     template: Template, spine: PosedSpine, physique: Physique, rng: np.random.Generator, *, whole: bool
 ) -> tuple[list[Solid], Joints]:
-    """Bones other than T1-L5, and the joints. Without ``whole`` those far from the trunk are left out."""
+    """Bones other than T1-L5, and the joints. Without ``whole`` those far from the trunk are left out.
+
+    How they hang on the spine is drawn by `links.sample_links`.
+    """
     s = physique.scale * rng.normal(1.0, 0.02)
+    links = sample_links(spine, rng)
     deep = smooth_frames(spine.frames, 3.0)
+    held_deg = (1 - links.follow) * (inclination_deg(deep) - inclination_deg(template.frames))[:RIBS]
+    turn_deg = links.rib_turn_deg + held_deg
     carried = partial(_carried, template, spine, deep)
     solids: list[Solid] = []
     rib_cortex = float(np.exp(rng.normal(np.log(0.7), 0.35)))
-    breath, spread = rng.normal(0, 3.0), np.array([s * rng.normal(1, 0.04), s * rng.normal(1, 0.07), s])
-    for side, sign in (("L", 1), ("R", -1)):
-        for i in range(12):
-            name = f"rib_{side}{i + 1}"
-            angles = [breath + rng.normal(0, 1.5), sign * rng.normal(0, 2.0), sign * rng.normal(0, 1.5)]
-            mesh = carried(name, i, spread, _rotation(angles), near_mm=35.0)
+    spread = np.array([s * rng.normal(1, 0.04), s * rng.normal(1, 0.07), s])
+    for k, (side, sign) in enumerate((("L", 1), ("R", -1))):
+        for i in range(RIBS):
+            angles = [turn_deg[i] + rng.normal(0, 1.5), sign * rng.normal(0, 2.0), sign * rng.normal(0, 1.5)]
             density = float(np.exp(rng.normal(0, 0.1)))
-            solids += shell(name, mesh, rib_cortex, Tissue.RIB_TRABECULAR, density=density)
-    cage = carried("sternum", Vertebra.T6, spread, _turn(rng, 2, 2, 2))
+            if length := links.rib_length[k, i]:
+                name, height = f"rib_{side}{i + 1}", links.rib_height_mm[i]
+                mesh = carried(
+                    name, i, spread, _rotation(angles), near_mm=35.0, length=length, height_mm=height
+                )
+                solids += shell(name, mesh, rib_cortex, Tissue.RIB_TRABECULAR, density=density)
+        if length := links.cervical_rib[k]:
+            height = spine.centres[0, 2] - spine.centres[1, 2]
+            mesh = carried(f"rib_{side}1", 0, spread, np.eye(3), length=length, height_mm=height)
+            solids += shell(f"cervical_rib_{side}", mesh, rib_cortex, Tissue.RIB_TRABECULAR)
+    front = _rotation([turn_deg[:7].mean(), 0, 0])
+    cage = carried("sternum", Vertebra.T6, spread, front @ _turn(rng, 2, 2, 2))
     density = 1.0 + float(rng.gamma(1.0, 0.6))  # calcified
     solids.append(Solid("cartilage", cage.vertices, cage.faces, Tissue.CARTILAGE, Tissue.MUSCLE, density))
     solids += _sternum(cage, s, rng)
     shrug = rng.normal(0, 12, 3) * np.array([0.5, 0.5, 1.0])
+    first = _rotation([turn_deg[:4].mean(), 0, 0])
     shoulders = []
     for side, sign in (("L", 1), ("R", -1)):
         move = shrug + rng.normal(0, 5, 3)
         turn = _turn(rng, 5, 5, 4)
         pivot = None
         for name, cortex in ((f"clavicle_{side}", 1.2), (f"scapula_{side}", 0.7)):
-            mesh = carried(name, Vertebra.T3, np.full(3, s), np.eye(3))
+            mesh = carried(name, Vertebra.T3, np.full(3, s), first)
             points = mesh.vertices
             if pivot is None:  # the inner end of the clavicle stays at the sternum
                 pivot = points[np.argmin(sign * points[:, 0])]
             arm = points - pivot
             points = pivot + arm @ turn.T + move * np.clip(np.abs(arm)[:, [0]] / 120, 0, 1)
-            solids += _bone(name, make_mesh(points, mesh.faces), cortex, rng)
+            solids += limb_bone(name, make_mesh(points, mesh.faces), cortex, rng)
         shoulders.append(points[np.argmax(sign * points[:, 0] - points[:, 2])] + [sign * 4.0, 0, 28 * s])
-    neck, vertex = _neck_and_head(template, spine, deep[0], s, rng)
+    neck_frame = deep[0] @ _rotation([links.neck_turn_deg, 0, 0])
+    neck, vertex = _neck_and_head(template, spine, neck_frame, s, rng)
     solids += neck
-    pelvis, hips = _pelvis(template, spine, s, rng)
+    pelvis, hips = place_pelvis(template, spine, links, s, rng)
     solids += pelvis
     joints = _limb_joints(np.array(shoulders), hips, vertex, physique, s, rng)
     if whole:
@@ -102,19 +120,22 @@ def _carried(
     turn: Float,
     *,
     near_mm: float = 0.0,
+    length: float = 1.0,
+    height_mm: float = 0.0,
 ) -> Mesh:
-    """A bone carried by a level: within ``near_mm`` of it by its own frame, beyond by the ``deep`` one."""
+    """A bone carried by a level: within ``near_mm`` of it by its own frame, beyond by the ``deep`` one.
+
+    ``length`` scales it about its point next to the level's centre; ``height_mm`` shifts it to the feet.
+    """
     bone = template.parts[name]
     q = (bone.vertices - template.centres[level]) @ template.frames[level] * scale
+    joint = q[np.argmin(np.linalg.norm(q, axis=1))]
+    q = joint + (q - joint) * length
     near = spine.centres[level] + (q @ turn.T) @ spine.frames[level].T
     far = spine.centres[level] + (q @ turn.T) @ deep[level].T
     distance = np.linalg.norm(q, axis=1, keepdims=True)
     share = np.clip((distance - near_mm) / 60.0, 0, 1) if near_mm > 0 else np.ones_like(distance)
-    return make_mesh(near * (1 - share) + far * share, bone.faces)
-
-
-def _bone(name: str, mesh: Mesh, cortex_mm: float, rng: np.random.Generator) -> list[Solid]:
-    return shell(name, mesh, cortex_mm * float(np.exp(rng.normal(0, 0.15))), Tissue.LIMB_TRABECULAR)
+    return make_mesh(near * (1 - share) + far * share + [0.0, 0.0, height_mm], bone.faces)
 
 
 def _sternum(cage: Mesh, s: float, rng: np.random.Generator) -> list[Solid]:
@@ -133,9 +154,9 @@ def _sternum(cage: Mesh, s: float, rng: np.random.Generator) -> list[Solid]:
 
 
 def _neck_and_head(
-    template: Template, spine: PosedSpine, deep: Float, s: float, rng: np.random.Generator
+    template: Template, spine: PosedSpine, frame: Float, s: float, rng: np.random.Generator
 ) -> tuple[list[Solid], Float]:
-    """C1 to C7, skull and jaw: following T1's frame below, nearly upright above; and the top of the head."""
+    """C1 to C7, skull and jaw: following ``frame`` below, nearly upright above; and the top of the head."""
     out: list[Solid] = []
     upright = _turn(rng, 5, 3, 4)
     names = [f"C{i}" for i in range(7, 0, -1)] + ["skull", "jaw"]
@@ -143,44 +164,11 @@ def _neck_and_head(
         bone = template.parts[name]
         q = (bone.vertices - template.centres[0]) * s
         w = np.clip((k + 1) / 8, 0, 1)
-        points = spine.centres[0] + (q @ template.frames[0]) @ deep.T * (1 - w) + (q @ upright.T) * w
-        out += _bone(name, make_mesh(points, bone.faces), {"skull": 5.0, "jaw": 2.5}.get(name, 0.9), rng)
+        points = spine.centres[0] + (q @ template.frames[0]) @ frame.T * (1 - w) + (q @ upright.T) * w
+        out += limb_bone(name, make_mesh(points, bone.faces), {"skull": 5.0, "jaw": 2.5}.get(name, 0.9), rng)
     skull = (template.parts["skull"].vertices - template.centres[0]) * s
     skull = spine.centres[0] + skull @ upright.T
     return out, np.array([skull[:, 0].mean(), skull[:, 1].mean(), skull[:, 2].min() - 6 * s])
-
-
-def _pelvis(
-    template: Template, spine: PosedSpine, s: float, rng: np.random.Generator
-) -> tuple[list[Solid], Float]:
-    """Sacrum and hip bones hung from L5, and the hip joints [2, 3]."""
-    level = Vertebra.L5
-    below = np.array([0, 0, template.vertebrae[level].size[2] / 2])
-    anchor = template.centres[level] + template.frames[level] @ below
-    own, usual = (float(np.arctan2(*f[level, 1:, 2])) for f in (spine.frames, template.frames))
-    pitch = Rotation.from_euler("x", (own - usual) * rng.uniform(0.3, 0.8)).as_matrix()
-    turn = pitch @ _turn(rng, 5, 2.0, 2.0)
-    scale = s * rng.normal(1, 0.04, 3)
-    gap = spine.frames[level, :, 2] * rng.normal(-4, 2.5) * s
-    # The package sets the hip bones too low: iliac crests stand at L4 to L4/L5, some 40 mm higher.
-    lift = np.array([0.0, 0.0, -1.0]) * rng.normal(40, 9) * s
-
-    def at(points: Float, raised: bool = True) -> Float:
-        return np.asarray(spine.ends[1] + gap + lift * raised + ((points - anchor) * scale) @ turn.T)
-
-    out: list[Solid] = []
-    for name, cortex in (("sacrum", 0.8), ("hip_L", 1.2), ("hip_R", 1.2)):
-        bone = template.parts[name]
-        out += _bone(name, make_mesh(at(bone.vertices, name != "sacrum"), bone.faces), cortex, rng)
-    heads = [_femoral_head(template.parts[f"femur_{side}"], sign) for side, sign in (("L", 1), ("R", -1))]
-    return out, at(np.array(heads))
-
-
-def _femoral_head(femur: Mesh, sign: int) -> Float:
-    """Centre [3] of the head of a femur of the left (``sign`` 1) or right side (-1)."""
-    upper = femur.vertices[femur.vertices[:, 2] < femur.vertices[:, 2].min() + 45]
-    innermost = np.argsort(sign * upper[:, 0])[:20]
-    return np.asarray(upper[innermost].mean(0) + np.array([sign * 12.0, 0, 0]))
 
 
 def _limb_joints(
@@ -214,7 +202,7 @@ def _long_bone(
         line = start[k] + t[:, None] * (end[k] - start[k])
         r = radius * shape * rng.normal(1, 0.04)
         mesh = loft_mesh(line, np.stack([r, r * 0.9], 1), segments=16)
-        out += _bone(name, mesh, 0.0, rng)[:1]
+        out += limb_bone(name, mesh, 0.0, rng)[:1]
         shaft = np.exp(-(((t - 0.5) / 0.33) ** 4))
         core = loft(line, np.stack([r, r * 0.9], 1) * (0.93 - 0.4 * shaft)[:, None], segments=16)
         out.append(Solid(name, *core, Tissue.LIMB_TRABECULAR, Tissue.CORTEX))
@@ -232,7 +220,7 @@ def _limbs(template: Template, joints: Joints, s: float, rng: np.random.Generato
     out += _long_bone("fibula", joints.knee + side + low, joints.ankle + side, 6 * s, rng, head=1.6)
     for k, (name, sign) in enumerate((("femur_L", 1), ("femur_R", -1))):
         bone = template.parts[name]
-        top, v = _femoral_head(bone, sign), bone.vertices
+        top, v = femoral_head(bone, sign), bone.vertices
         end = v[v[:, 2] > v[:, 2].max() - 25].mean(0)
         turn, _ = Rotation.align_vectors((joints.knee[k] - joints.hip[k])[None], (end - top)[None])
         mesh = make_mesh(joints.hip[k] + ((v - top) * s) @ turn.as_matrix().T, bone.faces)
@@ -248,5 +236,5 @@ def _limbs(template: Template, joints: Joints, s: float, rng: np.random.Generato
                 out += _long_bone(kind, root, tip, radius, rng, head=1.3)[:2]
         heel = joints.ankle[k] + np.array([[0, 0, -5], [0, 5, 12], [0, 10, 30], [0, 10, 48]]) * s
         half = np.array([[18, 20], [26, 30], [26, 32], [10, 12]]) * s
-        out += _bone("heel", loft_mesh(heel, half), 1.5, rng)
+        out += limb_bone("heel", loft_mesh(heel, half), 1.5, rng)
     return out

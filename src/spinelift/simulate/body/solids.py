@@ -84,6 +84,11 @@ def shell(
     ]
 
 
+def limb_bone(name: str, mesh: Mesh, cortex_mm: float, rng: np.random.Generator) -> list[Solid]:
+    """A `shell` with the core of limbs and pelvis, and cortex of random thickness about ``cortex_mm``."""
+    return shell(name, mesh, cortex_mm * float(np.exp(rng.normal(0, 0.15))), Tissue.LIMB_TRABECULAR)
+
+
 @dataclass(frozen=True)
 class CoreSolid(Solid):
     """The inside of a shell, whose density factor holds for what it displaces as well."""

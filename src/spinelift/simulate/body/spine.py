@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from spinelift.curves import Curve, zero_sagittal
-from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.measures import SCOLIOSIS_DEG, coronal_angles
 from spinelift.simulate.body import morphometry
@@ -18,8 +18,16 @@ SCOLIOSIS_SHARE = 0.2
 """Share of people whose modified Ferguson angle is ``SCOLIOSIS_DEG`` or more."""
 MARGIN_DEG = 3.0
 """A person's angle is at least a random share of this away from ``SCOLIOSIS_DEG``, degrees."""
+KYPHOSIS_DEG_PER_YEAR, MEAN_AGE = 0.3, 63.0
+"""Growth of kyphosis with age, about 3° a decade after 40 (Fon et al., AJR 134 (1980) 979-983), and the age
+to which the prior's kyphosis belongs. At ages of 63 ± 9 years it makes a correlation of about 0.3."""
 STEEPEST_DEG = 45.0
 """Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
+FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
+"""By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
+of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""
+FORWARD_PERSON_DEG = 1.5
+"""Standard deviation of that angle between people, common to all levels."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +119,20 @@ def frames_along(centres: Float, axial_deg: Float, tilt_noise: Float | None = No
         down /= np.linalg.norm(down, axis=1, keepdims=True)
     angle = np.radians(axial_deg)
     left = np.stack([np.cos(angle), np.sin(angle), np.zeros(N_LEVELS)], 1)
-    left -= down * (left * down).sum(1, keepdims=True)
+    return frames_of(left, down)
+
+
+def frames_of(left: Float, down: Float) -> Float:
+    """Frames [n, 3, 3] pointing down along unit vectors ``down`` [n, 3] and about to ``left`` [n, 3]."""
+    left = left - down * (left * down).sum(1, keepdims=True)
     left /= np.linalg.norm(left, axis=1, keepdims=True)
     return np.stack([left, np.cross(down, left), down], 2)
+
+
+def along_line(spine: PosedSpine) -> Float:
+    """Frames [17, 3, 3] of a spine turned to the tangents of the curve through its centres."""
+    down = frames_along(spine.centres, np.zeros(N_LEVELS))[:, :, 2]
+    return frames_of(spine.frames[:, :, 0], down)
 
 
 def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator) -> PosedSpine:
@@ -132,6 +151,8 @@ def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator
     coronal, structural = coronal - coronal.mean(), structural - structural.mean()
     askew = rng.normal(0, 1.5)  # inclination of the whole spine to one side, degrees
     sagittal[12:] += np.linspace(0, 1, 4) * rng.normal(0, 5)  # of lordosis, patients and normals differ
+    older = KYPHOSIS_DEG_PER_YEAR * (physique.age - MEAN_AGE)
+    sagittal += older * np.interp(np.arange(N_STEPS), [3, 11], [0.5, -0.5])  # T4-T12
     sagittal = sagittal - sagittal.mean() + rng.normal(prior.mean[N_STEPS : 2 * N_STEPS].mean(), 2.6)
     scale = physique.height_mm * T1_L5_PER_STATURE / prior.step_mm.sum() * rng.normal(1, 0.025)
     limit = SCOLIOSIS_DEG + rng.uniform(0, MARGIN_DEG) * (1 if scoliotic else -1)
@@ -195,10 +216,14 @@ def pose(centres: Float, physique: Physique, rng: np.random.Generator) -> PosedS
 
 
 def _sample_tilt(rng: np.random.Generator) -> Float:
-    """Tilt [17, 3] of the bodies against the line through their centres, as tangents; largest at L5."""
+    """Tilt [17, 3] of the bodies against the line through their centres, as tangents.
+
+    An axis that points down and is turned forward above points to the back below.
+    """
     tilt = rng.normal(0, 0.022, (N_LEVELS, 3))
     tilt += 1.8 * gaussian_filter1d(rng.normal(0, 0.03, (N_LEVELS, 3)), 1.5, axis=0)
-    tilt[-2:, 1] += rng.normal([0.015, 0.05], [0.015, 0.03])
+    tilt[-2:, 1] += rng.normal(0, [0.015, 0.03])
+    tilt[:, 1] += np.tan(np.radians(FORWARD_DEG + rng.normal(0, FORWARD_PERSON_DEG)))
     return tilt
 
 

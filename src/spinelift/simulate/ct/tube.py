@@ -8,17 +8,15 @@ the CT's. Frames are smoothed over levels, so that planes fan out without crossi
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, interp1d
 from scipy.ndimage import gaussian_filter1d
 
-from benchmarks.yardsticks.tube_kernels import splat_kernel, warp_kernel
 from spinelift.geometry import PixelGrid
+from spinelift.geometry.arrays import Float, Float32
 from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.skeleton import smooth_frames
+from spinelift.simulate.ct.tube_kernels import splat_kernel, warp_kernel
 
-Float = NDArray[np.float64]
-Float32 = NDArray[np.float32]
 T_FIRST, T_LAST, T_STEP = -4.0, 22.0, 0.05
 SMOOTH_LEVELS = 2.0
 """Standard deviation of the smoothing of frames, levels."""
@@ -69,13 +67,14 @@ def warp_project(
     view: PixelGrid,
     depth: tuple[float, float],
     *,
-    last: float,
-    first: float,
+    last: float = T_LAST,
+    first: float = T_LAST - 1,
 ) -> Float:
     """Maps [3, rows, cols], g/cm², of the CT's soft parts warped from tube ``source`` to tube ``target``.
 
     ``wide`` [n] is how many mm of the target a mm of the source across the tube becomes, ``depth`` the
-    range of y. From level ``last`` on, the CT between ``first`` and ``last`` repeats, without its bone.
+    range of y. From level ``last`` on, the CT between ``first`` and ``last`` repeats, without its bone; by
+    default nothing repeats. Outside the CT there is nothing.
     """
     t = np.arange(T_FIRST, T_LAST + T_STEP / 2, T_STEP)
     mirror = np.ascontiguousarray(back_levels(t, last, first))

@@ -1,96 +1,22 @@
-"""Vertebrae of real people as closed meshes, each in a frame of its own.
+"""The frame of a vertebra's mesh, from its endplates.
 
-A folder of donors holds ``index.csv`` with the columns ``file, person, level, body_centre_left_mm,
-body_centre_post_mm, body_centre_up_mm`` (the last three: the middle of the body) and the closed STL meshes
-that it names, in mm, patient axes LPS (z to the head).
-
-The frame of a vertebra comes from its endplates: the axis is the mean of their normals, the plane of
-symmetry gives the front, the origin is the middle of the body.
+The axis is the mean of the endplates' normals, the plane of symmetry gives the front, the origin is the
+middle of the body.
 """
 
-import csv
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from spinelift.errors import ConfigError
 from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
 from spinelift.simulate.body import morphometry
-from spinelift.simulate.body.bones import Mesh, make_mesh, outward
+from spinelift.simulate.body.bones import Mesh, make_mesh
+from spinelift.simulate.body.donors import DonorVertebra
 
-Float = NDArray[np.float64]
 DISC_OF_RAYS = 0.33
 """Radius, over the body's depth, of the disc in which rays meet the endplates."""
 TURNS_DEG: Float = np.arange(-14.0, 14.1, 1.0)
 """Turns about the axis that are tried for the plane of symmetry, degrees."""
-
-
-@dataclass(frozen=True)
-class DonorVertebra:
-    """A vertebra of a real person in its own frame.
-
-    Parameters
-    ----------
-    person, level
-        Who, and which vertebra it is.
-    mesh
-        Left, posterior, down in mm; origin in the middle of the body.
-    size
-        Width and depth of the body at its endplates and its height [3], mm.
-    centre, frame
-        Where it was in the scan: middle of the body [3] and axes as columns [3, 3], patient axes with z to
-        the feet.
-    """
-
-    person: str
-    level: Vertebra
-    mesh: Mesh
-    size: Float
-    centre: Float
-    frame: Float
-
-
-def load_donors(folder: Path, wanted: Iterable[tuple[str, Vertebra]]) -> list[DonorVertebra]:
-    """Vertebrae of a folder of donors by person and level, as far as the folder has them.
-
-    Raises
-    ------
-    ConfigError
-        The folder has no usable ``index.csv``, or a mesh cannot be read or is not closed.
-    """
-    keys = set(wanted)
-    out = []
-    try:
-        with (folder / "index.csv").open(encoding="utf-8", newline="") as file:
-            rows = [r for r in csv.DictReader(file) if r["level"] in Vertebra.__members__]
-        for row in rows:
-            key = (row["person"], Vertebra[row["level"]])
-            if key in keys:
-                middle = np.array([float(row[f"body_centre_{a}_mm"]) for a in ("left", "post", "up")])
-                out.append(donor_vertebra(*key, _read(folder / row["file"]), middle * [1, 1, -1]))
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(
-            found=f"a folder of donors that cannot be used: {error!r}",
-            expected="index.csv and the closed STL meshes that it names",
-            do="Check --anatomy.",
-        ) from error
-    return out
-
-
-def _read(path: Path) -> Mesh:
-    """A closed STL mesh in patient axes with z to the feet."""
-    import trimesh
-
-    mesh: Any = trimesh.load(path, force="mesh")
-    if not mesh.is_watertight:
-        raise ValueError(f"{path.name} is not closed")
-    # z turned round makes the axes left-handed; `outward` takes them as right-handed
-    return outward(make_mesh(np.asarray(mesh.vertices) * [1, 1, -1], np.asarray(mesh.faces)))
 
 
 def donor_vertebra(person: str, level: Vertebra, mesh: Mesh, middle: Float) -> DonorVertebra:

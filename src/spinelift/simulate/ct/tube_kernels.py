@@ -66,8 +66,8 @@ def warp_kernel(  # type: ignore[no-untyped-def]
                 pz = src[s, 2] * (1 - f) + src[s + 1, 2] * f + src_axes[s, 2, 0] * a + src_axes[s, 2, 1] * b
                 vx = (px - origin[0]) / spacing[2]
                 vy = (py - origin[1]) / spacing[1]
-                vz = min(max((pz - origin[2]) / spacing[0], 0.0), nz - 1.001)
-                if vx < 0 or vy < 0 or vx >= nx - 1 or vy >= ny - 1:
+                vz = (pz - origin[2]) / spacing[0]
+                if vx < 0 or vy < 0 or vz < 0 or vx >= nx - 1 or vy >= ny - 1 or vz >= nz - 1:
                     continue
                 ix, iy, iz = int(vx), int(vy), int(vz)
                 fx, fy, fz = vx - ix, vy - iy, vz - iz

@@ -1,0 +1,242 @@
+"""Vertebrae of real people as donors of shape: which one stands where, and how it is made another person's.
+
+A donor's vertebra is fitted to the size of a level, and then differs from itself as much as the vertebrae
+of two real people differ once their bodies have the same size. Measured on CT: height of the arch's
+centroid 1.2 to 1.9 mm (standard deviation between people at one level), slope 3.4°.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.special import expit
+
+from spinelift.geometry import Vertebra
+from spinelift.geometry.arrays import Float
+from spinelift.simulate.body import morphometry
+from spinelift.simulate.body.bones import Mesh
+from spinelift.simulate.body.prior import N_LEVELS
+from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.body.warp import Warp, sample_warps
+
+TEMPLATE_SHARE = 0.12
+"""Share of people who have no donors, where there is a library."""
+TEMPLATE_WEIGHT = 0.35
+"""Weight of the template among the donors of a level; a donor with that very level has 1."""
+STAND_IN_WEIGHT = 0.35
+"""Weight of a donor who has a neighbouring level only."""
+CHANGE_SHARE = 0.08
+"""Probability that the next level has another donor though this one has it."""
+STAND_IN_LEVELS = 2
+"""Farthest level, of the same region, whose vertebra may stand in for another."""
+ARCH_SCALE_SD = 0.05
+"""Standard deviation between people of the log of the arch's size over the body's."""
+SHIFT_MM, SHIFT_LEVEL_MM = 1.3, 0.5
+"""Height of the arch against the donor's: standard deviation of the person's part and of each level's."""
+SLOPE, SLOPE_LEVEL = np.tan(np.radians([3.2, 1.2]))
+"""The same of its slope, as tangents."""
+WARP_MM: Float = np.array([0.8, 0.9, 1.0])
+"""Standard deviation of free-form differences of the arch (left, posterior, down)."""
+LORDOSIS_DEG, LORDOSIS_SD_DEG = 27.0, 12.0
+"""Mean and standard deviation of the lordosis L1 to L5 of simulated people."""
+SPINOUS_HEIGHT_SD, SPINOUS_LORDOSIS_R = 0.12, -0.8
+"""Variation of the height of lumbar spinous processes, and its correlation with lordosis (CT)."""
+
+
+@dataclass(frozen=True)
+class DonorVertebra:
+    """A vertebra of a real person in its own frame.
+
+    Parameters
+    ----------
+    person, level
+        Who, and which vertebra it is.
+    mesh
+        Left, posterior, down in mm; origin in the middle of the body.
+    size
+        Width and depth of the body at its endplates and its height [3], mm.
+    centre, frame
+        Where it was in the scan: middle of the body [3] and axes as columns [3, 3], patient axes with z to
+        the feet.
+    licence, source
+        Of the mesh.
+    arch_mineral
+        Mineral in a cubic centimetre of the arch over that of the body, from CT; NaN if unknown.
+    """
+
+    person: str
+    level: Vertebra
+    mesh: Mesh
+    size: Float
+    centre: Float
+    frame: Float
+    licence: str = ""
+    source: str = ""
+    arch_mineral: float = float("nan")
+
+
+@dataclass(frozen=True)
+class DonorLibrary:
+    """Vertebrae to draw from, each person's levels once."""
+
+    vertebrae: tuple[DonorVertebra, ...] = ()
+    _by_person: dict[str, dict[int, DonorVertebra]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_person: dict[str, dict[int, DonorVertebra]] = {name: {} for name in self.people}
+        for vertebra in self.vertebrae:
+            by_person[vertebra.person][int(vertebra.level)] = vertebra
+        object.__setattr__(self, "_by_person", by_person)
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Names of the donors, in order."""
+        return tuple(sorted({vertebra.person for vertebra in self.vertebrae}))
+
+    def without(self, people: Collection[str]) -> "DonorLibrary":
+        """The library without some donors."""
+        return DonorLibrary(tuple(v for v in self.vertebrae if v.person not in people))
+
+    def joined(self, others: Iterable["DonorLibrary"]) -> "DonorLibrary":
+        """This library and others; of a person's level that several have, the last one's is taken."""
+        found = {(v.person, v.level): v for library in (self, *others) for v in library.vertebrae}
+        return DonorLibrary(tuple(found.values()))
+
+    def nearest(self, person: str, level: int) -> DonorVertebra | None:
+        """A person's vertebra for a level: that level's, or one of the same region that is near enough."""
+        own = self._by_person[person]
+        first, last = (Vertebra.T1, Vertebra.T12) if level <= Vertebra.T12 else (Vertebra.L1, Vertebra.L5)
+        near = [k for k in own if first <= k <= last and abs(k - level) <= STAND_IN_LEVELS]
+        return own[min(near, key=lambda k: (abs(k - level), k))] if near else None
+
+    def draw(self, rng: np.random.Generator) -> list[DonorVertebra | None]:
+        """The vertebra that serves for each of the 17 levels of a random person; None for the template.
+
+        A donor is kept along the spine, from either end, while he has a vertebra for the level.
+        """
+        out: list[DonorVertebra | None] = [None] * N_LEVELS
+        upwards, template = rng.random() < 0.5, rng.random() < TEMPLATE_SHARE
+        if template or not self.vertebrae:
+            return out
+        people = self.people
+        current: str | None = None
+        for k, level in enumerate(reversed(range(N_LEVELS)) if upwards else range(N_LEVELS)):
+            serving = {name: v for name in people if (v := self.nearest(name, level)) is not None}
+            if not k or rng.random() < CHANGE_SHARE or (current is not None and current not in serving):
+                names: list[str | None] = [*serving, None]
+                weight = [1.0 if v.level == level else STAND_IN_WEIGHT for v in serving.values()]
+                share = np.array([*weight, TEMPLATE_WEIGHT])
+                current = names[rng.choice(len(names), p=share / share.sum())]
+            out[level] = serving[current] if current is not None else None
+        return out
+
+
+@dataclass(frozen=True)
+class DonorStyle:
+    """How one vertebra differs from its donor; lengths in mm, angles as tangents, the rest as factors.
+
+    ``scale`` is the arch's size over the donor's, ``wedge`` and ``concavity`` are added to the body.
+    """
+
+    scale: float
+    arch_shift: float = 0.0
+    arch_slope: float = 0.0
+    spinous_height: float = 1.0
+    wedge: float = 0.0
+    concavity: float = 0.0
+    lipping: float = 0.0
+    warp: Warp | None = None
+
+
+def sample_donor_styles(
+    donors: Sequence[DonorVertebra | None], spine: PosedSpine, rng: np.random.Generator, *, spread: float
+) -> list[DonorStyle]:
+    """Differences of a person's 17 vertebrae from their donors, in size, and in the shape of the arch.
+
+    ``spread`` multiplies the standard deviations of what arches look like.
+    """
+
+    def both(person: float, level: float) -> Float:
+        return np.asarray(rng.normal(0, person) + rng.normal(0, level, N_LEVELS))
+
+    scale = arch_scales(donors, spine.size) * np.exp(rng.normal(0, ARCH_SCALE_SD))
+    shift, slope = spread * both(SHIFT_MM, SHIFT_LEVEL_MM), spread * both(SLOPE, SLOPE_LEVEL)
+    lordosis = (lordosis_deg(spine) - LORDOSIS_DEG) / LORDOSIS_SD_DEG
+    z = SPINOUS_LORDOSIS_R * lordosis + np.sqrt(1 - SPINOUS_LORDOSIS_R**2) * rng.normal()
+    lumbar = np.arange(N_LEVELS) >= Vertebra.L1
+    height = np.where(lumbar, np.clip(1 + SPINOUS_HEIGHT_SD * z, 0.65, 1.35), 1.0)
+    warps = sample_warps(N_LEVELS, spread * WARP_MM, rng)
+    return [
+        DonorStyle(
+            float(scale[k]),
+            float(shift[k]),
+            float(slope[k]),
+            float(height[k]),
+            warp=warps[k],
+        )
+        for k in range(N_LEVELS)
+    ]
+
+
+def lordosis_deg(spine: PosedSpine) -> float:
+    """Angle in the side view between the axes of L1 and L5, degrees; positive for lordosis."""
+    down = spine.frames[[Vertebra.L1, Vertebra.L5], :, 2]
+    angle = np.degrees(np.arctan2(down[:, 1], down[:, 2]))
+    return float(angle[1] - angle[0])
+
+
+def arch_scales(donors: Sequence[DonorVertebra | None], size: Float) -> Float:
+    """Factor [17] on each donor's arch for bodies of ``size`` [17, 3] mm; 1 for the template.
+
+    One factor for all levels of a donor, because arches do not follow the size of the body of their level;
+    where another level stands in, times the usual ratio of the two levels.
+    """
+    table = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1)
+    usual = np.log(table).mean(1)
+    out = np.zeros(N_LEVELS)
+    for person in {v.person for v in donors if v is not None}:
+        own = [(k, v) for k, v in enumerate(donors) if v is not None and v.person == person]
+        step = {k: usual[k] - usual[v.level] for k, v in own}
+        ratio = np.median([np.log(size[k] / v.size).mean() - step[k] for k, v in own])
+        for k, _ in own:
+            out[k] = ratio + step[k]
+    return np.exp(out)
+
+
+def fit_vertebra(vertebra: DonorVertebra, size: Float, style: DonorStyle) -> Float:
+    """Points [n, 3] of a donor in its own frame, its body made ``size`` [3] mm, its arch as in ``style``."""
+    points, (_, depth, _) = vertebra.mesh.vertices, vertebra.size
+    behind = points[:, 1] - depth / 2
+    back = expit((behind - 1.5) / 1.5)[:, None]
+    arch = points * style.scale
+    arch[:, 1] = size[1] / 2 + behind * style.scale
+    reach = np.maximum(behind, 0.0) * style.scale
+    if style.spinous_height != 1:
+        spinous = np.exp(-((arch[:, 0] / 8.0) ** 2)) * expit((reach - 22) / 3)
+        middle = float((spinous * arch[:, 2]).sum() / max(spinous.sum(), 1e-9))
+        arch[:, 2] += spinous * (style.spinous_height - 1) * (arch[:, 2] - middle)
+    arch[:, 2] += style.arch_shift + style.arch_slope * reach
+    if style.warp is not None:
+        arch = arch + style.warp.at(arch)
+    body = points * size / vertebra.size
+    high, radius = (np.clip(a, 0, 1) for a in (2 * np.abs(body[:, 2]) / size[2], _radius(body, size)))
+    body[:, 2] *= (1 - style.concavity * (1 - radius)) * (
+        1 + style.wedge * np.clip(2 * body[:, 1] / size[1], -1.2, 1.2)
+    )
+    body[:, :2] *= 1 + style.lipping * high[:, None] ** 6
+    return np.asarray(body * (1 - back) + arch * back)
+
+
+def _radius(body: Float, size: Float) -> Float:
+    return np.asarray((2 * body[:, 0] / size[0]) ** 2 + (2 * body[:, 1] / size[1]) ** 2)
+
+
+def mirrored(mesh: Mesh) -> Mesh:
+    """A mesh with left and right exchanged."""
+    flip = np.array([-1.0, 1.0, 1.0])
+    return replace(
+        mesh,
+        vertices=mesh.vertices * flip,
+        normals=mesh.normals * flip,
+        faces=np.ascontiguousarray(mesh.faces[:, ::-1]),
+    )

@@ -1,0 +1,1 @@
+"""Libraries of vertebrae of real people: how they are made, stored and read."""
