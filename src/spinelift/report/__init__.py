@@ -1,5 +1,19 @@
 """Pictures, meshes and the 3D page of one result: the names of the files."""
 
-OVERLAY, TURNTABLE, VIEWER, STL, GLB = "overlay.png", "spine.gif", "spine.html", "spine.stl", "spine.glb"
-PICTURE_NAMES = (OVERLAY, TURNTABLE, VIEWER, STL, GLB)
+OVERLAY_STEM = "overlay"
+FIGURE_FORMATS = ("png", "svg", "pdf")
+"""Of the overlay."""
+OVERLAYS = tuple(f"{OVERLAY_STEM}.{kind}" for kind in FIGURE_FORMATS)
+TURNTABLE, VIEWER, MARKUPS = "spine.gif", "spine.html", "spine.mrk.json"
+STL, PARTS_STL, GLB = "spine.stl", "spine_parts.stl", "spine.glb"
 RESEARCH_USE = "Research use only. Not a medical device."
+
+
+def picture_names(formats: tuple[str, ...] = ("png",)) -> tuple[str, ...]:
+    """Files of all pictures of a result, with the overlay in these formats."""
+    overlays = (f"{OVERLAY_STEM}.{kind}" for kind in formats)
+    return (*overlays, TURNTABLE, VIEWER, STL, PARTS_STL, GLB, MARKUPS)
+
+
+PICTURE_NAMES = picture_names()
+"""With the default format."""
