@@ -23,9 +23,9 @@ def draw_front(axes: Axes, scene: SpineScene) -> None:
         label = "90 % interval of the centre line"
         axes.fill_betweenx(z, centre - half, centre + half, color=SKY, alpha=0.85, lw=0, label=label)
     axes.plot(centre, z, color=ORANGE, lw=1.1, label="centre line")
-    for height in scene.levels_mm.values():
-        x = np.interp(height, z, centre)
-        axes.plot([x - TICK_MM, x + TICK_MM], [height, height], color="white", lw=0.7, path_effects=halo(width=1.2))
+    heights = np.array(list(scene.levels_mm.values()))
+    x = np.interp(heights, z, centre)
+    axes.hlines(heights, x - TICK_MM, x + TICK_MM, color="white", lw=0.7, path_effects=halo(width=1.2))
     main = scene.angles.main
     if main is not None:
         _main_angle(axes, main, z, centre)

@@ -35,9 +35,9 @@ def draw_side(axes: Axes, scene: SpineScene, *, width_mm: float) -> None:
         mean = scene.mean.mm[Curve.SAGITTAL]
         axes.plot(mean, z, color="black", lw=1.0, ls=(0, (5, 1.5, 1, 1.5)), label="mean of people like this")
     axes.plot(centre, z, color=ORANGE, lw=1.5, label="centre line")
-    for height in scene.levels_mm.values():
-        y = np.interp(height, z, centre)
-        axes.plot([y - TICK_MM, y + TICK_MM], [height, height], color=INK, lw=0.6)
+    heights = np.array(list(scene.levels_mm.values()))
+    y = np.interp(heights, z, centre)
+    axes.hlines(heights, y - TICK_MM, y + TICK_MM, color=INK, lw=0.6)
     share = scene.share_sentence.replace(", ", ",\n")
     axes.set_title(share or "Side view, predicted", size=INK_SIZE + 1, pad=4)
     axes.set_xlabel("y, mm (to posterior)", size=INK_SIZE)
