@@ -15,16 +15,16 @@ from spinelift.version import __version__
 
 if TYPE_CHECKING:
     from spinelift import measures
-    from spinelift.inference import Model, Prediction, load_model, predict, predict_many
+    from spinelift.inference import Model, Prediction, load_model, measure, predict, predict_many
 
 __all__ = [
-    "Model", "Prediction", "SpineliftError", "__version__", "load_model", "measures", "predict",
-    "predict_many",
+    "Model", "Prediction", "SpineliftError", "__version__", "load_model", "measure", "measures",
+    "predict", "predict_many",
 ]  # fmt: skip
 
 # ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=["measures"],
-    submod_attrs={"inference": ["Model", "Prediction", "load_model", "predict", "predict_many"]},
+    submod_attrs={"inference": ["Model", "Prediction", "load_model", "measure", "predict", "predict_many"]},
 )

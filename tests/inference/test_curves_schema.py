@@ -38,7 +38,7 @@ def test_the_schema_names_exactly_the_fields(document):
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2}, {"scan_id": ""}, {"z_mm": [0.0]}, {"mm_per_px": 0}, {"more": 1}, {"coronal_mm": {}},
+        {"format": 1}, {"scan_id": ""}, {"z_mm": [0.0]}, {"mm_per_px": 0}, {"more": 1}, {"coronal_mm": {}},
         {"centreline_mm": [[0.0, 0.0]] * 209}, {"bundle": {"name": "a"}}, {"warnings": "none"},
     ],
     ids=lambda change: next(iter(change)),

@@ -16,7 +16,10 @@ from spinelift.cli.options import print_error
 from spinelift.errors import SpineliftError
 from spinelift.version import __version__
 
-COMMANDS = ("demo", "mri", "align", "cohort", "predict", "simulate", "train", "study", "evaluate", "info")
+COMMANDS = (
+    "demo", "mri", "align", "cohort", "predict", "measure", "compare", "simulate", "train", "study", "evaluate",
+    "info",
+)  # fmt: skip
 
 
 class _LazyGroup(TyperGroup):

@@ -5,12 +5,14 @@ The interval is a conformal one with a normalised score (Papadopoulos et al. 200
 |true − predicted| / scale over the calibration people, for each curve point.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from spinelift.bundle.card import Calibration, Matrix
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import CORONAL, SAGITTAL, Curve, SpineCurves
 from spinelift.geometry import SPINE_ROWS
 from spinelift.geometry.arrays import Float
 
@@ -20,26 +22,58 @@ UNLIKE_TRAINING = 1.0
 """Shift score from which on a scan is unlike the calibration people."""
 
 
+Z90 = 1.645
+"""Half width of the 90 % interval of a normal variable, in standard deviations."""
+REST_ROWS = ((CORONAL, 7.5), (SAGITTAL, 20.0))
+"""Correlation length, rows, of what the modes leave of the residuals in each view (docs/measures.md)."""
+
+
 @dataclass(frozen=True)
 class Spread:
-    """How a spine may differ from the predicted one: ``scale_px`` [6, 209] and modes [K, 6, 209]."""
+    """How a spine may differ from the predicted one.
+
+    ``scale_px`` [6, 209] times the modes [K, 6, 209] and the standard deviation ``rest`` [6, 209] of what the
+    modes leave: together as wide as the 90 % interval.
+    """
 
     curves: SpineCurves
     scale_px: Float
     modes: Float
+    rest: Float
+
+    def sample_px(self, n: int, seed: int = 0, curves: Sequence[Curve] = tuple(Curve)) -> Float:
+        """Some curves [n, len(curves), 209] of ``n`` plausible spines, crop px; a seed gives the same spines.
+
+        Predicted + scale × (standard normal scores [n, K] · modes + rest × smooth noise [n, 209], one of each
+        view).
+        """
+        rng, which = np.random.default_rng(seed), list(curves)
+        deviation = np.tensordot(rng.standard_normal((n, len(self.modes))), self.modes[:, which], 1)
+        for view, rows in REST_ROWS:
+            root = _noise_root(rows, deviation.shape[-1])
+            noise = rng.standard_normal((n, len(root))) @ root
+            for k, curve in enumerate(which):
+                if curve in range(len(Curve))[view]:
+                    deviation[:, k] += self.rest[curve] * noise
+        return np.asarray(self.curves.px[which] + self.scale_px[which] * deviation)
 
     def sample(self, n: int, seed: int = 0) -> tuple[SpineCurves, ...]:
-        """``n`` plausible spines: predicted + scale × (standard normal scores [n, K] · modes).
-
-        Curves are kept apart in their order by at least 1 px; the same seed gives the same spines.
-        """
-        scores = np.random.default_rng(seed).standard_normal((n, len(self.modes)))
-        px = self.curves.px + self.scale_px * np.tensordot(scores, self.modes, 1)
+        """The spines of :meth:`sample_px`, whose curves are kept apart in their order by at least 1 px."""
+        px = self.sample_px(n, seed)
         px[:, Curve.LEFT] = np.maximum(px[:, Curve.LEFT], px[:, Curve.CENTRE] + 1)
         px[:, Curve.RIGHT] = np.minimum(px[:, Curve.RIGHT], px[:, Curve.CENTRE] - 1)
         px[:, Curve.ANTERIOR] = np.minimum(px[:, Curve.ANTERIOR], px[:, Curve.SAGITTAL] - 1)
         px[:, Curve.POSTERIOR] = np.maximum(px[:, Curve.POSTERIOR], px[:, Curve.SAGITTAL] + 1)
         return tuple(SpineCurves(one, self.curves.frame) for one in px)
+
+
+@lru_cache(maxsize=8)
+def _noise_root(length_rows: float, rows: int) -> Float:
+    """Root [k, rows] of the covariance exp(-d² / 2 length²) of noise of unit variance on rows."""
+    apart = np.subtract.outer(np.arange(rows), np.arange(rows))
+    variance, axes = np.linalg.eigh(np.exp(-0.5 * (apart / length_rows) ** 2))
+    kept = variance > 1e-6 * variance[-1]
+    return np.asarray(np.sqrt(variance[kept])[:, None] * axes[:, kept].T)
 
 
 class Calibrator:
@@ -49,6 +83,7 @@ class Calibrator:
         self.factors, self.prior_mm = _array(calibration.interval90), _array(calibration.prior_interval90_mm)
         modes = _array(calibration.residual_modes)
         self.modes = None if modes is None else modes.reshape(-1, len(Curve), SPINE_ROWS)
+        self._rest = _rest(self.factors, self.modes)
         self.shift = calibration.shift
         if self.shift is not None:
             self._mean, self._whitening = np.array(self.shift.mean), np.array(self.shift.whitening)
@@ -76,7 +111,9 @@ class Calibrator:
 
     def spread(self, curves: SpineCurves, scale_px: Float) -> Spread | None:
         """The plausible spines around a prediction, or None without calibration."""
-        return None if self.modes is None else Spread(curves, scale_px, self.modes)
+        if self.modes is None or self._rest is None:
+            return None
+        return Spread(curves, scale_px, self.modes, self._rest)
 
     def missing(self) -> list[str]:
         """A warning when the bundle was not calibrated, or only in part."""
@@ -84,6 +121,15 @@ class Calibrator:
         parts = (self.factors, self.shift, self.modes, self.prior_mm)
         absent = [name for name, part in zip(names, parts, strict=True) if part is None]
         return [f"the model bundle is not calibrated: no {', '.join(absent)}"] if absent else []
+
+
+def _rest(factors: Float | None, modes: Float | None) -> Float | None:
+    """Standard deviation [6, 209] of what the modes leave of the standardised residuals."""
+    if modes is None:
+        return None
+    explained = (modes**2).sum(0)
+    total = explained if factors is None else (factors / Z90) ** 2
+    return np.asarray(np.sqrt(np.maximum(total - explained, 0)))
 
 
 def _array(table: Matrix | None) -> Float | None:

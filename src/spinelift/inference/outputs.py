@@ -16,7 +16,7 @@ CURVES_JSON, CURVES_CSV, RUN_JSON = RESULT_MARK, "curves.csv", "run.json"
 MASK_PNG, MASK_NIFTI = "mask.png", "mask.nii.gz"
 OPTIONAL = (*PICTURE_NAMES, MASK_PNG, MASK_NIFTI)
 """Files of a result that are written if asked."""
-RUN_FORMAT = 1
+RUN_FORMAT = 2
 """Of ``run.json``; a result of another one is made again."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -4,6 +4,7 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +19,15 @@ from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.geometry.resample import resample
 from spinelift.inference.calibrate import Spread
 from spinelift.inference.outputs import write_result
-from spinelift.measures import coronal_angles
+from spinelift.measures import Plausible, SpineMeasures, measure_spine
 from spinelift.report.scene import SpineScene
 from spinelift.segment.postprocess import SpineLocation
 from spinelift.version import __version__
 
-CURVES_FORMAT = 1
+CURVES_FORMAT = 2
 """Of ``curves.json``, as ``spinelift/schemas/curves.schema.json`` defines it."""
+MEASURED_SPINES = 64
+"""Plausible spines from which the intervals of measures come."""
 
 if TYPE_CHECKING:
     import polars
@@ -74,8 +77,8 @@ class Prediction:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        z, x = self.curves.z_mm, self.curves.mm[Curve.CENTRE]
-        angle, count = coronal_angles(z, x).ferguson_deg, len(self.warnings)
+        z, count = self.curves.z_mm, len(self.warnings)
+        angle = self.measured.ferguson_deg.value
         shape = f"T1 to L5 {z[-1] - z[0]:.0f} mm, Ferguson angle {angle:.1f}°"
         return f"<Prediction {self.scan_id}: {shape}, {count} warning{'' if count == 1 else 's'}>"
 
@@ -99,6 +102,18 @@ class Prediction:
         """``n`` spines that fit the image about as well; empty when the bundle is not calibrated."""
         return () if self.spread is None else self.spread.sample(n, seed)
 
+    @cached_property
+    def measured(self) -> SpineMeasures:
+        """The clinical measures, with intervals from ``MEASURED_SPINES`` plausible spines."""
+        mm, plausible = self.curves.mm, None
+        if self.spread is not None:
+            lines = self.spread.sample_px(MEASURED_SPINES, curves=(Curve.CENTRE, Curve.SAGITTAL))
+            x, y = lines.transpose(1, 2, 0) * self.curves.frame.mm_per_px
+            plausible = Plausible(x, y)
+        return measure_spine(
+            self.curves.z_mm, mm[Curve.CENTRE], mm[Curve.SAGITTAL], plausible=plausible, warnings=self.warnings
+        )
+
     def to_json(self) -> dict[str, object]:
         """``curves.json``: mm rounded to 0.001, axes as in :class:`spinelift.curves.SpineCurves`."""
         document: dict[str, object] = {"format": CURVES_FORMAT, "scan_id": self.scan_id}
@@ -108,6 +123,7 @@ class Prediction:
             document["interval90"] = by_view(interval)
         if self.shift_score is not None:
             document["shift_score"] = round(self.shift_score, 4)
+        document |= self.measured.to_dict()
         document["warnings"] = list(self.warnings)
         document["bundle"] = asdict(self.bundle)
         return document
@@ -121,8 +137,9 @@ class Prediction:
         """Text of ``curves.csv``: a header and 209 rows from T1 to L5, mm; bounds where calibrated."""
         columns = self._columns()
         table = np.round(np.stack(list(columns.values()), 1), 3) + 0.0
-        rows = ([str(k), *(f"{value:.3f}" for value in row)] for k, row in enumerate(table, start=1))
-        return "".join(",".join(row) + "\n" for row in (["row", *columns], *rows))
+        form = "%d" + ",%.3f" * len(columns) + "\n"
+        rows = (form % (k, *row) for k, row in enumerate(table.tolist(), start=1))
+        return ",".join(["row", *columns]) + "\n" + "".join(rows)
 
     def to_dataframe(self) -> "polars.DataFrame":
         """The table of ``curves.csv``, not rounded, as a polars data frame (the cohort extra).
@@ -196,6 +213,8 @@ class Prediction:
                 "confidence": location.confidence,
             },
             "measures": self.measures(),
+            "screening": self.measured.screening.finding,
+            "main_curve": str(self.measured.main or ""),
             "shift_score": self.shift_score,
             "prior_share": self.prior_share,
             "warnings": list(self.warnings),
@@ -212,7 +231,7 @@ class Prediction:
         }
         interval = None if half is None else round(float(half[Curve.SAGITTAL].mean()), 4)
         rounded = {name: round(float(value), 4) for name, value in values.items()}
-        return {**rounded, "sagittal_half_interval90_mm": interval}
+        return {**rounded, "sagittal_half_interval90_mm": interval, **self.measured.columns()}
 
     def mask(self) -> UInt8:
         """Spine from T1 to L5 as the segmenter found it, on the scan's pixels [H, W]: 255 inside, else 0."""

@@ -32,6 +32,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "spinelift_version": lambda r: r["versions"]["spinelift"],
     "shift_score": lambda r: r.get("shift_score"),
     "confidence": lambda r: r["spine"]["confidence"],
+    "screening": lambda r: r["screening"],
+    "main_curve": lambda r: r["main_curve"],
     "warnings": lambda r: "; ".join(r["warnings"]),
 }
 """Columns of the summary, from ``run.json``; after them comes one for each of its ``measures``."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.measures.levels import SpineLine
-from spinelift.measures.sections import Profile, Section
+from spinelift.measures.sections import Profiles, Section
 from spinelift.measures.smoothing import SmoothLine
 
 SCOLIOSIS_DEG = 10.0
@@ -48,8 +48,8 @@ class CoronalCurve:
         Modified Ferguson angle, degrees: between the lines upper end–apex and apex–lower end.
     cobb_equivalent_deg
         Angle between the tangents at ``cobb_levels``, degrees.
-    cobb_levels
-        Vertebrae of most opposite tilt above and below the apex: mostly the ends of the curve.
+    cobb_levels, cobb_mm
+        Vertebrae of most opposite tilt above and below the apex, mostly the ends of the curve; their heights.
     """
 
     apex: Vertebra
@@ -62,6 +62,7 @@ class CoronalCurve:
     ferguson_deg: float
     cobb_equivalent_deg: float
     cobb_levels: tuple[Vertebra, Vertebra]
+    cobb_mm: tuple[float, float]
 
     @property
     def ends(self) -> tuple[Vertebra, Vertebra]:
@@ -160,23 +161,32 @@ def coronal_angles(z_mm: ArrayLike, x_mm: ArrayLike, *, smoothing: float = SMOOT
     ['left', 'right', 'left']
     """
     line = SpineLine.of(z_mm, x_mm)
+    profile = profiles(line, GRID, smoothing=smoothing)
+    (curves,) = profile.curves()
+    (levels,) = profile.cobb_levels([curves])
+    found = zip(curves, levels, strict=True)
+    return CoronalAngles(tuple(_described(curve, cobb, profile, line) for curve, cobb in found))
+
+
+def profiles(line: SpineLine, grid: Float, *, smoothing: float = SMOOTHING) -> Profiles:
+    """The smoothed coronal line, or lines, of a spine at relative heights ``grid`` [g]."""
     smooth = SmoothLine(line.bodies, line.at(line.bodies), line.height_mm, wavelength=smoothing)
-    profile = Profile(GRID * line.height_mm, smooth.lateral_mm(GRID), smooth.tilt_deg(GRID))
-    curves = profile.curves()
-    return CoronalAngles(tuple(_described(curve, curves, profile, line) for curve in curves))
+    lateral, tilt = (np.atleast_2d(of(grid).T) for of in (smooth.lateral_mm, smooth.tilt_deg))
+    return Profiles(grid * line.height_mm, lateral, tilt)
 
 
-def _described(curve: Section, curves: list[Section], profile: Profile, line: SpineLine) -> CoronalCurve:
+def _described(curve: Section, cobb: tuple[int, int], profile: Profiles, line: SpineLine) -> CoronalCurve:
     """Levels, heights and angles of a curve on the grid."""
-    upper, lower = profile.cobb_levels(curve, curves)
-    turn_deg = float(profile.tilt[upper] - profile.tilt[lower])
-    places = (curve.apex, curve.upper, curve.lower)
-    apex, upper_end, lower_end = (line.vertebra_at(GRID[k]) for k in places)
-    apex_mm, upper_mm, lower_mm = (float(line.z_mm[0] + profile.z[k]) for k in places)
+    upper, lower = cobb
+    turn_deg = float(profile.tilt[0, upper] - profile.tilt[0, lower])
+    places = (curve.apex, curve.upper, curve.lower, upper, lower)
+    apex, upper_end, lower_end, *cobb_levels = (line.vertebra_at(GRID[k]) for k in places)
+    apex_mm, upper_mm, lower_mm, *cobb_mm = (float(line.z_mm[0] + profile.z[k]) for k in places)
     return CoronalCurve(
         apex, upper_end, lower_end, apex_mm, upper_mm, lower_mm,
         direction=Convexity.LEFT if turn_deg > 0 else Convexity.RIGHT,
         ferguson_deg=curve.ferguson_deg,
         cobb_equivalent_deg=abs(turn_deg),
-        cobb_levels=(line.vertebra_at(GRID[upper]), line.vertebra_at(GRID[lower])),
+        cobb_levels=(cobb_levels[0], cobb_levels[1]),
+        cobb_mm=(cobb_mm[0], cobb_mm[1]),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Heights of the 17 vertebral bodies along a centre line, and the checked input of every measure."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,18 @@ vertebra identification using simultaneous node and edge predicting graph neural
 a vertebral distance beyond T1 and L5.
 """
 
+LEVEL_SD: Float = np.array([
+    0.0013, 0.0038, 0.0063, 0.0083, 0.0095, 0.0106, 0.0114, 0.0118, 0.0122, 0.0123, 0.0127, 0.0134,
+    0.0116, 0.0116, 0.0106, 0.0099, 0.0033,
+])  # fmt: skip
+"""Standard deviation of each of ``LEVEL_HEIGHTS`` [17] over the same spines (benchmarks/fit_levels.py)."""
+END_SD_MM = 2.1
+"""Standard deviation of the height of a predicted end of the spine: 1.4 mm in the median on simulated people."""
+LENGTH_MEAN_MM, LENGTH_SD_MM = 444.2, 31.8
+"""Height of the same spines from T1's upper to L5's lower endplate."""
+UNUSUAL_SD = 2.33
+"""A height this many standard deviations from the mean is that of one spine in a hundred on either side."""
+
 
 def _endplates(bodies: Float) -> Float:
     """Borders of the vertebrae [18]: half way between neighbouring centres, and 0 and 1 at the ends."""
@@ -40,12 +53,35 @@ def lower_endplate(level: Vertebra) -> float:
     return float(_LINE_ENDPLATES[level + 1])
 
 
+def levels_mm(top_mm: float, bottom_mm: float) -> tuple[Float, Float]:
+    """Heights of the vertebral centres between two predicted ends of the spine, and their standard deviations.
+
+    Proportions of the body and errors of both ends are independent: mm [17] each, T1 to L5.
+    """
+    height = bottom_mm - top_mm
+    ends = END_SD_MM * np.hypot(LEVEL_HEIGHTS, 1 - LEVEL_HEIGHTS)
+    return top_mm + LEVEL_HEIGHTS * height, np.hypot(LEVEL_SD * height, ends)
+
+
+def numbering_warning(height_mm: float) -> str | None:
+    """What an unusual height of T1 to L5, mm, says of the number of vertebrae; None for a usual one."""
+    z = (height_mm - LENGTH_MEAN_MM) / LENGTH_SD_MM
+    if abs(z) <= UNUSUAL_SD:
+        return None
+    odd = "longer" if z > 0 else "shorter"
+    number = "13 thoracic or 6 lumbar" if z > 0 else "11 thoracic or 4 lumbar"
+    return (
+        f"the spine is {odd} from T1 to L5 than those of 99 % of adults ({height_mm:.0f} mm): {number} "
+        "vertebrae are possible, and then levels are one off"
+    )
+
+
 @dataclass(frozen=True)
 class SpineLine:
     """A checked centre line of T1 to L5 in one view.
 
-    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm; relative heights of
-    the vertebral centres ``bodies`` [17] and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at
+    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm, or [n, m] of m lines
+    at the same heights; relative heights of the vertebral centres ``bodies`` [17] and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at
     ``z_mm[-1]``.
     """
 
@@ -55,17 +91,18 @@ class SpineLine:
     endplates: Float
 
     @classmethod
-    def of(cls, z_mm: ArrayLike, lateral_mm: ArrayLike) -> "SpineLine":
+    def of(cls, z_mm: ArrayLike, lateral_mm: ArrayLike, *, many: bool = False) -> "SpineLine":
         """Check the input of a measure.
 
         Exactly 17 points are the vertebral centres T1 to L5. More points are a centre line from T1's upper
-        endplate to L5's lower endplate, on which the bodies lie at ``LEVEL_HEIGHTS``.
+        endplate to L5's lower endplate, on which the bodies lie at ``LEVEL_HEIGHTS``. ``many``: of several
+        lines, [n, m].
         """
         try:
             z, lateral = np.asarray(z_mm, np.float64), np.asarray(lateral_mm, np.float64)
         except (TypeError, ValueError) as error:
             raise _invalid("values that are not numbers") from error
-        if z.ndim != 1 or z.shape != lateral.shape:
+        if z.ndim != 1 or lateral.ndim != 1 + many or z.shape != lateral.shape[:1]:
             raise _invalid(f"heights of shape {z.shape} and positions of shape {lateral.shape}")
         if len(z) < len(Vertebra):
             raise _invalid(f"{len(z)} points")
@@ -84,14 +121,24 @@ class SpineLine:
         return float(self.z_mm[-1] - self.z_mm[0])
 
     def at(self, heights: Float) -> Float:
-        """Lateral position [k], mm, at relative heights [k], by cubic interpolation."""
+        """Lateral position [k], or [k, m], mm, at relative heights [k], by cubic interpolation."""
         if len(self.z_mm) == len(heights) == len(Vertebra):
             return self.lateral_mm
-        return make_interp_spline(self.z_mm, self.lateral_mm, k=3)(self.z_mm[0] + heights * self.height_mm)
+        t = (self.z_mm - self.z_mm[0]) / self.height_mm
+        if np.allclose(t, np.linspace(0, 1, len(t)), rtol=0, atol=1e-9):
+            return _even_interpolation(len(t), heights.tobytes()) @ self.lateral_mm
+        return make_interp_spline(t, self.lateral_mm, k=3)(heights)
 
     def vertebra_at(self, height: float) -> Vertebra:
         """The vertebra whose borders enclose a relative height."""
         return Vertebra(int(np.searchsorted(self.endplates[1:-1], height)))
+
+
+@lru_cache(maxsize=16)
+def _even_interpolation(points: int, heights: bytes) -> Float:
+    """Matrix [k, points] of the cubic interpolation of a line with even heights, at relative heights [k]."""
+    grid = np.linspace(0, 1, points)
+    return np.asarray(make_interp_spline(grid, np.eye(points), k=3)(np.frombuffer(heights)))
 
 
 def _invalid(found: str) -> InvalidCurveError:

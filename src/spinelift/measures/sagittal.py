@@ -15,13 +15,15 @@ SAMPLES: Float = np.linspace(0, 1, 105)
 """Relative heights at which a line is read."""
 
 
-def _turn_deg(z_mm: ArrayLike, y_mm: ArrayLike, upper: Vertebra, lower: Vertebra) -> float:
-    """Tilt at the upper endplate of ``upper`` less that at the lower endplate of ``lower``, degrees."""
-    line = SpineLine.of(z_mm, y_mm)
+def turn_deg(line: SpineLine, upper: Vertebra, lower: Vertebra) -> Float:
+    """Tilt at the upper endplate of ``upper`` less that at the lower endplate of ``lower``, degrees.
+
+    Of m lines an array [m], of one a number.
+    """
     heights = line.bodies if len(line.z_mm) == len(Vertebra) else SAMPLES
     smooth = SmoothLine(heights, line.at(heights), line.height_mm, wavelength=SMOOTHING)
     tilt = smooth.tilt_deg(line.endplates[[upper, lower + 1]])
-    return float(tilt[0] - tilt[1])
+    return np.asarray(tilt[0] - tilt[1])
 
 
 def kyphosis_deg(z_mm: ArrayLike, y_mm: ArrayLike) -> float:
@@ -53,7 +55,7 @@ def kyphosis_deg(z_mm: ArrayLike, y_mm: ArrayLike) -> float:
     >>> round(kyphosis_deg(z, 40 * np.sin(np.pi * z / 440)), 1)
     20.4
     """
-    return _turn_deg(z_mm, y_mm, Vertebra.T4, Vertebra.T12)
+    return float(turn_deg(SpineLine.of(z_mm, y_mm), Vertebra.T4, Vertebra.T12))
 
 
 def lordosis_deg(z_mm: ArrayLike, y_mm: ArrayLike) -> float:
@@ -86,4 +88,4 @@ def lordosis_deg(z_mm: ArrayLike, y_mm: ArrayLike) -> float:
     >>> round(lordosis_deg(z, -40 * np.sin(np.pi * z / 440)), 1)
     10.8
     """
-    return -_turn_deg(z_mm, y_mm, Vertebra.L1, Vertebra.L5)
+    return -float(turn_deg(SpineLine.of(z_mm, y_mm), Vertebra.L1, Vertebra.L5))

@@ -27,30 +27,34 @@ MOST_INTERVALS = 32
 
 
 class SmoothLine:
-    """A smooth lateral position over the relative height: value and tilt.
+    """A smooth lateral position over the relative height: value, tilt and derivatives.
 
-    The data are ``lateral_mm`` [n], mm, at increasing relative ``heights`` [n] within [0, 1] of a line that
+    The data are ``lateral_mm`` [n], mm, or [n, m] of m lines, at increasing relative ``heights`` [n] within [0, 1] of a line that
     is ``height_mm`` high; ``wavelength``, a share of that height, is the strength of the smoothing.
     """
 
     def __init__(self, heights: Float, lateral_mm: Float, height_mm: float, *, wavelength: float) -> None:
-        knots, fit = _fit(tuple(heights.tolist()), wavelength)
-        self._spline = BSpline(knots, fit @ lateral_mm, DEGREE)
-        self._slope = self._spline.derivative()
+        self._basis, fit = _fit(tuple(heights.tolist()), wavelength)
+        self._coefficients = fit @ lateral_mm
         self._height_mm = height_mm
 
     def lateral_mm(self, height: Float) -> Float:
-        """Lateral position [...], mm, at relative heights [...]."""
-        return self._spline(height)
+        """Lateral position [k], or [k, m], mm, at relative heights [k]."""
+        return self._basis[0](height) @ self._coefficients
+
+    def derivative(self, height: Float, order: int = 1) -> Float:
+        """Derivative by the height in mm [k], or [k, m], at relative heights [k]: mm^(1 - order)."""
+        return self._basis[order](height) @ self._coefficients / self._height_mm**order
 
     def tilt_deg(self, height: Float) -> Float:
-        """Angle of the tangent to the z axis [...], degrees; positive if the line grows to the feet."""
-        return np.degrees(np.arctan(self._slope(height) / self._height_mm))
+        """Angle of the tangent to the z axis [k], or [k, m], degrees; positive if it grows to the feet."""
+        return np.degrees(np.arctan(self.derivative(height)))
 
 
 @lru_cache(maxsize=16)
-def _fit(heights: tuple[float, ...], wavelength: float) -> tuple[Float, Float]:
-    """Knots, and the matrix [coefficients, n] that turns data at ``heights`` [n] into spline coefficients."""
+def _fit(heights: tuple[float, ...], wavelength: float) -> tuple[list[BSpline[np.float64]], Float]:
+    """Basis splines and their first three derivatives, and the matrix [coefficients, n] that turns data at
+    ``heights`` [n] into spline coefficients."""
     t = np.array(heights)
     inner = t[(t > 0) & (t < 1)] if len(t) < MOST_INTERVALS else np.linspace(0, 1, MOST_INTERVALS + 1)[1:-1]
     sites = np.concatenate([[0.0], inner, [1.0]])
@@ -59,7 +63,8 @@ def _fit(heights: tuple[float, ...], wavelength: float) -> tuple[Float, Float]:
     node, weight = np.polynomial.legendre.leggauss(DEGREE)
     width = np.diff(sites)[:, None] / 2
     x, w = (sites[:-1, None] + width * (1 + node)).ravel(), (width * weight).ravel()
-    third, second = basis.derivative(3)(x), basis.derivative(2)(x)
+    bases = [basis, *(basis.derivative(order) for order in (1, 2, 3))]
+    third, second = bases[3](x), bases[2](x)
     scale = wavelength / (2 * np.pi)
     at_data = basis(t)
     rows = [
@@ -68,4 +73,4 @@ def _fit(heights: tuple[float, ...], wavelength: float) -> tuple[Float, Float]:
         scale**2 * np.sqrt(w)[:, None] * (second - w @ second),
     ]
     once = np.linalg.pinv(np.concatenate(rows))[:, : len(t)] / np.sqrt(len(t))
-    return knots, once @ (2 * np.eye(len(t)) - at_data @ once)
+    return bases, once @ (2 * np.eye(len(t)) - at_data @ once)
