@@ -28,7 +28,7 @@ from spinelift.io import read_dxa
 from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
-from spinelift.report import PICTURE_NAMES
+from spinelift.report import picture_names
 from spinelift.version import __version__
 
 
@@ -38,7 +38,7 @@ class Job:
 
     ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
     ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
-    of earlier runs are made again.
+    of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``.
     """
 
     out: Path
@@ -47,6 +47,7 @@ class Job:
     spacing: Spacing | None = None
     area: Area | None = None
     pictures: bool = True
+    formats: tuple[str, ...] = ("png",)
     mask: bool = False
     paths: bool = True
     overwrite: bool = False
@@ -55,7 +56,7 @@ class Job:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Optional files of a result."""
-        return (PICTURE_NAMES if self.pictures else ()) + ((MASK_PNG, MASK_NIFTI) if self.mask else ())
+        return (picture_names(self.formats) if self.pictures else ()) + ((MASK_PNG, MASK_NIFTI) if self.mask else ())
 
     def about(self, scan: Scan) -> Record:
         """What ``run.json`` says of the scan's file and the options."""
@@ -191,7 +192,7 @@ def _extra(prediction: Prediction, job: Job) -> dict[str, bytes]:
     if job.pictures:
         from spinelift.report.pictures import make_pictures
 
-        files |= make_pictures(prediction.scene())
+        files |= make_pictures(prediction.scene(), job.formats)
     if job.mask:
         from spinelift.report.mask import mask_nifti, mask_png
 

@@ -3,7 +3,6 @@
 OVERLAY_STEM = "overlay"
 FIGURE_FORMATS = ("png", "svg", "pdf")
 """Of the overlay."""
-OVERLAYS = tuple(f"{OVERLAY_STEM}.{kind}" for kind in FIGURE_FORMATS)
 TURNTABLE, VIEWER, MARKUPS = "spine.gif", "spine.html", "spine.mrk.json"
 STL, PARTS_STL, GLB = "spine.stl", "spine_parts.stl", "spine.glb"
 RESEARCH_USE = "Research use only. Not a medical device."

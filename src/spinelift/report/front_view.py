@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spinelift.curves import Curve
-from spinelift.measures import Convexity, CoronalCurve
+from spinelift.measures import CurveMeasures
 from spinelift.report.scene import SpineScene
 from spinelift.report.style import INK_SIZE, ORANGE, SKY, YELLOW, halo, scale_bar, sides
 
@@ -26,7 +26,7 @@ def draw_front(axes: Axes, scene: SpineScene) -> None:
     heights = np.array(list(scene.levels_mm.values()))
     x = np.interp(heights, z, centre)
     axes.hlines(heights, x - TICK_MM, x + TICK_MM, color="white", lw=0.7, path_effects=halo(width=1.2))
-    main = scene.angles.main
+    main = scene.measures.main
     if main is not None:
         _main_angle(axes, main, z, centre)
     axes.set_title("Front view on the scan", size=INK_SIZE + 1, pad=4)
@@ -38,7 +38,7 @@ def draw_front(axes: Axes, scene: SpineScene) -> None:
     scale_bar(axes, right + 62, feet - 72, "white", path_effects=halo())
 
 
-def _main_angle(axes: Axes, main: CoronalCurve, z: np.ndarray, centre: np.ndarray) -> None:
+def _main_angle(axes: Axes, main: CurveMeasures, z: np.ndarray, centre: np.ndarray) -> None:
     """Lines upper end–apex–lower end, and their angle on the convex side."""
     heights = np.array([main.upper_end_mm, main.apex_mm, main.lower_end_mm])
     x = np.interp(heights, z, centre)
@@ -46,8 +46,10 @@ def _main_angle(axes: Axes, main: CoronalCurve, z: np.ndarray, centre: np.ndarra
         x, heights, color="white", lw=0.8, ls=(0, (1, 1.2)), marker="D", ms=3.2, mfc="white", mec="black",
         mew=0.6, path_effects=halo(width=1.4), label="modified Ferguson angle of the main curve",
     )  # fmt: skip
-    side = 1 if main.direction is Convexity.LEFT else -1
-    words = f"{main.ferguson_deg:.1f}°\napex {main.apex.name}\n{main.upper_end.name} to {main.lower_end.name}\nconvex {main.direction.value}"
+    side = 1 if main.direction == "left" else -1
+    angle, bounds = main.ferguson_deg.value, main.ferguson_deg.interval90
+    words = f"{angle:.1f}°\n" + (f"({bounds[0]:.1f} to {bounds[1]:.1f})\n" if bounds else "")
+    words += f"apex {main.apex}\n{main.upper_end} to {main.lower_end}\nconvex {main.direction}"
     axes.text(
         x[1] + side * 42, heights[1], words, color="white", size=INK_SIZE, va="center",
         ha="left" if side > 0 else "right", linespacing=1.25,

@@ -1,6 +1,7 @@
 """Input of every picture: one spine, its uncertainty, and its scan."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from spinelift.curves import SAGITTAL, Curve, SpineCurves
 from spinelift.geometry import PixelGrid, Vertebra
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.geometry.resample import resample
-from spinelift.measures import LEVEL_HEIGHTS, CoronalAngles, coronal_angles
+from spinelift.measures import SpineMeasures, measure_spine
 
 PLANE_GAP_MM = 25.0
 """Distance of the scan's plane behind the most posterior point of the spine."""
@@ -40,8 +41,8 @@ class SpineScene:
         What is expected without an image, at the place of this spine; or None.
     image_share
         Share of the side view that comes from the image, 0 to 1; or None.
-    level_z_mm
-        Heights of the 17 vertebral centres, mm; None: those of an average spine.
+    measured
+        Levels and main curve, with intervals; None: measured here, without them.
     warnings, made_by, limits
         Shown beneath the pictures: what to know of this result, the bundle, and the limits on its card.
     """
@@ -53,22 +54,23 @@ class SpineScene:
     plausible: tuple[SpineCurves, ...] = ()
     mean: SpineCurves | None = None
     image_share: float | None = None
-    level_z_mm: Float | None = None
+    measured: SpineMeasures | None = None
     warnings: tuple[str, ...] = ()
     made_by: str = ""
     limits: tuple[str, ...] = ()
 
+    @cached_property
+    def measures(self) -> SpineMeasures:
+        """Clinical measures of the spine."""
+        if self.measured is not None:
+            return self.measured
+        mm = self.curves.mm
+        return measure_spine(self.curves.z_mm, mm[Curve.CENTRE], mm[Curve.SAGITTAL])
+
     @property
     def levels_mm(self) -> dict[Vertebra, float]:
         """Height of each vertebral centre, mm from the centre of the scan's first row."""
-        z = self.curves.z_mm
-        heights = z[0] + LEVEL_HEIGHTS * (z[-1] - z[0]) if self.level_z_mm is None else self.level_z_mm
-        return dict(zip(Vertebra, map(float, heights), strict=True))
-
-    @property
-    def angles(self) -> CoronalAngles:
-        """Curves of the coronal centre line."""
-        return coronal_angles(self.curves.z_mm, self.curves.mm[Curve.CENTRE])
+        return {Vertebra[name]: level.z_mm for name, level in self.measures.levels.items()}
 
     @property
     def share_sentence(self) -> str:
