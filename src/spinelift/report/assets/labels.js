@@ -70,7 +70,7 @@ const SpineLabels = (() => {
         const [px, py] = project(centre(one));
         return { name: one.name, y: py, at: py, edge: px + side * (reach * halfWidth(rowAt(one.matrix[7])) + 4) };
       });
-      levelNames(pen, places, 13, side);
+      levelNames(pen, places, Math.min(17, Math.max(13, paper.clientHeight / 58)), side);
     }
     function hover(px, py) {
       let best = null;
@@ -117,46 +117,42 @@ const SpineLabels = (() => {
   }
 
   // Front and left view side by side, drawn without WebGL.
-  function still(paper, data, done) {
+  function still(paper, data, image) {
     const width = paper.parentElement.clientWidth, height = paper.parentElement.clientHeight, pen = paper.getContext("2d");
     const ratio = Math.min(window.devicePixelRatio || 1, 2), { y } = data.reach;
     paper.width = width * ratio;
     paper.height = height * ratio;
-    const scale = Math.min((height - 70) / (2 * y), width / (data.plane.size[0] + 260));
-    const image = new Image();
-    image.onload = () => {
-      pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-      const [wide, high] = data.plane.size, [mx, my] = data.plane.centre, top = (height - 40) / 2;
-      const left = width / 2 - 130 * scale, right = width / 2 + (wide / 2) * scale + 20;
-      pen.drawImage(image, left + (mx - wide / 2) * scale, top - (my + high / 2) * scale, wide * scale, high * scale);
-      for (const [across, axis, half, sign, side, other] of [[left, 0, 2, 1, "R", "L"], [right, 1, 3, -1, "A", "P"]]) {
-        pen.beginPath();
-        for (const side of [1, -1]) {
-          const rows = side === 1 ? data.ellipses : data.ellipses.slice().reverse();
-          rows.forEach((e) => pen.lineTo(across + (sign * e[axis] + side * e[half]) * scale, top - e[4] * scale));
-        }
-        pen.closePath();
-        pen.fillStyle = "rgba(150, 200, 235, 0.55)";
-        pen.fill();
-        pen.strokeStyle = style("--ink");
-        pen.stroke();
-        pen.beginPath();
-        data.centreline.forEach((p) => pen.lineTo(across + sign * (axis === 0 ? p[0] : p[2]) * scale, top - p[1] * scale));
-        pen.strokeStyle = "#d55e00";
-        pen.lineWidth = 2;
-        pen.stroke();
-        pen.lineWidth = 1;
-        write(pen, side, across - 78 * scale, top - y * scale, 17, style("--ink"));
-        write(pen, other, across + 78 * scale, top - y * scale, 17, style("--ink"));
-        const places = data.levels.map((one) => {
-          const [cx, cy, cz] = centre(one), px = across + sign * (axis === 0 ? cx : cz) * scale;
-          return { name: one.name, y: top - cy * scale, at: top - cy * scale, edge: px + 22 * scale };
-        });
-        levelNames(pen, places, 12);
+    const scale = Math.min((height - 110) / (2 * y), width / (data.plane.size[0] + 260));
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const [wide, high] = data.plane.size, [mx, my] = data.plane.centre, top = (height - 40) / 2;
+    const left = width / 2 - 130 * scale, right = width / 2 + (wide / 2) * scale + 20;
+    pen.fillRect(left + (mx - wide / 2) * scale, top - (my + high / 2) * scale, wide * scale, high * scale);
+    pen.drawImage(image, left + (mx - wide / 2) * scale, top - (my + high / 2) * scale, wide * scale, high * scale);
+    for (const [across, axis, half, sign, side, other] of [[left, 0, 2, 1, "R", "L"], [right, 1, 3, -1, "A", "P"]]) {
+      pen.beginPath();
+      for (const side of [1, -1]) {
+        const rows = side === 1 ? data.ellipses : data.ellipses.slice().reverse();
+        rows.forEach((e) => pen.lineTo(across + (sign * e[axis] + side * e[half]) * scale, top - e[4] * scale));
       }
-      done();
-    };
-    image.src = data.plane.image;
+      pen.closePath();
+      pen.fillStyle = "rgba(150, 200, 235, 0.55)";
+      pen.fill();
+      pen.strokeStyle = style("--ring");
+      pen.lineWidth = 1;
+      pen.stroke();
+      pen.beginPath();
+      data.centreline.forEach((p) => pen.lineTo(across + sign * (axis === 0 ? p[0] : p[2]) * scale, top - p[1] * scale));
+      pen.strokeStyle = "#d55e00";
+      pen.lineWidth = 2;
+      pen.stroke();
+      write(pen, side, across - 85 * scale, top - (y - 12) * scale, 17, style("--ink"));
+      write(pen, other, across + 85 * scale, top - (y - 12) * scale, 17, style("--ink"));
+      const places = data.levels.map((one) => {
+        const [cx, cy, cz] = centre(one), px = across + sign * (axis === 0 ? cx : cz) * scale;
+        return { name: one.name, y: top - cy * scale, at: top - cy * scale, edge: px + 22 * scale };
+      });
+      levelNames(pen, places, 12);
+    }
   }
 
   return { make, save, still };

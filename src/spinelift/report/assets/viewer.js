@@ -11,21 +11,26 @@
   };
   window.addEventListener("error", (event) => fail(String(event.message)));
   const data = JSON.parse($("#data").textContent);
-  const canvas = $("#view"), paper = $("#labels"), narrow = window.matchMedia("(max-width: 720px)");
-  const theme = (name) => { root.dataset.theme = name; };
+  const canvas = $("#view"), paper = $("#labels");
+  const film = new THREE.Mesh(new THREE.PlaneGeometry(...data.plane.size), new THREE.MeshBasicMaterial({
+    color: 0x000000, side: THREE.DoubleSide, transparent: true, opacity: 0.92, depthWrite: false }));
+  const theme = (name) => {
+    root.dataset.theme = name;
+    film.visible = name === "light";  // Grey values that are transparent on black would be white on paper.
+  };
   theme(/light|dark/.exec(location.hash)?.[0] || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
-  if (narrow.matches) $("details").open = false;
+  if (window.matchMedia("(max-width: 720px)").matches) $("details").open = false;
 
   let renderer;
   try {
     renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
   } catch (error) {
     canvas.hidden = true;
-    const still = () => SpineLabels.still(paper, data, () => fail("This browser cannot show 3D (WebGL is off): still picture, front and left side."));
-    document.querySelectorAll("button, details").forEach((part) => { part.hidden = part.dataset.do !== "theme"; });
-    $("#bar").hidden = true;
-    window.addEventListener("resize", still);
-    still();
+    for (const part of document.querySelectorAll("nav, details, #bar, .keys")) part.hidden = true;
+    fail("This browser cannot show 3D (WebGL is off). Still picture: front and left side.");
+    const image = new Image(), still = () => SpineLabels.still(paper, data, image);
+    image.onload = () => { still(); window.addEventListener("resize", still); };
+    image.src = data.plane.image;
     return;
   }
   const pixels = Math.min(window.devicePixelRatio || 1, 2);
@@ -139,6 +144,8 @@
     const plane = new THREE.Mesh(new THREE.PlaneGeometry(...data.plane.size), material);
     plane.position.set(...data.plane.centre);
     plane.renderOrder = -1;
+    film.renderOrder = -2;
+    plane.add(film);
     return plane;
   }
 
