@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spinelift.geometry import Vertebra
-from spinelift.measures.levels import END_SD_MM, LENGTH_MEAN_MM, LENGTH_SD_MM, LEVEL_SD, LEVEL_SHARES, UNUSUAL_SD
+from spinelift.measures.levels import (
+    END_SD_MM,
+    LENGTH_MEAN_MM,
+    LENGTH_SD_MM,
+    LEVEL_SD,
+    LEVEL_SHARES,
+    UNUSUAL_SD,
+)
 from spinelift.simulate.body.physique import sample_physique
 from spinelift.simulate.body.prior import ShapePrior, read_centres
 from spinelift.simulate.body.spine import sample_spine
@@ -61,7 +68,9 @@ def real(table: Path) -> None:
     share = (z - top[:, None]) / length[:, None]
     print("median", np.median(share, 0).round(4).tolist(), "shipped", LEVEL_SHARES.tolist())
     print("sd    ", share.std(0, ddof=1).round(4).tolist(), "shipped", LEVEL_SD.tolist())
-    print(f"length {length.mean():.1f} ± {length.std(ddof=1):.1f} mm, shipped {LENGTH_MEAN_MM} ± {LENGTH_SD_MM}")
+    print(
+        f"length {length.mean():.1f} ± {length.std(ddof=1):.1f} mm, shipped {LENGTH_MEAN_MM} ± {LENGTH_SD_MM}"
+    )
     others = [np.delete(share, k, 0) for k in range(len(z))]
     left_out = np.array([np.median(rest, 0) for rest in others])
     spread = np.array([rest.std(0, ddof=1) for rest in others])

@@ -107,7 +107,11 @@ class Prediction:
         """The clinical measures, with intervals from ``MEASURED_SPINES`` plausible spines."""
         mm, plausible = self.curves.mm, plausible_lines(self.spread, MEASURED_SPINES)
         return measure_spine(
-            self.curves.z_mm, mm[Curve.CENTRE], mm[Curve.SAGITTAL], plausible=plausible, warnings=self.warnings
+            self.curves.z_mm,
+            mm[Curve.CENTRE],
+            mm[Curve.SAGITTAL],
+            plausible=plausible,
+            warnings=self.warnings,
         )
 
     def to_json(self) -> dict[str, object]:
