@@ -34,10 +34,10 @@ def arc(angle_deg):
     return np.sqrt(radius**2 - (Z - Z.mean()) ** 2) - np.sqrt(radius**2 - HEIGHT**2 / 4)
 
 
-def plausible(x, y, n=40, seed=0):
+def plausible(x, y, n=40, seed=0, size=1.0):
     """Spines about a centre line that differ by smooth waves of a few mm."""
     waves = np.stack([np.sin(np.pi * k * T) / k for k in (1, 2, 3)])
-    a, b = np.random.default_rng(seed).normal(0, 3, (2, n, 3))
+    a, b = np.random.default_rng(seed).normal(0, 3 * size, (2, n, 3))
     return Plausible((x + a @ waves).T, (y + b @ waves).T)
 
 
@@ -80,7 +80,7 @@ def test_a_helix_has_its_torsion(radius, hand):
     true = -hand * 10 * np.degrees(pitch / (radius**2 + pitch**2))
     assert line.space.torsion_deg_per_cm(0.15, 0.85)[0] == pytest.approx(true, abs=0.1)
     plane, bend = line.space.curvature_plane(0.2, 0.8)  # about the middle the helix is convex to the left
-    assert plane[0] == pytest.approx(90, abs=0.1)
+    assert plane[0] == pytest.approx(90, abs=0.4)  # the smoothing of an uneven grid
     assert bend[0] == pytest.approx(
         2 * np.degrees(np.arctan(radius / pitch * np.sin(0.3 * HEIGHT / pitch))), abs=0.1
     )
@@ -149,10 +149,7 @@ def test_many_lines_at_once_are_measured_as_each_alone():
 
 def test_intervals_hold_their_values_and_grow_with_the_spread():
     y = 20 * np.sin(np.pi * T)
-    narrow, wide = (
-        measure_spine(Z, S, y, plausible=Plausible(S[:, None] + k * (p.x_mm - S[:, None]), y[:, None] + k * (p.y_mm - y[:, None])))
-        for p in [plausible(S, y)] for k in (0.5, 1.5)
-    )  # fmt: skip
+    narrow, wide = (measure_spine(Z, S, y, plausible=plausible(S, y, size=size)) for size in (0.5, 1.5))
     for name, value in narrow.values().items():
         low, high = value.interval90
         assert low <= value.value <= high
@@ -234,7 +231,11 @@ def test_a_change_is_judged_by_the_published_repeatability_or_wider_intervals():
     assert compare_spines(before, small)["ferguson_deg"].beyond is False  # 5°
     assert compare_spines(before, large)["ferguson_deg"].beyond is True  # 8°
     assert compare_spines(before, large)["kyphosis_deg"].detectable is None
-    wide = [measure_spine(Z, arc(a), 0 * Z, plausible=Plausible(arc(a)[:, None] * np.linspace(0.2, 1.8, 30), np.zeros((209, 30)))) for a in (10.0, 26.0)]  # fmt: skip
+    spread = np.linspace(0.2, 1.8, 30)
+    wide = [
+        measure_spine(Z, x, 0 * Z, plausible=Plausible(x[:, None] * spread, np.zeros((209, 30))))
+        for x in (arc(10.0), arc(26.0))
+    ]
     change = compare_spines(*wide)["ferguson_deg"]
     assert change.detectable > 6.2
     assert change.beyond is False
