@@ -3,8 +3,8 @@
 Run: python benchmarks/bench_measures.py (--store STORE | --cases NPZ) [--bundle BUNDLE] [--out FIGURES.json]
 
 STORE is a store of pairs of people who are not in training (``spinelift simulate training``); NPZ a cache of
-yardstick cases (``python -m benchmarks.yardsticks``). Crops are at their true position, so that the ends of the
-spine are exact. Cases whose truth is not known from T1 to L5 are left out.
+yardstick cases (``python -m benchmarks.yardsticks``). Crops are at their true position, so that the ends of
+the spine are exact. Cases whose truth is not known from T1 to L5 are left out.
 """
 
 import argparse
