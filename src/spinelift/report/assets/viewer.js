@@ -14,7 +14,9 @@
   const canvas = $("#view"), paper = $("#labels");
   const film = new THREE.Mesh(new THREE.PlaneGeometry(...data.plane.size), new THREE.MeshBasicMaterial({
     color: 0x000000, side: THREE.DoubleSide, transparent: true, opacity: 0.92, depthWrite: false }));
+  let stale = true;  // The picture is drawn again only after a change.
   const theme = (name) => {
+    stale = true;
     root.dataset.theme = name;
     film.visible = name === "light";  // Grey values that are transparent on black would be white on paper.
   };
@@ -160,6 +162,7 @@
   function look(name) {
     camera.position.set(...VIEWS[name]).normalize().multiplyScalar(2000);
     camera.zoom = name === "top" ? 2.4 : 1;
+    stale = true;
     controls.target.set(0, 0, 0);
     camera.updateProjectionMatrix();
     boxes.turn.checked = controls.autoRotate = false;
@@ -167,6 +170,7 @@
     pressed(name);
   }
   function show() {
+    stale = true;
     for (const [name, box] of Object.entries(boxes)) if (name !== "turn") layers[name].visible = box.checked;
     layers.plausible.visible = Boolean(boxes.plausible?.checked);
     layers.tube.material.opacity = boxes.vertebrae.checked ? 0.3 : 0.86;
@@ -183,6 +187,7 @@
     pressed("");
   }
   function zoomBy(factor) {
+    stale = true;
     camera.zoom = Math.min(controls.maxZoom, Math.max(controls.minZoom, camera.zoom * factor));
     camera.updateProjectionMatrix();
   }
@@ -208,8 +213,10 @@
   document.querySelectorAll("[data-do]").forEach((b) => b.addEventListener("click", DO[b.dataset.do]));
   Object.values(boxes).forEach((box) => box.addEventListener("change", show));
   controls.addEventListener("start", () => pressed(""));
+  controls.addEventListener("change", () => { stale = true; });
 
   function resize() {
+    stale = true;
     const { clientWidth: width, clientHeight: height } = paper.parentElement;
     renderer.setSize(width, height, false);
     paper.width = width * pixels;
@@ -233,6 +240,8 @@
   const sight = new THREE.Vector3();
   function draw() {
     controls.update();
+    if (!stale) return;
+    stale = false;
     renderer.render(scene, camera);
     const scale = (camera.zoom * paper.clientHeight) / (camera.top - camera.bottom);
     sight.copy(camera.position).sub(controls.target).normalize();
@@ -242,6 +251,7 @@
   function ready() {
     resize();
     draw();
+    stale = true;  // The texture may reach the graphics card in the next frame only.
     root.dataset.state = "ready";
   }
   show();
