@@ -20,8 +20,9 @@ SMOOTHING_STEPS = 5
 def surface_of(mask: Bool, spacing: Float) -> tuple[Float, Int32]:
     """Closed surface of a mask [x, y, z] with voxels of ``spacing`` [3] mm: vertices in voxels, triangles.
 
-    The signed distance to the mask is interpolated, so that thick slices make no steps, and cut at 0 by
-    surface nets (Gibson 1998): one vertex in each cell that the surface crosses.
+    The signed distance to the mask is interpolated, so that thick slices make no steps, smoothed, and cut by
+    surface nets (Gibson 1998), one vertex in each cell that the surface crosses, at the level that keeps the
+    mask's volume.
     """
     inside = np.pad(mask, 3)
     distance = ndimage.distance_transform_edt(inside, sampling=spacing)
@@ -29,7 +30,9 @@ def surface_of(mask: Bool, spacing: Float) -> tuple[Float, Int32]:
     step = STEP_MM / np.asarray(spacing)
     shape = [int(n / s) + 1 for n, s in zip(np.array(inside.shape) - 1, step, strict=True)]
     field = ndimage.affine_transform(distance, step, output_shape=shape, order=1, mode="nearest")
-    vertices, faces = _surface_nets(ndimage.gaussian_filter(field, 0.6))
+    field = ndimage.gaussian_filter(field, 0.6)
+    field -= np.quantile(field, 1 - mask.sum() / step.prod() / field.size)
+    vertices, faces = _surface_nets(field)
     return _smooth(vertices, faces) * step - 3, faces
 
 
