@@ -67,7 +67,9 @@ def test_parts_of_the_text_stl_are_named_and_in_their_place():
         vertebra = by_name[f"schematic_{name}"]
         assert vertebra.volume > 0
         assert vertebra.bounds[:, 0].mean() == pytest.approx(point[0], abs=8)
-        assert vertebra.bounds[1, 1] - point[1] > 2 * (point[1] - vertebra.bounds[0, 1]), "the arch is posterior"
+        assert vertebra.bounds[1, 1] - point[1] > 2 * (point[1] - vertebra.bounds[0, 1]), (
+            "the arch is posterior"
+        )
 
 
 def glb(picture):

@@ -67,4 +67,3 @@ def test_shapes_by_region():
     assert [shape_of(level) for level in Vertebra] == [THORACIC] * 12 + [LUMBAR] * 5
     ring = level_ring()
     assert trimesh.Trimesh(ring.vertices, ring.faces).is_watertight
-

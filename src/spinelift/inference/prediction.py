@@ -117,7 +117,11 @@ class Prediction:
             x, y = lines.transpose(1, 2, 0) * self.curves.frame.mm_per_px
             plausible = Plausible(x, y)
         return measure_spine(
-            self.curves.z_mm, mm[Curve.CENTRE], mm[Curve.SAGITTAL], plausible=plausible, warnings=self.warnings
+            self.curves.z_mm,
+            mm[Curve.CENTRE],
+            mm[Curve.SAGITTAL],
+            plausible=plausible,
+            warnings=self.warnings,
         )
 
     def to_json(self) -> dict[str, object]:

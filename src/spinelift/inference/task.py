@@ -56,7 +56,9 @@ class Job:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Optional files of a result."""
-        return (picture_names(self.formats) if self.pictures else ()) + ((MASK_PNG, MASK_NIFTI) if self.mask else ())
+        return (picture_names(self.formats) if self.pictures else ()) + (
+            (MASK_PNG, MASK_NIFTI) if self.mask else ()
+        )
 
     def about(self, scan: Scan) -> Record:
         """What ``run.json`` says of the scan's file and the options."""

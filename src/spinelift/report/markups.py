@@ -32,7 +32,9 @@ def markups_json(scene: SpineScene) -> str:
     return json.dumps({"@schema": SCHEMA, "spinelift": about, "markups": [curve, levels]}, indent=1) + "\n"
 
 
-def _markup(kind: str, name: str, patient_mm: Float, labels_of: list[str], *, labels: bool) -> dict[str, object]:
+def _markup(
+    kind: str, name: str, patient_mm: Float, labels_of: list[str], *, labels: bool
+) -> dict[str, object]:
     points = [
         {"id": str(k), "label": label, "position": point, "positionStatus": "defined", "locked": True}
         for k, (label, point) in enumerate(

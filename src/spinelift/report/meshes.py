@@ -106,9 +106,7 @@ def _solid(name: str, mesh: Mesh, about: str) -> str:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     facet = (
-        "facet normal %.3f %.3f %.3f\nouter loop\n"
-        + "vertex %.2f %.2f %.2f\n" * 3
-        + "endloop\nendfacet\n"
+        "facet normal %.3f %.3f %.3f\nouter loop\n" + "vertex %.2f %.2f %.2f\n" * 3 + "endloop\nendfacet\n"
     )
     numbers = np.concatenate([normals, corners.reshape(-1, 9)], 1)
     body = (facet * len(numbers)) % tuple(numbers.ravel().tolist())

@@ -108,7 +108,10 @@ def _notes(scene: SpineScene) -> list[tuple[str, str]]:
         warnings = [*warnings[: MAX_NOTES - 1], "   More warnings are in curves.json."]
     made_by = f"Model {scene.made_by}. " if scene.made_by else ""
     limit = [f"Limits: {scene.limits[0]} (all of them: spinelift info)"] if scene.limits else []
-    return [*((line, WARN) for line in warnings), *((line, SOFT) for line in [*limit, made_by + RESEARCH_USE])]
+    return [
+        *((line, WARN) for line in warnings),
+        *((line, SOFT) for line in [*limit, made_by + RESEARCH_USE]),
+    ]
 
 
 def _saved(figure: Figure, kind: str) -> bytes:

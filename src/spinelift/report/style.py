@@ -22,7 +22,15 @@ def halo(colour: str = "black", width: float = 1.6) -> list[Stroke]:
 def scale_bar(axes: Axes, x_mm: float, z_mm: float, colour: str, **style: Any) -> None:
     """A bar of 50 mm that ends at ``x_mm``, with its length above it."""
     axes.plot([x_mm - SCALE_MM, x_mm], [z_mm, z_mm], color=colour, lw=2.0, solid_capstyle="butt", **style)
-    axes.text(x_mm - SCALE_MM / 2, z_mm - 3, f"{SCALE_MM:.0f} mm", color=colour, size=INK_SIZE - 0.5, ha="center", **style)
+    axes.text(
+        x_mm - SCALE_MM / 2,
+        z_mm - 3,
+        f"{SCALE_MM:.0f} mm",
+        color=colour,
+        size=INK_SIZE - 0.5,
+        ha="center",
+        **style,
+    )
 
 
 def sides(axes: Axes, left: str, right: str, *, colour: str, **style: Any) -> None:
