@@ -14,7 +14,7 @@ from trimesh.exchange.gltf import export_glb
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from spinelift.curves import SpineCurves, tube_mesh
+from spinelift.curves import tube_mesh
 from spinelift.geometry.arrays import Float
 from spinelift.report import RESEARCH_USE
 from spinelift.report.scene import SpineScene, matrix_y_up, patient_to_lps, patient_to_y_up
