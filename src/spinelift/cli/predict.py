@@ -110,8 +110,8 @@ def predict(
     - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
     - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
-    - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine_parts.stl[/bold], [bold]spine.glb[/bold]:
-      animation and meshes
+    - [bold]spine.gif[/bold]: animation
+    - [bold]spine.stl[/bold], [bold]spine_parts.stl[/bold], [bold]spine.glb[/bold]: meshes
     - [bold]spine.mrk.json[/bold]: centre line and levels for 3D Slicer
     - with --dicom, [bold]sr.dcm[/bold], [bold]seg.dcm[/bold], [bold]sc.dcm[/bold], [bold]pdf.dcm[/bold],
       [bold]stl.dcm[/bold]: structured report, segmentation, overlay, page and mesh for a PACS

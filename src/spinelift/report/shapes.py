@@ -1,4 +1,4 @@
-"""Schematic vertebra and level ring as triangle meshes, made by code from ellipses; not from anyone's anatomy.
+"""Schematic vertebra and level ring as triangle meshes, made by code; no one's anatomy.
 
 Unit coordinates in patient axes (left, posterior, feet): the body reaches from -1 to 1 along each. Faces are
 outward by the right-hand rule on these numbers. Proportions are rounded from anatomy textbooks.

@@ -21,8 +21,8 @@ BODY_SHARE = 0.78
 class PlacedVertebra:
     """One vertebra in patient axes, mm.
 
-    ``centre_mm`` [3] is on the centre line; ``axes`` [3, 3] are unit vectors to the vertebra's left, posterior
-    and feet; ``half_mm`` [3] are half the body's width, depth and height along them.
+    ``centre_mm`` [3] is on the centre line; ``axes`` [3, 3] are unit vectors to the vertebra's left,
+    posterior and feet; ``half_mm`` [3] are half the body's width, depth and height along them.
     """
 
     level: Vertebra

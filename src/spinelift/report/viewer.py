@@ -55,7 +55,7 @@ def scene_data(scene: SpineScene) -> dict[str, object]:
     """Data of the page, mm from the spine's middle: x to the patient's left, y to the head, z to anterior.
 
     ``ellipses`` are rows of (centre x, centre z, half axis x, half axis z, y), ``depth_half`` the half widths
-    of the interval of the depth. ``levels`` have a matrix [16], by rows, that puts one of the ``shapes`` there.
+    of the interval of the depth. ``levels`` have a matrix [16], by rows, that places a shape.
     """
     curves, mm, z, half = scene.curves, scene.curves.mm, scene.curves.z_mm, scene.half_width_mm
     image, (right, left, head, feet) = scene.region()
