@@ -1,9 +1,9 @@
 """Clinical measures of predicted curves against those of the true ones.
 
-Run: python benchmarks/bench_measures.py [--store STORE | --cases CASES_NPZ] [--bundle BUNDLE] [--out FIGURES.json]
+Run: python benchmarks/bench_measures.py (--store STORE | --cases NPZ) [--bundle BUNDLE] [--out FIGURES.json]
 
-STORE is a store of pairs of people who are not in training (``spinelift simulate training``); CASES_NPZ a cache
-of yardstick cases (``python -m benchmarks.yardsticks``). Crops are at their true position, so that the ends of
+STORE is a store of pairs of people who are not in training (``spinelift simulate training``); NPZ a cache of
+yardstick cases (``python -m benchmarks.yardsticks``). Crops are at their true position, so that the ends of
 the spine are exact. Cases whose truth is not known from T1 to L5 are left out.
 """
 

@@ -1,4 +1,4 @@
-"""Proportions of the vertebral bodies along T1 to L5: the numbers in measures/levels.py, and how far they hold.
+"""Proportions of the vertebral bodies along T1 to L5: the numbers in measures/levels.py, and their errors.
 
 Run: python benchmarks/fit_levels.py CENTROIDS_CSV [--people 200]
 
@@ -31,8 +31,8 @@ Z90 = 1.645
 
 
 END_SHARES = 0.384, 0.288
-"""How far the endplates of T1 and L5 lie beyond the centres, as shares of the distance to the next centre: means
-of simulated people. Half a distance would add half a disc; L5 is tilted."""
+"""How far the endplates of T1 and L5 lie beyond the centres, as shares of the distance to the next centre:
+means of simulated people. Half a distance would add half a disc; L5 is tilted."""
 
 
 def ends_of(z: Float) -> tuple[Float, Float]:
@@ -42,7 +42,7 @@ def ends_of(z: Float) -> tuple[Float, Float]:
 
 
 def accuracy(name: str, z: Float, top: Float, bottom: Float, share: Float, sd: Float) -> None:
-    """Errors of levels at ``share`` [n, 17] of the way between the ends, with and without errors of the ends."""
+    """Errors of levels at ``share`` [n, 17] between the ends, with and without errors of the ends."""
     rng = np.random.default_rng(0)
     for what, noise in (("true ends", 0.0), ("predicted ends", END_SD_MM)):
         a, b = (end + rng.normal(0, noise, len(end)) for end in (top, bottom))

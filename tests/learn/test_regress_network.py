@@ -9,10 +9,9 @@ from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_CROP_ROWS
 from spinelift.learn.regressor.config import LossConfig, PaperConfig, RegressorConfig, RowsConfig
 from spinelift.learn.regressor.head import Prediction
+from spinelift.learn.regressor.layers import Block, Normalise
 from spinelift.learn.regressor.rows import (
     SLOPE_UNIT,
-    Block,
-    Normalise,
     row_weights,
     sagittal_from_slopes,
     straighten,

@@ -358,6 +358,21 @@ def test_too_few_people_to_calibrate_on(trained, stores):
         calibrate(load_regressor(trained[0])[0], pairs, source="")
 
 
+def test_the_posterior_head_goes_on_from_the_other_one_to_a_bundle(trained, stores, tmp_path):
+    start = str(trained[0] / "weights.safetensors")
+    config = shorter(steps=8).override({"network": {"head": "posterior", "modes": 4}, "init_from": start})
+    fit(config, stores, tmp_path / "run")
+    assert "without posterior.modes" in json.loads((tmp_path / "run" / "run.json").read_text())["init_from"]
+    logged = {r["name"] for r in read_rows(tmp_path / "run" / "log.csv")}
+    assert "posterior" in logged
+    plan = BundlePlan("p", "1", stores / "calibration.zarr", stores / "test.zarr", iou_step_mm=None)
+    first = make_bundle(Trained.from_runs(tmp_path / "run", shipped(PredictionCard)), plan, tmp_path / "b")
+    again = make_bundle(Trained.from_bundle(tmp_path / "b"), plan, tmp_path / "again")
+    assert first.networks["regressor"].settings["head"] == "posterior"
+    assert (first.calibration, first.metrics) == (again.calibration, again.metrics)
+    assert 70 < {m.name: m.value for m in first.metrics}["sagittal_coverage90_percent"] <= 100
+
+
 def test_a_bundle_holds_what_the_run_learnt(trained, stores, tmp_path):
     out, _ = trained
     make_scans(tmp_path / "scans.zarr", 4, 1, first_eid=500_000)

@@ -13,6 +13,7 @@ from spinelift.io.truth import read_truth
 from spinelift.measures import coronal_angles
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.posture import sample_side_posture
+from spinelift.simulate.donors.choice import ALL_SHIPPED
 from spinelift.simulate.dxa.scan import LVA_SHAPE, take_lateral, take_scan
 from spinelift.simulate.identity import person_rng
 from spinelift.simulate.people import write_people, write_person
@@ -34,7 +35,7 @@ def images(archive):
 def test_the_reader_gives_back_pixels_and_spacing(person, prior):
     archive, truth = person
     rng = person_rng(3, 0)
-    scan = take_scan(sample_body(prior, rng), rng)
+    scan = take_scan(sample_body(prior, rng, donors=ALL_SHIPPED.load()), rng)
     read = read_dxa(archive)
     assert archive.name == "40000000_20158_2_0.zip"
     assert (read.scan_id, truth.scan_id) == ("40000000_2_0", "40000000_2")

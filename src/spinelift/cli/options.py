@@ -207,6 +207,20 @@ def parse_spacing(text: str) -> "Spacing":
         ) from error
 
 
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Formats of a figure from names with commas between them; a :class:`ConfigError` if one is not known."""
+    from spinelift.report import FIGURE_FORMATS
+
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    if not set(names) <= set(FIGURE_FORMATS):
+        raise ConfigError(
+            found=f"--figure-format {text}",
+            expected="png, svg or pdf, or several of them with commas between",
+            do="Give one format or more, such as png,pdf.",
+        )
+    return names
+
+
 def read_list(name: str) -> list[Path]:
     """Paths of a list, one a line (or ended by NUL, as ``find -print0`` does); ``-`` is standard input."""
     try:

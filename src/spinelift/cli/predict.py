@@ -15,6 +15,7 @@ from spinelift.cli.options import (
     Bundle,
     Scheduler,
     exit_code_of_signals,
+    parse_formats,
     parse_spacing,
     print_error,
     read_list,
@@ -64,8 +65,11 @@ def predict(
     bundle: Bundle = None,
     pictures: Annotated[
         bool,
-        typer.Option(help="Also write overlay, animation, 3D page and meshes."),
+        typer.Option(help="Also write overlay, animation, 3D page, meshes and markups."),
     ] = True,
+    figure_format: Annotated[
+        str, typer.Option(metavar="FORMATS", help="Of the overlay: png, svg, pdf, with commas between them.")
+    ] = "png",
     save_mask: Annotated[
         bool, typer.Option("--save-mask", help="Also write the spine on the DXA as mask.png and mask.nii.gz.")
     ] = False,
@@ -106,7 +110,9 @@ def predict(
     - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
     - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
-    - [bold]spine.gif[/bold], [bold]spine.stl[/bold], [bold]spine.glb[/bold]: animation and meshes
+    - [bold]spine.gif[/bold]: animation
+    - [bold]spine.stl[/bold], [bold]spine_parts.stl[/bold], [bold]spine.glb[/bold]: meshes
+    - [bold]spine.mrk.json[/bold]: centre line and levels for 3D Slicer
     - with --dicom, [bold]sr.dcm[/bold], [bold]seg.dcm[/bold], [bold]sc.dcm[/bold], [bold]pdf.dcm[/bold],
       [bold]stl.dcm[/bold]: structured report, segmentation, overlay, page and mesh for a PACS
     - [bold]run.json[/bold]: versions, hashes, times, warnings
@@ -149,6 +155,7 @@ def predict(
         from spinelift.inference.task import Job, load
         from spinelift.io.dxa.discover import search_scans
 
+        formats = parse_formats(figure_format)
         pixel = None if spacing is None else parse_spacing(spacing)
         found = search_scans([*(scans or []), *([] if listed is None else read_list(listed))])
         _check(found)
@@ -160,9 +167,9 @@ def predict(
         ref = load(name, threads).bundle.ref if one else load_bundle(PredictionCard, name).ref
         name = str(Path(name).resolve()) if name and not one else name
         job = Job(
-            out.resolve(), ref, name, pixel, area, pictures=pictures, mask=save_mask, paths=paths,
+            out.resolve(), ref, name, pixel, area, pictures=pictures, formats=formats, mask=save_mask,
             dicom="study" if dicom else "deidentified" if dicom_deidentified else None,
-            overwrite=overwrite, threads=threads,
+            paths=paths, overwrite=overwrite, threads=threads,
         )  # fmt: skip
         with _shown(len(named), quiet=quiet, verbose=verbose) as on_done:
             report = run_batch(

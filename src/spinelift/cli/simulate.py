@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from spinelift.cli import donors as donors_cli
 from spinelift.cli.options import command_group, require_extra
 from spinelift.errors import ConfigError
 from spinelift.files import make_folder
 from spinelift.progress import progress
 
 app = command_group("Simulate people: archives with ground truth, training stores.")
+app.add_typer(donors_cli.app, name="donors")
 
 People = Annotated[int, typer.Option(min=1, help="Number of people.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same people.")]

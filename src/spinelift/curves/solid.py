@@ -16,16 +16,22 @@ def ellipses_mm(mm: Float) -> tuple[Float, Float]:
     return (low + high) / 2, np.maximum((high - low) / 2, 0.0)
 
 
-def tube_mesh(curves: SpineCurves, *, segments: int = 32) -> tuple[Float, NDArray[np.int64]]:
-    """Closed triangle mesh of the solid: vertices [v, 3] in mm (x, y, z) and faces [f, 3], outward."""
-    centres, axes = ellipses_mm(curves.mm)
+def tube_mesh(
+    curves: SpineCurves, *, segments: int = 32, rows: NDArray[np.int64] | slice = slice(None)
+) -> tuple[Float, NDArray[np.int64]]:
+    """Closed triangle mesh of the solid: vertices [v, 3] in mm (x, y, z) and faces [f, 3], outward.
+
+    Each of the ``rows``, all 209 by default, is a ring of ``segments`` points.
+    """
+    centres, axes = ellipses_mm(curves.mm[:, rows])
+    heights = curves.z_mm[rows]
     axes = np.maximum(axes, MIN_HALF_AXIS_MM)
     n = len(centres)
     angle = np.linspace(0, 2 * np.pi, segments, endpoint=False)
     ring = np.stack([np.cos(angle), np.sin(angle)], -1)
     xy = centres[:, None] + axes[:, None] * ring[None]
-    z = np.broadcast_to(curves.z_mm[:, None, None], (n, segments, 1))
-    caps = np.column_stack([centres, curves.z_mm])[[0, -1]]
+    z = np.broadcast_to(heights[:, None, None], (n, segments, 1))
+    caps = np.column_stack([centres, heights])[[0, -1]]
     vertices = np.concatenate([np.concatenate([xy, z], -1).reshape(-1, 3), caps])
     i, j = np.meshgrid(np.arange(n - 1), np.arange(segments), indexing="ij")
     a, b = (i * segments + j).ravel(), (i * segments + (j + 1) % segments).ravel()

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from spinelift.geometry.arrays import AnyArray, Float32
+from spinelift.geometry.arrays import AnyArray, Float, Float32
 from spinelift.geometry.grid import PixelGrid
 from spinelift.geometry.transform import RigidTransform2D
 
@@ -48,10 +48,26 @@ def resample(
     sigma = PIXEL_SD * np.sqrt(np.maximum((matrix**2).sum(1) - 1.0, 0.0))
     if sigma.max() > LEAST_BLUR_PX:
         data = ndimage.gaussian_filter(data, sigma, mode="nearest")
-    out = ndimage.affine_transform(data, matrix, offset, target.shape, order=1, mode="nearest")
+    if matrix[0, 1] == 0 == matrix[1, 0]:
+        out = _along_axes(data, matrix.diagonal(), offset, target.shape)
+    else:
+        out = ndimage.affine_transform(data, matrix, offset, target.shape, order=1, mode="nearest")
     if not extend:
         rows, cols = np.arange(target.shape[0])[:, None], np.arange(target.shape[1])[None]
         for size, (down, across), first in zip(source.shape, matrix, offset, strict=True):
-            index = down * rows + across * cols + first
-            out[(index < -EDGE_PX) | (index > size - 1 + EDGE_PX)] = 0.0
+            index = first + (down * rows if down else 0.0) + (across * cols if across else 0.0)
+            inside = (index >= -EDGE_PX) & (index <= size - 1 + EDGE_PX)
+            out = np.where(inside, out, np.float32(0))
     return out
+
+
+def _along_axes(data: Float32, step: Float, offset: Float, shape: tuple[int, int]) -> Float32:
+    """Linear interpolation [h, w] at step · index + offset along each axis: several times as fast."""
+    out = data.astype(np.float64)
+    for axis, size in enumerate(data.shape):
+        at = np.clip(step[axis] * np.arange(shape[axis]) + offset[axis], 0, size - 1)
+        low = at.astype(np.intp)
+        share = at - low if axis else (at - low)[:, None]
+        first, last = out.take(low, axis), out.take(np.minimum(low + 1, size - 1), axis)
+        out = first + (last - first) * share
+    return out.astype(np.float32)

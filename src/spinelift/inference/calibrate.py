@@ -13,7 +13,7 @@ import numpy as np
 
 from spinelift.bundle.card import Calibration, Matrix
 from spinelift.curves import CORONAL, SAGITTAL, Curve, SpineCurves
-from spinelift.geometry import SPINE_ROWS
+from spinelift.geometry import SPINE_ROWS, SpineFrame
 from spinelift.geometry.arrays import Float
 
 FOLLOWS_PRIOR = 0.9
@@ -76,6 +76,15 @@ def _noise_root(length_rows: float, rows: int) -> Float:
     return np.asarray(np.sqrt(variance[kept])[:, None] * axes[:, kept].T)
 
 
+def image_share(prior_share: float | None) -> float | None:
+    """Share of the side view that comes from the image, 0 to 1; None if it is not known.
+
+    1 − variance of the depth given the image / variance without it. Both are those of the sagittal centre
+    line, from the mean widths of their calibrated 90 % intervals, whose ratio is the ``prior_share``.
+    """
+    return None if prior_share is None else float(np.clip(1 - prior_share**2, 0, 1))
+
+
 class Calibrator:
     """The calibration of one card as arrays; every part may be absent (None)."""
 
@@ -84,6 +93,7 @@ class Calibrator:
         modes = _array(calibration.residual_modes)
         self.modes = None if modes is None else modes.reshape(-1, len(Curve), SPINE_ROWS)
         self._rest = _rest(self.factors, self.modes)
+        self._mean_px = _array(calibration.mean_curves)
         self.shift = calibration.shift
         if self.shift is not None:
             self._mean, self._whitening = np.array(self.shift.mean), np.array(self.shift.whitening)
@@ -108,6 +118,10 @@ class Calibrator:
         if half_width_mm is None or self.prior_mm is None:
             return None
         return float(half_width_mm[Curve.SAGITTAL].mean() / self.prior_mm[Curve.SAGITTAL].mean())
+
+    def mean(self, frame: SpineFrame) -> SpineCurves | None:
+        """What is expected without an image, at the place of a spine."""
+        return None if self._mean_px is None else SpineCurves(self._mean_px, frame)
 
     def spread(self, curves: SpineCurves, scale_px: Float) -> Spread | None:
         """The plausible spines around a prediction, or None without calibration."""

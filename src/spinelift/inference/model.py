@@ -73,6 +73,7 @@ class Model:
         return Prediction(
             scan_id=scan.scan_id, input_sha256=scan.sha256, curves=curves, half_width_mm=half_width,
             shift_score=shift, prior_share=share, spread=self._calibrator.spread(curves, scale),
+            mean=self._calibrator.mean(location.frame), limits=tuple(self.bundle.card.limits),
             location=location, bundle=self.bundle.ref, bone=scan.bone, warnings=tuple(warnings),
             timings_ms={stage: round(1e3 * s, 2) for stage, s in seconds.items()},
         )  # fmt: skip

@@ -17,7 +17,7 @@ from spinelift.curves import JSON_KEYS, Curve, SpineCurves, by_view
 from spinelift.errors import MissingExtraError
 from spinelift.geometry.arrays import Float, Float32, UInt8
 from spinelift.geometry.resample import resample
-from spinelift.inference.calibrate import Spread
+from spinelift.inference.calibrate import Spread, image_share
 from spinelift.inference.outputs import write_result
 from spinelift.measures import Plausible, SpineMeasures, measure_spine
 from spinelift.report.scene import SpineScene
@@ -54,6 +54,10 @@ class Prediction:
         How a spine may differ from the predicted one; None without calibration.
     location, bundle
         Where the spine was found, and the model that made it.
+    mean
+        The spine that is expected without an image, at this place; or None.
+    limits
+        Limits on the card of the bundle.
     bone
         Bone image of the scan [H, W], 0 to 255, for the pictures: about 1 MB. None in a prediction that is
         kept without it: ``dataclasses.replace(prediction, bone=None)``.
@@ -72,6 +76,8 @@ class Prediction:
     spread: Spread | None
     location: SpineLocation
     bundle: BundleRef
+    mean: SpineCurves | None = None
+    limits: tuple[str, ...] = ()
     bone: Float32 | None = None
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -179,7 +185,8 @@ class Prediction:
         bone = np.zeros((1, 1), np.float32) if self.bone is None else self.bone
         return SpineScene(
             self.scan_id, bone, self.curves, self.half_width_mm, plausible=self.plausible_spines(),
-            warnings=self.warnings, made_by=f"{self.bundle.name} {self.bundle.version}",
+            mean=self.mean, image_share=image_share(self.prior_share), measured=self.measured,
+            warnings=self.warnings, made_by=f"{self.bundle.name} {self.bundle.version}", limits=self.limits,
         )  # fmt: skip
 
     def plot(self) -> "Figure":
@@ -217,6 +224,7 @@ class Prediction:
             "main_curve": str(self.measured.main or ""),
             "shift_score": self.shift_score,
             "prior_share": self.prior_share,
+            "image_share": image_share(self.prior_share),
             "warnings": list(self.warnings),
         }
 

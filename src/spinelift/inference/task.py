@@ -29,7 +29,7 @@ from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.source import SourceImage, check_dicom, read_source
 from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
-from spinelift.report import DICOM_NAMES, OVERLAY, PICTURE_NAMES
+from spinelift.report import DICOM_NAMES, OVERLAY, picture_names
 from spinelift.version import __version__
 
 DicomMode = Literal["study", "deidentified"]
@@ -41,7 +41,8 @@ class Job:
 
     ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
     ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
-    of earlier runs are made again. ``dicom``: also write DICOM objects, of the patient's study or of none.
+    of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``. ``dicom``: also write
+    DICOM objects, of the patient's study or of none.
     """
 
     out: Path
@@ -50,6 +51,7 @@ class Job:
     spacing: Spacing | None = None
     area: Area | None = None
     pictures: bool = True
+    formats: tuple[str, ...] = ("png",)
     mask: bool = False
     dicom: DicomMode | None = None
     paths: bool = True
@@ -59,7 +61,8 @@ class Job:
     @property
     def wanted(self) -> tuple[str, ...]:
         """Optional files of a result."""
-        pictures, mask = PICTURE_NAMES if self.pictures else (), (MASK_PNG, MASK_NIFTI) if self.mask else ()
+        pictures = picture_names(self.formats) if self.pictures else ()
+        mask = (MASK_PNG, MASK_NIFTI) if self.mask else ()
         return (*pictures, *mask, *(DICOM_NAMES if self.dicom else ()))
 
     def about(self, scan: Scan) -> Record:
@@ -202,7 +205,7 @@ def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict
     if job.pictures:
         from spinelift.report.pictures import make_pictures
 
-        files |= make_pictures(prediction.scene())
+        files |= make_pictures(prediction.scene(), job.formats)
     if job.mask:
         from spinelift.report.mask import mask_nifti, mask_png
 

@@ -37,7 +37,7 @@ LEVEL_SD: Float = np.array([
 ])  # fmt: skip
 """Standard deviation of ``LEVEL_SHARES`` [17] over these spines."""
 END_SD_MM = 2.1
-"""Standard deviation of the height of a predicted end of the spine: 1.4 mm in the median on simulated people."""
+"""Standard deviation of the height of a predicted end: 1.4 mm in the median on simulated people."""
 LENGTH_MEAN_MM, LENGTH_SD_MM = 434.8, 31.1
 """Height of the same spines from T1's upper to L5's lower endplate."""
 UNUSUAL_SD = 2.33
@@ -63,7 +63,7 @@ def lower_endplate(level: Vertebra) -> float:
 
 
 def levels_mm(top_mm: float, bottom_mm: float) -> tuple[Float, Float]:
-    """Heights of the vertebral centres between two predicted ends of the spine, and their standard deviations.
+    """Heights of the vertebral centres between two predicted ends, and their standard deviations.
 
     Proportions of the body and errors of both ends are independent: mm [17] each, T1 to L5.
     """
@@ -89,9 +89,9 @@ def numbering_warning(height_mm: float) -> str | None:
 class SpineLine:
     """A checked centre line of T1 to L5 in one view.
 
-    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm, or [n, m] of m lines
-    at the same heights; relative heights of the vertebral centres ``bodies`` [17] and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at
-    ``z_mm[-1]``.
+    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm, or [n, m] of m
+    lines at the same heights; relative heights of the vertebral centres ``bodies`` [17]
+    and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at ``z_mm[-1]``.
     """
 
     z_mm: Float

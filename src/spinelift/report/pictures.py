@@ -1,19 +1,23 @@
 """All pictures of one result."""
 
-from spinelift.report import GLB, OVERLAY, STL, TURNTABLE, VIEWER
-from spinelift.report.meshes import glb_bytes, stl_bytes
-from spinelift.report.overlay import overlay_png
+from spinelift.report import GLB, MARKUPS, OVERLAY_STEM, PARTS_STL, STL, TURNTABLE, VIEWER
+from spinelift.report.markups import markups_json
+from spinelift.report.meshes import glb_bytes, parts_stl_bytes, stl_bytes
+from spinelift.report.overlay import overlay_files
 from spinelift.report.scene import SpineScene
 from spinelift.report.turntable import turntable_gif
 from spinelift.report.viewer import viewer_html
 
 
-def make_pictures(scene: SpineScene) -> dict[str, bytes]:
-    """Overlay, turning spine, page and meshes of a scene: bytes by file name."""
+def make_pictures(scene: SpineScene, formats: tuple[str, ...] = ("png",)) -> dict[str, bytes]:
+    """Overlay in each of the formats, turning spine, page, meshes and markups: bytes by file name."""
+    overlays = overlay_files(scene, formats)
     return {
-        OVERLAY: overlay_png(scene),
+        **{f"{OVERLAY_STEM}.{kind}": data for kind, data in overlays.items()},
         TURNTABLE: turntable_gif(scene),
         VIEWER: viewer_html(scene).encode(),
-        STL: stl_bytes(scene.curves),
+        STL: stl_bytes(scene),
+        PARTS_STL: parts_stl_bytes(scene),
         GLB: glb_bytes(scene),
+        MARKUPS: markups_json(scene).encode(),
     }

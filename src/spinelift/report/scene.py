@@ -1,13 +1,15 @@
 """Input of every picture: one spine, its uncertainty, and its scan."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from spinelift.curves import SAGITTAL, Curve, SpineCurves
-from spinelift.geometry import PixelGrid
+from spinelift.geometry import PixelGrid, Vertebra
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.geometry.resample import resample
+from spinelift.measures import SpineMeasures, measure_spine
 
 PLANE_GAP_MM = 25.0
 """Distance of the scan's plane behind the most posterior point of the spine."""
@@ -25,8 +27,24 @@ PLAIN_COLOUR = (226, 218, 198)
 class SpineScene:
     """The bone image [H, W], 0 to 255, and the spine with its position in the image.
 
-    ``half_width_mm`` is that of the 90 % interval [6, 209], or None; ``plausible`` spines fit the image about
-    as well; ``scan_id`` is shown in titles, ``warnings`` and ``made_by`` beneath the pictures.
+    Parameters
+    ----------
+    scan_id
+        Shown in titles.
+    image, curves
+        Bone image and spine.
+    half_width_mm
+        Half width of the 90 % interval, mm [6, 209]; or None.
+    plausible
+        Spines that fit the image about as well.
+    mean
+        What is expected without an image, at the place of this spine; or None.
+    image_share
+        Share of the side view that comes from the image, 0 to 1; or None.
+    measured
+        Levels and main curve, with intervals; None: measured here, without them.
+    warnings, made_by, limits
+        Shown beneath the pictures: what to know of this result, the bundle, and the limits on its card.
     """
 
     scan_id: str
@@ -34,8 +52,33 @@ class SpineScene:
     curves: SpineCurves
     half_width_mm: Float | None = None
     plausible: tuple[SpineCurves, ...] = ()
+    mean: SpineCurves | None = None
+    image_share: float | None = None
+    measured: SpineMeasures | None = None
     warnings: tuple[str, ...] = ()
     made_by: str = ""
+    limits: tuple[str, ...] = ()
+
+    @cached_property
+    def measures(self) -> SpineMeasures:
+        """Clinical measures of the spine."""
+        if self.measured is not None:
+            return self.measured
+        mm = self.curves.mm
+        return measure_spine(self.curves.z_mm, mm[Curve.CENTRE], mm[Curve.SAGITTAL])
+
+    @property
+    def levels_mm(self) -> dict[Vertebra, float]:
+        """Height of each vertebral centre, mm from the centre of the scan's first row."""
+        return {Vertebra[name]: level.z_mm for name, level in self.measures.levels.items()}
+
+    @property
+    def share_sentence(self) -> str:
+        """How much of the side view was read from the image, in words; empty if not known."""
+        if self.image_share is None:
+            return ""
+        percent = round(100 * self.image_share)
+        return f"side view: {percent} % from this image, {100 - percent} % from people like this"
 
     @property
     def colours(self) -> Float:
@@ -50,15 +93,17 @@ class SpineScene:
         return float(self.curves.mm[SAGITTAL].max()) + PLANE_GAP_MM
 
     def region(
-        self, *, side_mm: float = 150.0, margin_mm: float = 45.0
+        self, *, side_mm: float = 150.0, margin_mm: float = 45.0, below_mm: float | None = None
     ) -> tuple[Float32, tuple[float, float, float, float]]:
         """The image around the spine in 1.2 mm squares, 0 beyond the scan, and its outer edges in mm.
 
-        The edges (right of the patient, left, head, feet) are in the axes of ``curves.mm``.
+        ``margin_mm`` are above and, without ``below_mm``, below the spine. The edges (right of the patient,
+        left, head, feet) are in the axes of ``curves.mm``.
         """
         mm, z = self.curves.mm, self.curves.z_mm
-        centre = (mm[Curve.RIGHT].min() + mm[Curve.LEFT].max()) / 2, (z[0] + z[-1]) / 2
-        size = z[-1] - z[0] + 2 * margin_mm, 2 * side_mm
+        head, feet = z[0] - margin_mm, z[-1] + (margin_mm if below_mm is None else below_mm)
+        centre = (mm[Curve.RIGHT].min() + mm[Curve.LEFT].max()) / 2, (head + feet) / 2
+        size = feet - head, 2 * side_mm
         shape = round(size[0] / PLANE_PIXEL_MM), round(size[1] / PLANE_PIXEL_MM)
         region = PixelGrid.square(centre, PLANE_PIXEL_MM, shape)
         scan = PixelGrid.of_scan(self.curves.frame.spacing, self.image.shape)
@@ -68,6 +113,18 @@ class SpineScene:
 def patient_to_y_up(xyz_mm: Float) -> Float:
     """(left, posterior, feet) → (left, head, anterior), mm [..., 3]: a mirror, so faces must be turned."""
     return xyz_mm[..., [0, 2, 1]] * (1.0, -1.0, -1.0)
+
+
+def matrix_y_up(matrix: Float) -> Float:
+    """A transform [4, 4] of patient axes as one of points after :func:`patient_to_y_up`."""
+    axes = np.eye(4)
+    axes[:3, :3] = patient_to_y_up(np.eye(3)).T
+    return axes @ matrix @ axes.T
+
+
+def patient_to_lps(xyz_mm: Float) -> Float:
+    """(left, posterior, feet) → (left, posterior, head), mm [..., 3]: a mirror, so faces must be turned."""
+    return xyz_mm * (1.0, 1.0, -1.0)
 
 
 def uncertainty_colour(half_width_mm: Float) -> Float:

@@ -22,14 +22,15 @@ FRAMES = 40
 FRAME_MS = 80
 SIZE = (400, 620)
 """Columns and rows of the GIF."""
-_TOP, _BOTTOM = 46, 84
+_TOP, _BOTTOM, _WORDS = 46, 84, 44
+"""Rows above and below the spine, and rows of the words at the bottom."""
 _BACKGROUND = (14, 19, 29)
 _SCAN_TINT = np.array([0.38, 0.44, 0.54], np.float32)
 _LIGHT = np.array([-0.45, 0.75, 0.48])
 """Direction to the light: picture right, towards the viewer, up."""
-_AMBIENT, _DIFFUSE, _SPECULAR, _SHININESS = 0.28, 0.78, 70.0, 18
-"""Phong shading: factors of the colour, grey levels of the highlight, and its exponent."""
-_LINE_COLOUR, _LINE_OPACITY, _LINE_HALF_PX = np.array([40.0, 26.0, 22.0]), 0.75, 1.3
+_AMBIENT, _DIFFUSE, _SPECULAR = 0.28, 0.78, 70.0
+"""Phong shading: factors of the colour, and grey levels of the highlight, whose exponent is 18."""
+_LINE_COLOUR, _LINE_OPACITY, _LINE_HALF_PX = np.array([40, 26, 22], np.float32), 0.75, 1.3
 _EDGE_ON, _FADE = 0.02, 2.5
 """The scan is left out where the cosine of the angle is less, and dimmed below the inverse of the second."""
 
@@ -41,11 +42,11 @@ class _Stage:
     mm_per_px: float
     z0: float
     rows: slice
-    centre: Float
-    axes: Float
-    slope: Float
-    growth: Float
-    colour: Float
+    centre: Float32
+    axes: Float32
+    slope: Float32
+    growth: Float32
+    colour: Float32
     scan: Float32
     scan_x0: float
     scan_step: float
@@ -56,7 +57,8 @@ def turntable_gif(scene: SpineScene, *, frames: int = FRAMES) -> bytes:
     """Looping GIF of one full turn, starting from the front."""
     stage = _stage(scene)
     angles = np.linspace(0, 2 * np.pi, frames, endpoint=False)
-    pictures = [_annotate(render(stage, angle), scene, stage, angle) for angle in angles]
+    words = _words(scene)
+    pictures = [_annotate(render(stage, angle), words, angle) for angle in angles]
     strip = np.concatenate([np.asarray(p) for p in pictures[:: max(frames // 4, 1)]], 1)
     palette = Image.fromarray(strip[::2, ::2]).quantize(255, method=Image.Quantize.MEDIANCUT)
     indexed = [p.quantize(palette=palette, dither=Image.Dither.NONE) for p in pictures]
@@ -82,9 +84,12 @@ def _stage(scene: SpineScene) -> _Stage:
     scan_rows[(z_rows < head) | (z_rows > feet)] = 0
     step = (left - right) / scan.shape[1]
     slope, growth = (np.gradient(v, mm_per_px, axis=0) for v in (centres, axes))
+    centre, axes, slope, growth, colour = (
+        v.astype(np.float32) for v in (centres - middle, axes, slope, growth, colour)
+    )
     return _Stage(
-        mm_per_px=mm_per_px, z0=float(z_rows[0]), rows=part, colour=colour,
-        centre=centres - middle, axes=axes, slope=slope, growth=growth,
+        mm_per_px=float(mm_per_px), z0=float(z_rows[0]), rows=part, colour=colour,
+        centre=centre, axes=axes, slope=slope, growth=growth,
         scan=scan_rows, scan_x0=right + step / 2 - middle[0], scan_step=step,
         plane_y=scene.plane_y_mm - middle[1],
     )  # fmt: skip
@@ -93,7 +98,7 @@ def _stage(scene: SpineScene) -> _Stage:
 def render(stage: _Stage, angle: float) -> UInt8:
     """Picture [rows, cols, 3] from the front (0) turned by ``angle``; at 90° the patient's right side."""
     cols, rows = SIZE
-    u: Float = (np.arange(cols, dtype=np.float64) - (cols - 1) / 2) * stage.mm_per_px
+    u: Float32 = (np.arange(cols, dtype=np.float32) - (cols - 1) / 2) * stage.mm_per_px
     picture = np.tile(np.array(_BACKGROUND, np.float32), (rows, cols, 1))
     behind = np.cos(angle) >= 0
     if behind:
@@ -104,7 +109,7 @@ def render(stage: _Stage, angle: float) -> UInt8:
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
 
 
-def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength: float) -> None:
+def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float32, strength: float) -> None:
     cos, sin = np.cos(angle), np.sin(angle)
     if abs(cos) < _EDGE_ON:
         return
@@ -120,10 +125,10 @@ def _add_scan(picture: Float32, stage: _Stage, angle: float, u: Float, strength:
     picture[:, window] += grey[..., None] * _SCAN_TINT
 
 
-def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None:
+def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float32) -> None:
     """Draw the ellipses into picture rows [n, cols, 3], shaded, with soft edges, and the centre line."""
-    right = np.array([np.cos(angle), -np.sin(angle)])
-    toward = np.array([-np.sin(angle), -np.cos(angle)])
+    right = np.array([np.cos(angle), -np.sin(angle)], np.float32)
+    toward = np.array([-np.sin(angle), -np.cos(angle)], np.float32)
     a, b = stage.axes[:, :1], stage.axes[:, 1:]
     half = np.hypot(a * right[0], b * right[1])
     offset = u[None] - (stage.centre @ right)[:, None]
@@ -147,10 +152,11 @@ def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None
     n_right = (gx * right[0] + gy * right[1]) / norm
     n_toward = (gx * toward[0] + gy * toward[1]) / norm
     n_up = -gz / norm
-    light = _LIGHT / np.linalg.norm(_LIGHT)
+    light = (_LIGHT / np.linalg.norm(_LIGHT)).astype(np.float32)
     diffuse = np.maximum(n_right * light[0] + n_toward * light[1] + n_up * light[2], 0)
     bright = _AMBIENT + _DIFFUSE * diffuse
-    shine = _SPECULAR * np.maximum(diffuse * 2 * n_toward - light[1], 0) ** _SHININESS
+    square = np.square(np.maximum(diffuse * 2 * n_toward - light[1], 0))
+    shine = _SPECULAR * square * np.square(np.square(np.square(square)))
     surface = stage.colour[:, None] * bright[..., None] + shine[..., None]
     away = np.abs(u[None, window] - (stage.centre @ right)[:, None]) / stage.mm_per_px
     line = np.clip(_LINE_HALF_PX - away, 0, 1)
@@ -158,24 +164,33 @@ def _draw_spine(picture: Float32, stage: _Stage, angle: float, u: Float) -> None
     picture[:, window] += (surface - picture[:, window]) * cover[..., None]
 
 
-def _annotate(pixels: UInt8, scene: SpineScene, stage: _Stage, angle: float) -> Image.Image:
+def _annotate(pixels: UInt8, words: UInt8, angle: float) -> Image.Image:
+    """The picture with the words above and below it, and the compass of the patient's sides."""
+    pixels[:_TOP], pixels[-_WORDS:] = words[:_TOP], words[-_WORDS:]
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     cols, rows = SIZE
-    small, normal = _font(11), _font(14)
-    draw.text((14, 10), "3D spine from one DXA", (236, 240, 245), _font(15))
-    draw.text((14, 28), scene.scan_id, (140, 152, 168), small)
     for name, x, y in (("L", 1, 0), ("R", -1, 0), ("P", 0, 1), ("A", 0, -1)):
         across = x * np.cos(angle) - y * np.sin(angle)
         depth = -(x * np.sin(angle) + y * np.cos(angle))
         grey = int(150 + 90 * depth) if depth > -0.3 else 70
         position = (cols / 2 + across * 52, rows - 62 + 9 * depth)
-        draw.text(position, name, (grey, grey, grey + 15), normal, anchor="mm")
+        draw.text(position, name, (grey, grey, grey + 15), _font(14), anchor="mm")
     draw.ellipse((cols / 2 - 36, rows - 68, cols / 2 + 36, rows - 56), outline=(70, 82, 100))
-    if scene.half_width_mm is not None:
-        _legend(picture, draw, small)
-    draw.text((cols / 2, rows - 9), RESEARCH_USE, (110, 122, 138), _font(10), anchor="ms")
     return picture
+
+
+def _words(scene: SpineScene) -> UInt8:
+    """What is written on every frame, on the background [rows, cols, 3]."""
+    cols, rows = SIZE
+    picture = Image.new("RGB", SIZE, _BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    draw.text((14, 10), "3D spine from one DXA", (236, 240, 245), _font(15))
+    draw.text((14, 28), scene.scan_id, (140, 152, 168), _font(11))
+    if scene.half_width_mm is not None:
+        _legend(picture, draw, _font(11))
+    draw.text((cols / 2, rows - 9), RESEARCH_USE, (110, 122, 138), _font(10), anchor="ms")
+    return np.asarray(picture)
 
 
 def _legend(picture: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> None:

@@ -10,11 +10,13 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
-from spinelift.curves import SAGITTAL, ellipses_mm
+from spinelift.curves import SAGITTAL, Curve, ellipses_mm
 from spinelift.curves.solid import MIN_HALF_AXIS_MM
 from spinelift.geometry.arrays import Float, Float32
 from spinelift.report import RESEARCH_USE
-from spinelift.report.scene import UNCERTAIN_MM, SpineScene, patient_to_y_up, uncertainty_colour
+from spinelift.report.scene import UNCERTAIN_MM, SpineScene, matrix_y_up, patient_to_y_up, uncertainty_colour
+from spinelift.report.shapes import LUMBAR, THORACIC, Mesh, level_ring, shape_of, vertebra
+from spinelift.report.vertebrae import place_vertebrae
 
 FADE_PX = 18.0
 """Width of the scan's soft border, pixels."""
@@ -25,19 +27,20 @@ OPAQUE_GREY = 24.0
 def viewer_html(scene: SpineScene) -> str:
     """The page: three.js, style, scan and spine inlined; ``<html data-state="ready">`` once it is drawn."""
     assets = files("spinelift.report") / "assets"
-    names = ("viewer.html", "viewer.css", "viewer.js", "three.min.js")
+    names = ("viewer.html", "viewer.css", "three.min.js", "labels.js", "viewer.js")
     page, *parts = ((assets / name).read_text("utf-8") for name in names)
-    css, js, three = map(Markup, parts)
+    css, three, *scripts = map(Markup, parts)
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(page)
     z = scene.curves.z_mm
     stops = uncertainty_colour(np.linspace(0, UNCERTAIN_MM, 7)).round().astype(int)
     return template.render(
         css=css,
-        js=js,
+        scripts=scripts,
         three=three,
         data=Markup(json.dumps(scene_data(scene), separators=(",", ":")).replace("<", "\\u003c")),
         scan_id=scene.scan_id,
         height=round(float(z[-1] - z[0])),
+        share=scene.share_sentence,
         warnings=scene.warnings,
         made_by=scene.made_by,
         research_use=RESEARCH_USE,
@@ -51,9 +54,10 @@ def viewer_html(scene: SpineScene) -> str:
 def scene_data(scene: SpineScene) -> dict[str, object]:
     """Data of the page, mm from the spine's middle: x to the patient's left, y to the head, z to anterior.
 
-    ``ellipses`` are rows of (centre x, centre z, half axis x, half axis z, y).
+    ``ellipses`` are rows of (centre x, centre z, half axis x, half axis z, y), ``depth_half`` the half widths
+    of the interval of the depth. ``levels`` have a matrix [16], by rows, that places a shape.
     """
-    curves, mm, z = scene.curves, scene.curves.mm, scene.curves.z_mm
+    curves, mm, z, half = scene.curves, scene.curves.mm, scene.curves.z_mm, scene.half_width_mm
     image, (right, left, head, feet) = scene.region()
     depth_mm = (mm[SAGITTAL].min() + mm[SAGITTAL].max()) / 2
     origin = np.array([(right + left) / 2, depth_mm, (z[0] + z[-1]) / 2])
@@ -73,8 +77,32 @@ def scene_data(scene: SpineScene) -> dict[str, object]:
             "size": np.round(size, 2).tolist(),
             "centre": _rounded(middle - origin),
         },
+        "depth_half": None if half is None else np.round(half[Curve.SAGITTAL], 1).tolist(),
+        "levels": _levels(scene, origin),
+        "shapes": {
+            "ring": _shape(level_ring()),
+            **{kind: _shape(vertebra(kind)) for kind in (THORACIC, LUMBAR)},
+        },
         "reach": {"x": size[0] / 2 + 18, "y": float(z[-1] - z[0]) / 2 + 28, "z": depth + 45},
     }
+
+
+def _levels(scene: SpineScene, origin: Float) -> list[dict[str, object]]:
+    move = np.eye(4)
+    move[:3, 3] = -origin
+    return [
+        {
+            "name": one.level.name,
+            "shape": shape_of(one.level),
+            "matrix": np.round(matrix_y_up(move @ one.matrix), 4).ravel().tolist(),
+        }
+        for one in place_vertebrae(scene)
+    ]
+
+
+def _shape(mesh: Mesh) -> dict[str, object]:
+    points = np.round(patient_to_y_up(mesh.vertices), 3) + 0.0
+    return {"position": points.ravel().tolist(), "index": mesh.faces[:, ::-1].ravel().tolist()}
 
 
 def _rounded(patient_mm: Float) -> object:

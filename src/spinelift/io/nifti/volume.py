@@ -17,7 +17,7 @@ from spinelift.errors import MissingExtraError
 from spinelift.files import whole_file
 from spinelift.geometry.arrays import AnyArray, Float, Float32
 from spinelift.io.dixon.volume import DixonVolume
-from spinelift.io.nifti.load import load_nifti
+from spinelift.io.nifti.load import Voxels, load_nifti
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TO_PROJECT = np.diag([1.0, 1.0, -1.0, 1.0])
@@ -44,6 +44,15 @@ def write_nifti(path: str | PathLike[str], volume: AnyArray, affine: Float) -> P
     return path
 
 
+def read_nifti(path: str | PathLike[str], *, labels: Collection[int] = ()) -> tuple[Voxels, Float]:
+    """A NIfTI as it is stored: voxels [x, y, z], and the affine [4, 4] from their index to project mm.
+
+    ``labels`` and errors as of ``read_nifti_on``.
+    """
+    data, affine = load_nifti(require_nibabel(), Path(path), labels)
+    return data, _TO_PROJECT @ _LPS_TO_RAS @ affine
+
+
 def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: Collection[int] = ()) -> Float32:
     """Resample a NIfTI to the grid of a stitched MRI, float32 [z, y, x]; 0 outside the file.
 
@@ -52,8 +61,7 @@ def read_nifti_on(path: str | PathLike[str], volume: DixonVolume, *, labels: Col
     the nearest voxel is taken, else a mean of neighbours. Raises NoScansError, MissingExtraError or
     UnsupportedImageError, also for other values.
     """
-    data, affine = load_nifti(require_nibabel(), Path(path), labels)
-    affine = _TO_PROJECT @ _LPS_TO_RAS @ affine
+    data, affine = read_nifti(path, labels=labels)
     to_mm = np.diag([volume.voxel_mm] * 3 + [1.0])
     to_mm[:3, 3] = volume.origin_mm
     to_voxel = np.linalg.inv(affine) @ to_mm  # grid index (x, y, z) → stored index (x, y, z)

@@ -81,8 +81,8 @@ def level_slopes(curve: Tensor) -> Tensor:
 
 
 def level_means(rows: Tensor) -> Tensor:
-    """Means [..., 26] of numbers of rows [..., 209] over the steps of each level."""
-    return rows[..., 1:].unflatten(-1, (LEVELS, LEVEL_ROWS)).mean(-1)
+    """Means [B, 26] of numbers of rows [B, 209] over the steps of each level."""
+    return rows[:, 1:].reshape(-1, LEVELS, LEVEL_ROWS).mean(-1)
 
 
 def visible(strip: Tensor) -> Tensor:
@@ -91,8 +91,9 @@ def visible(strip: Tensor) -> Tensor:
     Channel 0 is the grey. A blank strip gives 0.
     """
     rows = strip[:, 1:, FIRST_ROW : CROP_SIZE - FIRST_ROW].square().mean((1, 3))
-    energy = rows.unflatten(-1, (LEVELS, LEVEL_ROWS)).mean(-1)
-    return energy / (energy + CONTRAST)
+    energy = rows.reshape(-1, LEVELS, LEVEL_ROWS).mean(-1)
+    share: Tensor = energy / (energy + CONTRAST)
+    return share
 
 
 class PosteriorHead(nn.Module):

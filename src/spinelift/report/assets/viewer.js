@@ -1,27 +1,42 @@
-// The 3D page. Scene axes, mm: x to the patient's left, y to the head, z to anterior (right-handed);
-// the origin is the middle of the spine. The camera has no perspective, so that distances stay true
+// The 3D page: scene, camera and controls. Scene axes, mm: x to the patient's left, y to the head, z to anterior
+// (right-handed); the origin is the middle of the spine. The camera has no perspective, so that distances stay true
 // and the spine lies exactly on the scan in the front view.
 "use strict";
 (() => {
-  const root = document.documentElement;
+  const root = document.documentElement, $ = (query) => document.querySelector(query);
   const fail = (message) => {
-    const box = document.getElementById("problem");
-    box.textContent = message;
-    box.hidden = false;
+    $("#problem").textContent = message;
+    $("#problem").hidden = false;
     root.dataset.state = "error: " + message;
   };
   window.addEventListener("error", (event) => fail(String(event.message)));
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const canvas = document.getElementById("view");
+  const data = JSON.parse($("#data").textContent);
+  const canvas = $("#view"), paper = $("#labels");
+  const film = new THREE.Mesh(new THREE.PlaneGeometry(...data.plane.size), new THREE.MeshBasicMaterial({
+    color: 0x000000, side: THREE.DoubleSide, transparent: true, opacity: 0.92, depthWrite: false }));
+  let stale = true;  // The picture is drawn again only after a change.
+  const theme = (name) => {
+    stale = true;
+    root.dataset.theme = name;
+    film.visible = name === "light";  // Grey values that are transparent on black would be white on paper.
+  };
+  theme(/light|dark/.exec(location.hash)?.[0] || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+  if (window.matchMedia("(max-width: 720px)").matches) $("details").open = false;
+
   let renderer;
   try {
     renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
   } catch (error) {
-    fail("This browser cannot show 3D (WebGL is off).");
+    canvas.hidden = true;
+    for (const part of document.querySelectorAll("nav, details, #bar, .keys")) part.hidden = true;
+    fail("This browser cannot show 3D (WebGL is off). Still picture: front and left side.");
+    const image = new Image(), still = () => SpineLabels.still(paper, data, image);
+    image.onload = () => { still(); window.addEventListener("resize", still); };
+    image.src = data.plane.image;
     return;
   }
-  renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, 2));
-
+  const pixels = Math.min(window.devicePixelRatio || 1, 2);
+  renderer.setPixelRatio(pixels);
   const scene = new THREE.Scene();
   const camera = new THREE.OrthographicCamera(-1, 1, 1, -1, 1, 5000);
   camera.add(light(0xffffff, 2.1, [-350, 450, 600]), light(0xbfd4ff, 0.7, [500, -150, 300]));
@@ -32,9 +47,19 @@
     return lamp;
   }
 
-  const layers = { tube: tube(), line: line(data.centreline, 0xff7a45, 1), plausible: plausible(), scan: scanPlane() };
-  const marks = letters();
-  scene.add(...Object.values(layers), marks);
+  const layers = {
+    tube: tube(), line: line(data.centreline, 0xff7a45), levels: placed(() => "ring", 0x2b7bbb),
+    vertebrae: placed((level) => level.shape, 0xe6dcc4), plausible: plausible(), scan: scanPlane(),
+  };
+  scene.add(...Object.values(layers));
+
+  function solid(position, index, material) {
+    const geometry = new THREE.BufferGeometry();
+    geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(position), 3));
+    geometry.setIndex(index);
+    geometry.computeVertexNormals();
+    return new THREE.Mesh(geometry, material);
+  }
 
   function tube() {
     const segments = 48, rows = data.ellipses.length;
@@ -52,8 +77,7 @@
       }
     });
     for (const row of [0, rows - 1]) {
-      const [x, z, , , y] = data.ellipses[row];
-      const centre = place.length / 3;
+      const [x, z, , , y] = data.ellipses[row], centre = place.length / 3;
       place.push(x, y, z);
       colour.push(...colour.slice(row * segments * 3, row * segments * 3 + 3));
       for (let k = 0; k < segments; k++) {
@@ -61,18 +85,13 @@
         index.push(centre, ...(row === 0 ? [q, p] : [p, q]));
       }
     }
-    const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(place), 3));
-    geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(colour), 3));
-    geometry.setIndex(index);
-    geometry.computeVertexNormals();
-    const material = new THREE.MeshStandardMaterial({
-      vertexColors: true, roughness: 0.5, metalness: 0.02, side: THREE.DoubleSide, transparent: true, opacity: 0.94,
-    });
-    return new THREE.Mesh(geometry, material);
+    const material = new THREE.MeshStandardMaterial({ vertexColors: true, roughness: 0.5, metalness: 0.02, transparent: true });
+    const mesh = solid(place, index, material);
+    mesh.geometry.setAttribute("color", new THREE.BufferAttribute(new Float32Array(colour), 3));
+    return mesh;
   }
 
-  function line(points, colour, opacity) {
+  function line(points, colour) {
     // A thin tube rather than a GL line, which is one pixel wide on most machines.
     const sides = 8, radius = 1.6, place = [], index = [];
     points.forEach(([x, y, z], row) => {
@@ -85,13 +104,23 @@
         }
       }
     });
-    const geometry = new THREE.BufferGeometry();
-    geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(place), 3));
-    geometry.setIndex(index);
-    const material = new THREE.MeshBasicMaterial({ color: colour, transparent: true, opacity, depthTest: false });
-    const mesh = new THREE.Mesh(geometry, material);
+    const mesh = solid(place, index, new THREE.MeshBasicMaterial({ color: colour, transparent: true, depthTest: false }));
     mesh.renderOrder = 3;
     return mesh;
+  }
+
+  function placed(shapeOf, colour) {
+    const group = new THREE.Group(), geometries = {};
+    const material = new THREE.MeshStandardMaterial({ color: colour, roughness: 0.65, metalness: 0 });
+    for (const level of data.levels) {
+      const name = shapeOf(level), { position, index } = data.shapes[name];
+      geometries[name] ??= solid(position, index, material).geometry;
+      const mesh = new THREE.Mesh(geometries[name], material);
+      mesh.matrixAutoUpdate = false;
+      mesh.matrix.set(...level.matrix);
+      group.add(mesh);
+    }
+    return group;
   }
 
   function plausible() {
@@ -99,8 +128,7 @@
     for (const points of data.plausible) {
       const geometry = new THREE.BufferGeometry();
       geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(points.flat()), 3));
-      const material = new THREE.LineBasicMaterial({ color: 0xffffff, transparent: true, opacity: 0.3, depthTest: false });
-      const thread = new THREE.Line(geometry, material);
+      const thread = new THREE.Line(geometry, new THREE.LineBasicMaterial({ color: 0xb9c6d6, transparent: true, opacity: 0.5, depthTest: false }));
       thread.renderOrder = 2;
       group.add(thread);
     }
@@ -108,77 +136,92 @@
   }
 
   function scanPlane() {
-    const [width, height] = data.plane.size;
     const texture = new THREE.Texture();
     texture.colorSpace = THREE.SRGBColorSpace;
     const image = new Image();
     image.onload = () => { texture.image = image; texture.needsUpdate = true; ready(); };
     image.onerror = () => fail("The picture of the scan cannot be read.");
     image.src = data.plane.image;
-    const material = new THREE.MeshBasicMaterial({
-      map: texture, side: THREE.DoubleSide, transparent: true, opacity: 0.85, depthWrite: false,
-    });
-    const plane = new THREE.Mesh(new THREE.PlaneGeometry(width, height), material);
+    const material = new THREE.MeshBasicMaterial({ map: texture, side: THREE.DoubleSide, transparent: true, opacity: 0.9, depthWrite: false });
+    const plane = new THREE.Mesh(new THREE.PlaneGeometry(...data.plane.size), material);
     plane.position.set(...data.plane.centre);
     plane.renderOrder = -1;
+    film.renderOrder = -2;
+    plane.add(film);
     return plane;
   }
 
-  function letters() {
-    const group = new THREE.Group();
-    const { x, y, z } = data.reach;
-    const places = { L: [x, 0, 0], R: [-x, 0, 0], H: [0, y, 0], F: [0, -y, 0], A: [0, 0, z], P: [0, 0, -z] };
-    for (const [name, place] of Object.entries(places)) {
-      const paper = document.createElement("canvas");
-      paper.width = paper.height = 96;
-      const pen = paper.getContext("2d");
-      pen.font = "600 60px system-ui, Arial, sans-serif";
-      pen.textAlign = "center";
-      pen.textBaseline = "middle";
-      pen.lineWidth = 10;
-      pen.strokeStyle = "#0b1018";
-      pen.fillStyle = "#cfd9e6";
-      pen.strokeText(name, 48, 50);
-      pen.fillText(name, 48, 50);
-      const texture = new THREE.CanvasTexture(paper);
-      texture.colorSpace = THREE.SRGBColorSpace;
-      const mark = new THREE.Sprite(new THREE.SpriteMaterial({ map: texture, depthTest: false }));
-      mark.position.set(...place);
-      mark.scale.setScalar(30);
-      mark.renderOrder = 5;
-      group.add(mark);
-    }
-    return group;
-  }
-
-  const controls = new THREE.OrbitControls(camera, canvas);
+  const controls = new THREE.OrbitControls(camera, paper);
   controls.enableDamping = true;
   controls.dampingFactor = 0.12;
   controls.minZoom = 0.5;
   controls.maxZoom = 12;
-  const VIEWS = { front: [0, 0, 1], back: [0, 0, -1], left: [1, 0, 0], right: [-1, 0, 0], top: [0, 1, 0.0001], start: [-0.55, 0.16, 1] };
-  const buttons = document.querySelectorAll("button[data-view]");
+  const VIEWS = { front: [0, 0, 1], left: [1, 0, 0], right: [-1, 0, 0], back: [0, 0, -1], top: [0, 1, 0.0001] };
+  const boxes = Object.fromEntries([...document.querySelectorAll("[data-layer]")].map((box) => [box.dataset.layer, box]));
+  const pressed = (name) => document.querySelectorAll("[data-view]").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === name)));
   function look(name) {
     camera.position.set(...VIEWS[name]).normalize().multiplyScalar(2000);
     camera.zoom = name === "top" ? 2.4 : 1;
+    stale = true;
     controls.target.set(0, 0, 0);
     camera.updateProjectionMatrix();
+    boxes.turn.checked = controls.autoRotate = false;
     controls.update();
-    buttons.forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.view === name)));
+    pressed(name);
   }
-  buttons.forEach((b) => b.addEventListener("click", () => { turn.checked = controls.autoRotate = false; look(b.dataset.view); }));
-  controls.addEventListener("start", () => buttons.forEach((b) => b.setAttribute("aria-pressed", "false")));
-  const turn = document.querySelector("[data-layer=turn]");
-  document.querySelectorAll("[data-layer]").forEach((box) =>
-    box.addEventListener("change", () => {
-      if (box === turn) controls.autoRotate = box.checked;
-      else layers[box.dataset.layer].visible = box.checked;
-    }));
+  function show() {
+    stale = true;
+    for (const [name, box] of Object.entries(boxes)) if (name !== "turn") layers[name].visible = box.checked;
+    layers.plausible.visible = Boolean(boxes.plausible?.checked);
+    layers.tube.material.opacity = boxes.vertebrae.checked ? 0.3 : 0.86;
+    layers.tube.material.depthWrite = !boxes.vertebrae.checked;
+    layers.tube.renderOrder = boxes.vertebrae.checked ? 1 : 0;
+    $("#schematic").hidden = !boxes.vertebrae.checked;
+    controls.autoRotate = boxes.turn.checked;
+  }
+  function turnBy(across, up) {
+    const { x, y, z } = camera.position, away = Math.hypot(x, y, z);
+    const azimuth = Math.atan2(x, z) + across;
+    const height = Math.min(1.55, Math.max(-1.55, Math.asin(y / away) + up));
+    camera.position.set(Math.sin(azimuth) * Math.cos(height), Math.sin(height), Math.cos(azimuth) * Math.cos(height)).multiplyScalar(away);
+    pressed("");
+  }
+  function zoomBy(factor) {
+    stale = true;
+    camera.zoom = Math.min(controls.maxZoom, Math.max(controls.minZoom, camera.zoom * factor));
+    camera.updateProjectionMatrix();
+  }
+  const toggle = (name) => { boxes[name].checked = !boxes[name].checked; show(); };
+  const DO = {
+    reset: () => { for (const box of Object.values(boxes)) box.checked = box.defaultChecked; show(); look("front"); },
+    theme: () => theme(root.dataset.theme === "dark" ? "light" : "dark"),
+    picture: () => { draw(); SpineLabels.save(canvas, paper); },
+  };
+  const KEYS = {
+    ArrowLeft: () => turnBy(-0.1, 0), ArrowRight: () => turnBy(0.1, 0), ArrowUp: () => turnBy(0, 0.1), ArrowDown: () => turnBy(0, -0.1),
+    "+": () => zoomBy(1.15), "=": () => zoomBy(1.15), "-": () => zoomBy(1 / 1.15), 0: DO.reset, Home: DO.reset,
+    v: () => toggle("vertebrae"), d: DO.theme, p: DO.picture,
+  };
+  Object.keys(VIEWS).forEach((name, k) => { KEYS[k + 1] = () => look(name); });
+  window.addEventListener("keydown", (event) => {
+    const key = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!key || event.ctrlKey || event.metaKey || event.altKey) return;
+    key();
+    event.preventDefault();
+  });
+  document.querySelectorAll("[data-view]").forEach((b) => b.addEventListener("click", () => look(b.dataset.view)));
+  document.querySelectorAll("[data-do]").forEach((b) => b.addEventListener("click", DO[b.dataset.do]));
+  Object.values(boxes).forEach((box) => box.addEventListener("change", show));
+  controls.addEventListener("start", () => pressed(""));
+  controls.addEventListener("change", () => { stale = true; });
 
   function resize() {
-    const { clientWidth: width, clientHeight: height } = root;
+    stale = true;
+    const { clientWidth: width, clientHeight: height } = paper.parentElement;
     renderer.setSize(width, height, false);
-    const half = Math.max(data.reach.y + 62, (data.reach.x + 40) * height / width);
+    paper.width = width * pixels;
+    paper.height = height * pixels;
+    const half = Math.max(data.reach.y + 22, ((data.reach.x + 30) * height) / width);
     camera.top = half;
     camera.bottom = -half;
     camera.left = (-half * width) / height;
@@ -186,24 +229,35 @@
     camera.updateProjectionMatrix();
   }
   window.addEventListener("resize", resize);
-  const bar = document.querySelector("#bar i");
+  const point = new THREE.Vector3();
+  const labels = SpineLabels.make(paper, pixels, data, (place) => {
+    // Pixels from the upper left corner, and distance from the camera.
+    point.set(...place).project(camera);
+    return [((point.x + 1) / 2) * paper.clientWidth, ((1 - point.y) / 2) * paper.clientHeight, point.z];
+  });
+  paper.addEventListener("pointermove", (event) => labels.hover(event.offsetX, event.offsetY));
+  paper.addEventListener("pointerleave", () => labels.hover(NaN, NaN));
   const sight = new THREE.Vector3();
   function draw() {
     controls.update();
-    sight.copy(camera.position).sub(controls.target).normalize();
-    for (const mark of marks.children) {
-      // A letter on the line of sight would stand on the spine: it fades.
-      const along = Math.abs(mark.position.dot(sight)) / mark.position.length();
-      mark.material.opacity = Math.min(1, Math.max(0, (0.96 - along) / 0.1));
-    }
+    if (!stale) return;
+    stale = false;
     renderer.render(scene, camera);
-    bar.style.width = `${(100 * camera.zoom * root.clientHeight) / (camera.top - camera.bottom)}px`;
+    const scale = (camera.zoom * paper.clientHeight) / (camera.top - camera.bottom);
+    sight.copy(camera.position).sub(controls.target).normalize();
+    labels.draw([sight.x, sight.y, sight.z], scale, boxes.levels.checked, boxes.vertebrae.checked);
+    $("#bar i").style.width = `${100 * scale}px`;
   }
   function ready() {
+    resize();
     draw();
+    stale = true;  // The texture may reach the graphics card in the next frame only.
     root.dataset.state = "ready";
   }
+  show();
   resize();
-  look(VIEWS[location.hash.slice(1)] ? location.hash.slice(1) : "start");
+  const asked = location.hash.slice(1).split(",");
+  look(asked.find((name) => VIEWS[name]) || "front");
+  if (asked.includes("vertebrae")) toggle("vertebrae");
   renderer.setAnimationLoop(draw);
 })();

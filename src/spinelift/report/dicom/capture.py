@@ -26,7 +26,7 @@ def picture(png: bytes, study: Study) -> bytes:
         study_instance_uid=study.image.StudyInstanceUID,
         **study.equipment("SC"),
     )
-    captured.PatientOrientation = None
+    captured.PatientOrientation = []
     captured.BodyPartExamined = "SPINE"
     captured.ConversionType = "SYN"
     captured.BurnedInAnnotation = "NO" if study.deidentified else "YES"

@@ -17,7 +17,8 @@ def column_mask(curves: SpineCurves, grid: PixelGrid) -> Bool:
     mm, z = resample_rows(curves.z_mm, curves.mm, grid.z_mm), grid.z_mm
     right, left = mm[Curve.RIGHT, :, None], mm[Curve.LEFT, :, None]
     inside = (z >= curves.z_mm[0]) & (z <= curves.z_mm[-1])
-    return inside[:, None] & (grid.x_mm >= right) & (grid.x_mm <= left)
+    mask: Bool = inside[:, None] & (grid.x_mm >= right) & (grid.x_mm <= left)
+    return mask
 
 
 def segmentation(scene: SpineScene, study: Study) -> bytes:

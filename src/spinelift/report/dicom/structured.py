@@ -7,12 +7,13 @@ import highdicom.sr as sr
 import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import PixelGrid
 from spinelift.geometry.arrays import Float
 from spinelift.report import RESEARCH_USE
-from spinelift.report.dicom.codes import SCHEME, Code, Group, Measured, groups
+from spinelift.report.dicom.codes import SCHEME, Group, Measured, groups
 from spinelift.report.dicom.study import MANUFACTURER, Study
 from spinelift.version import __version__
 

@@ -28,11 +28,12 @@ Refuse = Callable[[str, str], None]
 def load_folder(
     folder: Path,
     *,
+    people: Collection[str] | None = None,
     wanted: Collection[tuple[str, Vertebra]] | None = None,
     triangles: int | None = None,
     refuse: Refuse | None = None,
 ) -> list[DonorVertebra]:
-    """Vertebrae of a folder of meshes: all, or those of ``wanted`` people and levels that it has.
+    """Vertebrae of a folder of meshes: all, those of some people, or ``wanted`` ones as far as it has them.
 
     With ``triangles`` meshes are decimated to as many. With ``refuse`` vertebrae that cannot be used are
     reported and left out.
@@ -48,7 +49,7 @@ def load_folder(
             rows = [r for r in csv.DictReader(file) if r["level"] in Vertebra.__members__]
         for row in rows:
             key = (row["person"], Vertebra[row["level"]])
-            if wanted is not None and key not in wanted:
+            if (wanted is not None and key not in wanted) or (people is not None and key[0] not in people):
                 continue
             middle = np.array([float(row[f"body_centre_{a}_mm"]) for a in ("left", "post", "up")])
             try:

@@ -4,7 +4,10 @@ All vertebrae's points and triangles stand in one array after another; ``vertex_
 say how many belong to each.
 """
 
+import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ SHIPPED = Path(__file__).with_name("shipped.npz")
 """The library that comes with the package; ``NOTICE.md`` beside it names sources and licences."""
 VERSION = 1
 """Of the format."""
+_DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError, OverflowError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error)
 _FIELDS: dict[str, tuple[str, int | None]] = {
     "person": ("U", None),
     "licence": ("U", None),
@@ -74,10 +79,10 @@ def _read(path: Path) -> DonorLibrary:
             found=f"no file {path.name}", expected="a library of donors (.npz)", do="Check the path."
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in (*_FIELDS, "vertices", "faces", "format")}
         return DonorLibrary(tuple(_vertebrae(arrays)))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DamagedFileError(
             found=f"{path.name}, which is no library of donors or was changed ({error})",
             expected="a file that spinelift simulate donors wrote",

@@ -1,0 +1,120 @@
+"""``spinelift simulate donors``: libraries of vertebrae of real people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from spinelift.cli.options import command_group, require_extra
+from spinelift.errors import ConfigError, NoSpineError
+
+if TYPE_CHECKING:
+    from spinelift.simulate.body.donors import DonorVertebra
+
+app = command_group("Libraries of vertebrae of real people, for simulated ones.")
+
+Library = Annotated[Path, typer.Option("--out", help="Library, .npz; an existing one is extended.")]
+Triangles = Annotated[int, typer.Option(min=200, max=20000, help="Triangles of a vertebra, about.")]
+Licence = Annotated[str, typer.Option(help="Licence of the data, recorded in the library.")]
+Source = Annotated[str, typer.Option(help="Where the data come from, recorded in the library.")]
+
+
+@app.command()
+def add(
+    labels: Annotated[Path, typer.Argument(help="Label map of whole vertebrae, NIfTI.")],
+    out: Library,
+    person: Annotated[str, typer.Option(help="Name of the donor in the library; no participant's number.")],
+    ct: Annotated[Path | None, typer.Argument(help="The CT, for the mineral of the arches.")] = None,
+    numbering: Annotated[
+        str | None,
+        typer.Option(
+            help="totalsegmentator, totalsegmentator-v1, verse or spineps.", show_default="recognised"
+        ),
+    ] = None,
+    licence: Licence = "",
+    source: Source = "",
+    triangles: Triangles = 1000,
+) -> None:
+    """Add the vertebrae of one segmented CT to a library. Cut, crushed and incomplete ones are left out.
+
+    [bold]Example[/bold]: spinelift simulate donors add seg.nii.gz ct.nii.gz --person a --out own.npz
+    """
+    require_extra("mri")
+    from spinelift.simulate.donors.labels import Numbering, donors_of_labels
+
+    known = [n.value for n in Numbering]
+    if numbering is not None and numbering not in known:
+        raise ConfigError(
+            found=f"numbering {numbering}", expected=f"one of {', '.join(known)}", do="Check --numbering."
+        )
+    scheme = None if numbering is None else Numbering(numbering)
+    bones = donors_of_labels(labels, person, ct=ct, numbering=scheme, triangles=triangles, refuse=_left_out)
+    _extend(out, bones, licence, source)
+
+
+@app.command()
+def build(
+    folder: Annotated[Path, typer.Argument(help="Folder of closed STL meshes with index.csv.")],
+    out: Library,
+    person: Annotated[list[str] | None, typer.Option(help="Only these people.", show_default="all")] = None,
+    licence: Licence = "",
+    source: Source = "",
+    triangles: Triangles = 1000,
+) -> None:
+    """Add the vertebrae of a folder of meshes (mm, LPS axes) to a library.
+
+    `index.csv` has the columns file, person, level, body_centre_left_mm, body_centre_post_mm and
+    body_centre_up_mm, and if wanted licence and source.
+    """
+    from spinelift.simulate.donors.folder import load_folder
+
+    bones = load_folder(folder, people=person, triangles=triangles, refuse=_left_out)
+    _extend(out, bones, licence, source)
+
+
+@app.command("list")
+def list_(
+    library: Annotated[Path | None, typer.Argument(help="Library, .npz.", show_default="shipped")] = None,
+) -> None:
+    """List the donors of a library: levels, licence, source."""
+    from rich.console import Console
+
+    from spinelift.simulate.donors.library import SHIPPED, load_library
+
+    bones = load_library([library or SHIPPED]).vertebrae
+    table = Table("person", "levels", "licence", "source")
+    for name in sorted({bone.person for bone in bones}):
+        own = sorted((b for b in bones if b.person == name), key=lambda b: b.level)
+        words = ({b.licence for b in own}, {b.source for b in own})
+        table.add_row(name, " ".join(b.level.name for b in own), *("; ".join(sorted(w)) for w in words))
+    Console().print(table)
+
+
+def _left_out(name: str, reason: str) -> None:
+    typer.echo(f"left out: {name}: {reason}", err=True)
+
+
+def _extend(out: Path, bones: "Sequence[DonorVertebra]", licence: str, source: str) -> None:
+    from dataclasses import replace
+
+    from spinelift.simulate.body.donors import DonorLibrary
+    from spinelift.simulate.donors.library import load_library, save_library
+
+    if not bones:
+        raise NoSpineError(
+            found="no vertebra that could be a donor",
+            expected="a whole vertebra from T1 to L5",
+            do="Look at the reasons above.",
+        )
+    new = DonorLibrary(
+        tuple(replace(b, licence=licence or b.licence, source=source or b.source) for b in bones)
+    )
+    before = load_library([out]) if out.is_file() else DonorLibrary()
+    library = before.without(new.people).joined([new])
+    save_library(out, library)
+    typer.echo(
+        f"{len(bones)} vertebrae of {', '.join(new.people)} in {out.name}, "
+        f"which has {len(library.vertebrae)} of {len(library.people)} people"
+    )
