@@ -23,4 +23,4 @@ def forward_tilt(forward_deg: Float, sideways_deg: Float | float = 0.0) -> Float
     An axis that points down and is turned forward above points to the back below.
     """
     sideways = np.broadcast_to(sideways_deg, forward_deg.shape)
-    return np.tan(np.radians(np.stack([sideways, forward_deg, np.zeros_like(forward_deg)], 1)))
+    return np.asarray(np.tan(np.radians(np.stack([sideways, forward_deg, np.zeros_like(forward_deg)], 1))))
