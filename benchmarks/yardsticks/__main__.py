@@ -44,14 +44,14 @@ def real(
         raise ConfigError(
             found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
         )
-    from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor
+    from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor, donors_of
     from benchmarks.yardsticks.run import Plan, run_yardsticks
     from spinelift.bundle import PredictionCard, load_bundle
 
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
         out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel,
-        donors=tuple(donors or ()), copies=copies, drawn=drawn,
+        donors=tuple(donors or ()), seen=donors_of(loaded), copies=copies, drawn=drawn,
     )  # fmt: skip
     report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), log=typer.echo)
     typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
