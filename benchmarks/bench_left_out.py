@@ -17,7 +17,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from benchmarks.yardsticks.bundle import bundle_mean_curves, bundle_predictor
+from benchmarks.yardsticks.bundle import bundle_mean_curves, bundle_predictor, donors_of
 from benchmarks.yardsticks.case import YardstickCase, load_cases, save_cases
 from benchmarks.yardsticks.donors import BODIES, DONORS, donor_cases
 from benchmarks.yardsticks.score import predict_cases, score_cases
@@ -46,7 +46,7 @@ def parse_fold(text: str) -> tuple[tuple[str, ...], Path]:
 def check_unseen(bundle: Bundle[PredictionCard], donors: tuple[str, ...]) -> None:
     """Refuse a bundle that was trained on vertebrae of the donors."""
     people = {person for name in donors for person in DONORS[name].values()}
-    if seen := sorted(people & set(str(bundle.card.training.details.get("donors", "")).split(", "))):
+    if seen := sorted(people & set(donors_of(bundle))):
         raise ConfigError(
             found=f"bundle {bundle.ref.name}, trained on vertebrae of {', '.join(seen)}",
             expected="a bundle that has not seen them",

@@ -55,6 +55,7 @@ def real(
         bundle_mean_curves,
         bundle_predictor,
         bundle_segmenter,
+        donors_of,
     )
     from benchmarks.yardsticks.run import Plan, run_yardsticks
     from spinelift.bundle import PredictionCard, load_bundle
@@ -62,7 +63,7 @@ def real(
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
         out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel,
-        donors=tuple(donors or ()), example=example, copies=copies, drawn=drawn,
+        donors=tuple(donors or ()), seen=donors_of(loaded), example=example, copies=copies, drawn=drawn,
     )  # fmt: skip
     report = run_yardsticks(
         plan, bundle_predictor(loaded), bundle_mean_curves(loaded), segmenter=bundle_segmenter(loaded),

@@ -54,6 +54,12 @@ def bundle_mean_curves(bundle: Bundle[PredictionCard]) -> Float | None:
     return None if curves is None else np.array(curves)
 
 
+def donors_of(bundle: Bundle[PredictionCard]) -> tuple[str, ...]:
+    """Donors of vertebrae that the bundle was trained on, by its card."""
+    names = str(bundle.card.training.details.get("donors", ""))
+    return tuple(names.split(", ")) if names else ()
+
+
 def add_to_card(folder: Path, rows: Mapping[str, Sequence[Row]]) -> PredictionCard:
     """Put metrics, by the name of their yardstick, into a bundle's card in place of earlier ones."""
     return add_metrics(PredictionCard, folder, [row.to_card(k) for k, v in rows.items() for row in v])

@@ -14,7 +14,7 @@ Mineral is distributed as the CT of one lumbar vertebra shows it (``BONE``): the
 about twice as much of it as the body, which the simulator's shell and core alone do not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,6 +123,12 @@ def donor_bones(library: DonorLibrary, donor: Donor) -> tuple[DonorVertebra, ...
     """The vertebra for each of the 17 levels; where the donor has none, that of the nearest level."""
     found = {v.level: v for v in library.vertebrae if donor.get(v.level) == v.person}
     return tuple(found[min(found, key=lambda v: (abs(v - k), v))] for k in range(N_LEVELS))
+
+
+def unseen(cases: Sequence[YardstickCase], people: Collection[str]) -> list[YardstickCase]:
+    """The cases whose donors have no vertebra of ``people``, whom a network was trained on."""
+    kept = {label for label, donor in DONORS.items() if not set(donor.values()) & set(people)}
+    return [case for case in cases if case.name.rpartition("/")[2] in kept]
 
 
 def donor_case(

