@@ -94,7 +94,7 @@ def test_a_numbering_is_recognised(numbers, numbering):
 
 def test_a_map_without_vertebrae_is_refused():
     with pytest.raises(ConfigError, match="--numbering"):
-        recognised(np.zeros((4, 4, 4), np.uint16), np.eye(4))
+        recognised(np.zeros((4, 4, 4), np.int16), np.eye(4))
 
 
 @pytest.mark.skipif(not VERSE.is_file(), reason="needs the label map of VerSe 004")

@@ -6,12 +6,14 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.geometry.arrays import AnyArray, Bool, Float
+from spinelift.geometry.arrays import Bool, Float
 from spinelift.io.nifti.labels import TABLES, LabelScheme
+from spinelift.io.nifti.load import Voxels
 from spinelift.io.nifti.volume import read_nifti
 from spinelift.simulate.body.bones import make_mesh, outward
 from spinelift.simulate.body.donors import DonorVertebra
@@ -79,7 +81,8 @@ def donors_of_labels(
     NoScansError, UnsupportedImageError, MissingExtraError
         A file cannot be read.
     """
-    labels, affine = read_nifti(path, labels=LABELS)
+    voxels, affine = read_nifti(path, labels=LABELS)
+    labels = voxels.astype(np.int16)
     hu = None if ct is None else read_nifti(ct)
     numbers = recognised(labels, affine) if numbering is None else numbering.vertebrae
     boxes = ndimage.find_objects(labels)
@@ -103,7 +106,7 @@ def donors_of_labels(
     return out
 
 
-def recognised(labels: AnyArray, affine: Float) -> Mapping[int, Vertebra]:
+def recognised(labels: NDArray[np.int16], affine: Float) -> Mapping[int, Vertebra]:
     """Level by label of the tool whose vertebrae follow each other down in a map [x, y, z].
 
     Raises
@@ -117,7 +120,7 @@ def recognised(labels: AnyArray, affine: Float) -> Mapping[int, Vertebra]:
         numbers = {k: v for k, v in numbering.vertebrae.items() if k < len(ml) and ml[k] > 0}
         present = sorted(numbers, key=lambda k: numbers[k])
         if len(present) >= 2:
-            centres = np.array(ndimage.center_of_mass(labels > 0, labels, present))
+            centres: Float = np.array(ndimage.center_of_mass(labels > 0, labels, present))
             usual = np.interp([numbers[k] for k in present], *USUAL_ML)
             if (np.diff(centres @ affine[2, :3]) > 0).all():
                 off[numbering] = float(np.median(np.abs(np.log(ml[present] / usual))))
@@ -131,7 +134,7 @@ def recognised(labels: AnyArray, affine: Float) -> Mapping[int, Vertebra]:
     return best[0].vertebrae
 
 
-def _whole(labels: AnyArray, label: int, box: tuple[slice, ...], affine: Float) -> Bool:
+def _whole(labels: NDArray[np.int16], label: int, box: tuple[slice, ...], affine: Float) -> Bool:
     """Mask of a vertebra in its box; ValueError if it is cut, in pieces, tiny or too large."""
     inside = labels[box] == label
     mask = largest_component(inside)
@@ -158,13 +161,15 @@ def _in_its_frame(person: str, level: Vertebra, mask: Bool, affine: Float) -> Do
     return donor_vertebra(person, level, mesh, middle)
 
 
-def arch_mineral(bone: DonorVertebra, mask: Bool, affine: Float, hu: AnyArray, ct_affine: Float) -> float:
+def arch_mineral(bone: DonorVertebra, mask: Bool, affine: Float, hu: Voxels, ct_affine: Float) -> float:
     """Mineral in a cubic centimetre of the arch over that of the body; NaN where the CT shows no bone."""
     voxels = np.argwhere(mask)
     mm = voxels @ affine[:3, :3].T + affine[:3, 3]
     to_ct = np.linalg.inv(ct_affine)
     at = mm @ to_ct[:3, :3].T + to_ct[:3, 3]
-    values = ndimage.map_coordinates(hu, at.T, order=1, mode="nearest", output=np.float64)
+    values = ndimage.map_coordinates(hu.astype(np.float32, copy=False), at.T, order=1, mode="nearest").astype(
+        np.float64
+    )
     mineral = np.clip((values - SOFT_HU) / (BONE_HU - SOFT_HU), 0, 1.2) * BONE_DENSITY
     behind = ((mm - bone.centre) @ bone.frame)[:, 1] - bone.size[1] / 2
     body, arch = mineral[behind < 0].mean(), mineral[behind > 3].mean()
