@@ -25,13 +25,19 @@ def real(
         list[Path] | None,
         typer.Option(help="Library of donors beside the shipped one (yardstick 5); several times."),
     ] = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of TotalSegmentator's example, ct_3mm.nii.gz and labels_3mm.nii.gz (yardstick 6)."
+        ),
+    ] = None,
     cases: Annotated[
         str,
         typer.Option(
             help="Yardsticks: 1 real CT, 2 half-real people, 3 other simulator, 4 real scan, "
-            "5 vertebrae of real people."
+            "5 vertebrae of real people, 6 ends of the spine."
         ),
-    ] = "1,2,3,4,5",
+    ] = "1,2,3,4,5,6",
     copies: Annotated[int, typer.Option(help="Half-real people on every real spine.", min=1)] = 4,
     drawn: Annotated[int, typer.Option(help="People of the other simulator.", min=1)] = 300,
     into_card: Annotated[
@@ -44,16 +50,25 @@ def real(
         raise ConfigError(
             found="--into-card without --bundle", expected="the bundle whose card it is", do="Give --bundle."
         )
-    from benchmarks.yardsticks.bundle import add_to_card, bundle_mean_curves, bundle_predictor, donors_of
+    from benchmarks.yardsticks.bundle import (
+        add_to_card,
+        bundle_mean_curves,
+        bundle_predictor,
+        bundle_segmenter,
+        donors_of,
+    )
     from benchmarks.yardsticks.run import Plan, run_yardsticks
     from spinelift.bundle import PredictionCard, load_bundle
 
     loaded = load_bundle(PredictionCard, bundle)
     plan = Plan(
         out=out, yardsticks=numbers, centroids=centroids, scan=scan, spacing=pixel,
-        donors=tuple(donors or ()), seen=donors_of(loaded), copies=copies, drawn=drawn,
+        donors=tuple(donors or ()), seen=donors_of(loaded), example=example, copies=copies, drawn=drawn,
     )  # fmt: skip
-    report = run_yardsticks(plan, bundle_predictor(loaded), bundle_mean_curves(loaded), log=typer.echo)
+    report = run_yardsticks(
+        plan, bundle_predictor(loaded), bundle_mean_curves(loaded), segmenter=bundle_segmenter(loaded),
+        log=typer.echo,
+    )  # fmt: skip
     typer.echo(f"\n{loaded.ref.name} {loaded.ref.version}\n\n{report.to_markdown()}")
     if into_card and bundle is not None:
         add_to_card(bundle, report.figures)
@@ -62,9 +77,9 @@ def real(
 def parse_cases(text: str) -> tuple[int, ...]:
     """``1,3`` → (1, 3)."""
     parts = [p.strip() for p in text.split(",")]
-    if not all(p in {"1", "2", "3", "4", "5"} for p in parts):
+    if not all(p in {"1", "2", "3", "4", "5", "6"} for p in parts):
         raise ConfigError(
-            found=f"--cases {text}", expected="numbers from 1 to 5, as 1,2,3,4,5", do="Correct it."
+            found=f"--cases {text}", expected="numbers from 1 to 6, as 1,2,3,4,5,6", do="Correct it."
         )
     return tuple(sorted({int(p) for p in parts}))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.yardsticks.ends import Segmenter
 from benchmarks.yardsticks.score import Predictor
 from spinelift.bundle import Bundle, PredictionCard, add_metrics
 from spinelift.errors import BundleError
@@ -34,6 +35,17 @@ def bundle_predictor(bundle: Bundle[PredictionCard]) -> Predictor:
         return curves.astype(np.float64), scale.astype(np.float64) * spread
 
     return predict
+
+
+def bundle_segmenter(bundle: Bundle[PredictionCard]) -> Segmenter:
+    """A bundle's segmenter."""
+    network = bundle.network("segmenter")
+
+    def segment(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        (maps,) = network(images)
+        return maps
+
+    return segment
 
 
 def bundle_mean_curves(bundle: Bundle[PredictionCard]) -> Float | None:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.yardsticks.case import YardstickCase
+from benchmarks.yardsticks.forward import sample_tilt
 from spinelift.curves import Curve
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
@@ -31,7 +32,7 @@ from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, DonorVerteb
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell
-from spinelift.simulate.body.spine import FORWARD_DEG, PosedSpine, frames_along, pose, with_sagittal_curve
+from spinelift.simulate.body.spine import PosedSpine, frames_along, pose, with_sagittal_curve
 from spinelift.simulate.body.vertebrae import cortex_mm, sample_styles
 from spinelift.simulate.ct.pairs import complete_spines
 from spinelift.simulate.ct.project import axial_turn_deg
@@ -65,10 +66,6 @@ BODIES = {
     "other": "the sagittal curve of another real spine",
 }
 """What ribs, shoulders, neck, pelvis and soft parts are built about."""
-FORWARD_PERSON_DEG, FORWARD_LEVEL_DEG = 1.5, 1.2
-"""Standard deviations of that angle between people, common to all levels, and between levels."""
-SIDEWAYS_LEVEL_DEG = 1.0
-"""Standard deviation of the same angle in the coronal plane between levels."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +173,7 @@ def pose_donor(centres: Float, physique: Physique, rng: np.random.Generator) -> 
     """Real vertebrae along given centres: sizes as in the simulator, endplates forward as in real people."""
     size = pose(centres, physique, rng).size
     axial = axial_turn_deg(centres, rng)
-    forward = FORWARD_DEG + rng.normal(0, FORWARD_PERSON_DEG) + rng.normal(0, FORWARD_LEVEL_DEG, N_LEVELS)
-    sideways = rng.normal(0, SIDEWAYS_LEVEL_DEG, N_LEVELS)
-    # an axis that points down and is turned forward above points to the back below
-    tilt = np.tan(np.radians(np.stack([sideways, forward, np.zeros(N_LEVELS)], 1)))
-    return PosedSpine(centres, frames_along(centres, axial, tilt), size)
+    return PosedSpine(centres, frames_along(centres, axial, sample_tilt(rng)), size)
 
 
 def place_donor(

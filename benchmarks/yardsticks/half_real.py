@@ -1,8 +1,8 @@
 """Yardstick 2: the real vertebrae, ribs and soft parts of a CT, re-posed along real spines.
 
-Every vertebra of the CT is moved rigidly, but for its scaling, onto a spine of a table of centres; the
-rest follows by the warp of `simulate.ct.tube`. Pelvis, sacrum and arms, which the CT lacks, are the
-simulator's. The truth is exact by construction.
+Every vertebra of the CT is moved rigidly, but for its scaling, onto a spine of a table of centres, its
+endplates forward of the line as in real people. The rest follows by the warp of `simulate.ct.tube`. Pelvis,
+sacrum and arms, which the CT lacks, are the simulator's. The truth is exact by construction.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.yardsticks.case import YardstickCase, photograph
+from benchmarks.yardsticks.forward import sample_tilt
 from benchmarks.yardsticks.parts import ct_parts
 from spinelift.geometry import PixelGrid
 from spinelift.simulate.body.body import sample_composition
@@ -74,7 +75,7 @@ def half_real_case(
     parts = ct_parts()
     if disturb:
         centres = disturbed(centres, rng)
-    spine, scale = pose_spine(parts.spine, centres, rng)
+    spine, scale = pose_spine(parts.spine, centres, rng, tilt=sample_tilt(rng))
     scale[:, 0] *= rng.choice([-1.0, 1.0], N_LEVELS)  # real vertebrae are not symmetric, nor all alike
     view = trunk_view(spine, rng)
     maps = project_parts(parts, spine, scale, view, last=CT_LAST, first=CT_FIRST)

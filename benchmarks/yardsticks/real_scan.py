@@ -29,12 +29,17 @@ SAGITTAL_STEPS = slice(N_STEPS, 2 * N_STEPS)
 
 @dataclass(frozen=True)
 class Marks:
-    """Hand-marked places (row, col) in the scan: the ends, and the bodies' centres [17, 2]."""
+    """Hand-marked places (row, col) in the scan: the ends, and the bodies' centres [17, 2].
+
+    ``top_rows``, ``bottom_rows``: first and last row where the end may lie, read by eye anew.
+    """
 
     shape: tuple[int, int]
     top: tuple[float, float]
     bottom: tuple[float, float]
     centres: Float
+    top_rows: tuple[float, float]
+    bottom_rows: tuple[float, float]
 
     @classmethod
     def load(cls) -> "Marks":
@@ -42,7 +47,10 @@ class Marks:
         text = (resources.files("benchmarks.yardsticks") / MARKS).read_text(encoding="utf-8")
         d = json.loads(text)
         centres = np.array([d["centres"][v.name] for v in Vertebra])
-        return cls(tuple(d["shape"]), tuple(d["top"]), tuple(d["bottom"]), centres)
+        return cls(
+            tuple(d["shape"]), tuple(d["top"]), tuple(d["bottom"]), centres,
+            tuple(d["top_rows"]), tuple(d["bottom_rows"]),
+        )  # fmt: skip
 
     def line(self, row: Float) -> Float:
         """Column of the marked centre line at rows of the scan, within the marked ends."""

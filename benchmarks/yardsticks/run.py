@@ -14,6 +14,7 @@ from benchmarks.yardsticks.ct import ct_cases
 from benchmarks.yardsticks.degrade import Step, degrade, plot_steps
 from benchmarks.yardsticks.donors import BODIES, donor_cases, unseen
 from benchmarks.yardsticks.drawn import drawn_cases
+from benchmarks.yardsticks.ends import EndError, Segmenter, end_cases, ends_table, measure_ends
 from benchmarks.yardsticks.half_real import half_real_cases
 from benchmarks.yardsticks.real_scan import sagittal_distance, scan_case, scan_statistics
 from benchmarks.yardsticks.score import Predictor, predict_cases, score_cases
@@ -27,12 +28,14 @@ from spinelift.simulate.donors.library import SHIPPED, load_library
 
 Float = NDArray[np.float64]
 T = TypeVar("T")
+ENDS = 6
 TITLES = {
     1: "real CT, projected",
     2: "real vertebrae on real spines",
     3: "another simulator",
     4: "the real scan",
     5: "vertebrae of real people on real spines",
+    ENDS: "ends of the spine, as the segmenter finds them",
 }
 ON_SHEET = 6
 """Cases of each yardstick on the sheet."""
@@ -46,12 +49,13 @@ class Plan:
     """
 
     out: Path
-    yardsticks: tuple[int, ...] = (1, 2, 3, 4, 5)
+    yardsticks: tuple[int, ...] = (1, 2, 3, 4, 5, ENDS)
     centroids: Path | None = None
     scan: Path | None = None
     spacing: Spacing | None = None
     donors: tuple[Path, ...] = ()
     seen: tuple[str, ...] = ()
+    example: Path | None = None
     copies: int = 4
     drawn: int = 300
     settings: int = 12
@@ -60,12 +64,13 @@ class Plan:
 
 @dataclass
 class Report:
-    """Metrics by title, yardsticks skipped with the reason, degradation, and details of the real scan."""
+    """Metrics by title, yardsticks skipped with the reason, degradation, the real scan, and the ends."""
 
     figures: dict[str, list[Row]] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     scan: dict[str, object] = field(default_factory=dict)
+    ends: list[EndError] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """Plain lists and numbers."""
@@ -74,6 +79,7 @@ class Report:
             "skipped": {TITLES[k]: v for k, v in self.skipped.items()},
             "degraded": [asdict(s) for s in self.steps],
             "real_scan": self.scan,
+            "ends": [asdict(e) for e in self.ends],
         }
 
     def to_markdown(self) -> str:
@@ -83,6 +89,8 @@ class Report:
             text.append(
                 f"Real scan, sagittal distance from the prior: {self.scan['sagittal_distance']:.2f}\n"
             )
+        if self.ends:
+            text.append(f"## {TITLES[ENDS]}\n\n{ends_table(self.ends)}\n")
         text += [f"Skipped: {TITLES[k]}. {why}\n" for k, why in self.skipped.items()]
         return "\n".join(text)
 
@@ -129,11 +137,14 @@ def run_yardsticks(
     predictor: Predictor,
     mean_curves: Float | None,
     *,
+    segmenter: Segmenter | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Build, predict, score and write everything."""
+    """Build, predict, score and write everything; without ``segmenter`` the ends are left out."""
     report, shown = Report(), []
     for k in plan.yardsticks:
+        if k == ENDS:
+            continue
         try:
             cases = build_cases(plan, k)
         except SpineliftError as problem:
@@ -158,6 +169,12 @@ def run_yardsticks(
         if k == 4:
             report.scan = _scan_report(plan, cases[0], curves[0])
         log(f"{TITLES[k]}: {len(cases)} cases")
+    if ENDS in plan.yardsticks and segmenter is not None:
+        scan = None if plan.scan is None else (plan.scan, _given(plan.spacing, "--spacing"))
+        try:
+            report.ends = measure_ends(end_cases(scan, plan.example, settings=plan.settings), segmenter)
+        except SpineliftError as problem:
+            report.skipped[ENDS] = str(problem)
     _write(plan.out, report, shown)
     return report
 

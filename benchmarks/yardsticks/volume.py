@@ -4,12 +4,19 @@ The package (MIT) carries a contrast-enhanced CT of 0.703 × 0.703 × 2.5 mm fro
 TotalSegmentator label map. It is read from the package's folder; the package is never imported.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from importlib import util
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks.yardsticks.diffdrr_marks import EndplateMarks
+from benchmarks.yardsticks.forward import forward_tilt
 from spinelift.errors import MissingExtraError
 from spinelift.io.nifti.labels import LabelScheme
+from spinelift.simulate.body.prior import N_LEVELS
+from spinelift.simulate.body.spine import FORWARD_DEG, frames_along, frames_of
 from spinelift.simulate.ct.bodies import CtSpine, find_spine
 from spinelift.simulate.ct.volume import CtVolume, read_ct
 
@@ -36,5 +43,12 @@ def load_ct() -> CtVolume:
 
 @lru_cache(maxsize=1)
 def ct_spine() -> CtSpine:
-    """Its spine: T1 to L2 are seen, L3 to L5 follow from the shape prior."""
-    return find_spine(load_ct())
+    """Its spine in the frames of its endplates: T1 to L2 are seen, L3 to L5 follow from the shape prior.
+
+    Endplates of T1 to L2 are those marked by hand; those of L3 to L5 stand to the line as in real people.
+    """
+    found = find_spine(load_ct())
+    own, seen = found.spine, slice(found.first, found.last + 1)
+    down = frames_along(own.centres, np.zeros(N_LEVELS), forward_tilt(FORWARD_DEG))[:, :, 2]
+    down[seen] = EndplateMarks.load().axes()[seen]
+    return replace(found, spine=replace(own, frames=frames_of(own.frames[:, :, 0], down)))

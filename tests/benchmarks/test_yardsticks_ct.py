@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.yardsticks.diffdrr_marks import EndplateMarks, tilt_deg
 from benchmarks.yardsticks.volume import ct_files, ct_spine, load_ct
 
 from spinelift.errors import MissingExtraError
 from spinelift.geometry import Vertebra
 from spinelift.io.nifti.labels import LabelScheme
 from spinelift.simulate.body.prior import ShapePrior
+from spinelift.simulate.body.spine import along_line
+from spinelift.simulate.ct.bodies import find_spine
 from spinelift.simulate.ct.pairs import Person, Plan, make_pairs
 
 pytest.importorskip("nibabel", reason="no package nibabel, which reads the CT")
@@ -56,6 +59,23 @@ def test_bodies_lie_in_front_of_the_cord(volume):
         gap = np.percentile(canal[:, 1], 3) - spine.size[k, 1] / 2 * 0.92
         assert -2 < gap < 8, Vertebra(k).name
         assert abs(canal[:, 0].mean()) < 3, Vertebra(k).name
+
+
+def test_vertebrae_stand_in_the_marked_frames_which_the_fitted_ones_are_near(volume):
+    marks = EndplateMarks.load()
+    spine, fitted = ct_spine().spine, find_spine(volume).spine
+    down = spine.frames[:, :, 2]
+    np.testing.assert_allclose(down[:14], marks.axes()[:14])
+    forward = tilt_deg(down) - tilt_deg(along_line(spine)[:, :, 2])
+    assert forward[14:] == pytest.approx([3.3] * 3, abs=0.4)
+    for coronal, sd in ((False, 4.5), (True, 3.0)):
+        difference = (tilt_deg(fitted.frames[:, :, 2], coronal=coronal) - tilt_deg(down, coronal=coronal))[
+            :14
+        ]
+        assert abs(difference.mean()) < 1.5
+        assert difference.std() < sd
+    middle = marks.line.mean((1, 2, 3))[:14]
+    assert np.abs(spine.centres[:14, 1:] - middle[:, 1:]).max() < 2.5  # one place of the first voxel
 
 
 def test_ct_and_half_real_people(volume):

@@ -77,8 +77,7 @@ def test_what_a_reader_must_know_is_in_the_figure(figure):
     for wanted in (
         "90 % interval of the centre line", "side view: 30 % from this image, 70 % from people like this",
         "mean of people like this", "edges of the spine", "50 mm", "T1", "L5",
-        "Limits: Simulated people only.",
-        "Research use only", "Warning: a <b>warning</b> & more",
+        "Limits: Simulated people only.", "Research use only", "Warning: a <b>warning</b> & more",
     ):  # fmt: skip
         assert wanted in words
     for axes in figure.axes:

@@ -95,9 +95,8 @@ def browse(page, tmp_path, *options, size="1000,760", budget_ms=4000):
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--use-gl=angle",
         "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars",
-        "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
-        f"--virtual-time-budget={budget_ms}", *options, page,
+        "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={size}", f"--virtual-time-budget={budget_ms}", *options, page,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
 
@@ -138,8 +137,8 @@ def test_labels_keys_and_pointer(tmp_path, size, theme):
       seen.pressed = document.querySelector("[aria-pressed=true]").dataset.view;
       const [, x, y] = place(seen.front, "T9");
       const box = paper.getBoundingClientRect();
-      const at = { clientX: box.left + x - 45, clientY: box.top + y };
-      paper.dispatchEvent(new PointerEvent("pointermove", at));
+      const over = { clientX: box.left + x - 45, clientY: box.top + y };
+      paper.dispatchEvent(new PointerEvent("pointermove", over));
       seen.tip = tip.hidden ? "" : tip.textContent;
       for (let k = 0; k < 5; k++) press("ArrowRight");
       seen.turned = await frame();

@@ -1,5 +1,7 @@
 """CTs of real people as training pairs, on a painted person whose spine is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ct_cases import MM, paint_ct, save_ct
@@ -9,6 +11,7 @@ from spinelift.errors import ConfigError, NoSpineError, SpineliftError, Unsuppor
 from spinelift.geometry import Vertebra
 from spinelift.io.nifti.labels import LabelScheme
 from spinelift.io.nifti.volume import write_nifti
+from spinelift.simulate.body.spine import along_line
 from spinelift.simulate.ct.bodies import find_spine
 from spinelift.simulate.ct.pairs import (
     FIRST_ID,
@@ -19,7 +22,7 @@ from spinelift.simulate.ct.pairs import (
     make_pairs,
 )
 from spinelift.simulate.ct.parts import take_apart
-from spinelift.simulate.ct.project import project_parts, project_volume, trunk_view
+from spinelift.simulate.ct.project import pose_spine, project_parts, project_volume, trunk_view
 from spinelift.simulate.ct.volume import read_ct
 from spinelift.store.rows import PairStore
 
@@ -122,6 +125,23 @@ def test_the_person_s_own_pose_gives_the_picture_as_they_lie(whole):
         inner = slice(20, -20)
         assert np.corrcoef(posed[k][inner].ravel(), lying[k][inner].ravel())[0, 1] > 0.97
         assert posed[k][inner].sum() == pytest.approx(lying[k][inner].sum(), rel=0.06)
+
+
+def test_given_a_tilt_vertebrae_stand_by_it_and_soft_parts_follow_the_line(whole):
+    found = find_spine(whole)
+    own, soft = found.spine, replace(take_apart(whole, found), clouds={})
+    view = trunk_view(own, np.random.default_rng(0))
+    maps = []
+    for degrees in (0.0, 10.0):
+        tilt = np.zeros((17, 3))
+        tilt[:, 1] = np.tan(np.radians(degrees))
+        spine, scale = pose_spine(own, own.centres, np.random.default_rng(0), tilt=tilt)
+        line = along_line(spine)[:, :, 2]
+        angle = np.degrees(np.arctan2(*spine.frames[:, 1:, 2].T) - np.arctan2(*line[:, 1:].T))
+        assert angle == pytest.approx(np.full(17, degrees), abs=2)
+        maps.append(project_parts(soft, spine, scale, view))
+    for straight, tilted in zip(maps[0][1:], maps[1][1:], strict=True):  # 5 % when they follow the vertebrae
+        assert np.abs(tilted - straight).sum() < 0.01 * straight.sum()
 
 
 def test_pairs_of_a_person(painted, tmp_path):

@@ -1,15 +1,19 @@
 """Curves of which only some rows are known: their sagittal zero, and filling of the other rows."""
 
+from typing import Any, TypeVar
+
 import numpy as np
+from numpy.typing import NDArray
 
 from spinelift.curves import SAGITTAL, Curve
 from spinelift.geometry.arrays import AnyFloat, Bool
 
+F = TypeVar("F", bound=np.floating[Any])
 ROUNDS = 20
 """Times that the mean curve and the people's sagittal zeros are found, each from the other."""
 
 
-def level_difference(difference: AnyFloat, valid: Bool) -> AnyFloat:
+def level_difference(difference: NDArray[F], valid: Bool) -> NDArray[F]:
     """Differences [n, 6, 209] of curves, sagittal ones from the mean of the centre one over the rows
     ``valid`` [n, 209]; unchanged if all are."""
     if valid.all():

@@ -50,7 +50,7 @@ def score_pairs(
     Of a spine with unknown rows, the known ones count, and angles are left out; of one without known rows
     there is nothing.
     """
-    out = []
+    out: list[dict[str, float]] = []
     for k, valid in enumerate(pairs.valid):
         size = float(pairs.mm_per_px[k])
         if np.count_nonzero(valid) < 2:

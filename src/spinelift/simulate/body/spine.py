@@ -119,9 +119,20 @@ def frames_along(centres: Float, axial_deg: Float, tilt_noise: Float | None = No
         down /= np.linalg.norm(down, axis=1, keepdims=True)
     angle = np.radians(axial_deg)
     left = np.stack([np.cos(angle), np.sin(angle), np.zeros(N_LEVELS)], 1)
-    left -= down * (left * down).sum(1, keepdims=True)
+    return frames_of(left, down)
+
+
+def frames_of(left: Float, down: Float) -> Float:
+    """Frames [n, 3, 3] pointing down along unit vectors ``down`` [n, 3] and about to ``left`` [n, 3]."""
+    left = left - down * (left * down).sum(1, keepdims=True)
     left /= np.linalg.norm(left, axis=1, keepdims=True)
     return np.stack([left, np.cross(down, left), down], 2)
+
+
+def along_line(spine: PosedSpine) -> Float:
+    """Frames [17, 3, 3] of a spine turned to the tangents of the curve through its centres."""
+    down = frames_along(spine.centres, np.zeros(N_LEVELS))[:, :, 2]
+    return frames_of(spine.frames[:, :, 0], down)
 
 
 def sample_spine(prior: ShapePrior, physique: Physique, rng: np.random.Generator) -> PosedSpine:

@@ -16,7 +16,7 @@ from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Bool, Float
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.prior import N_LEVELS, N_STEPS, ShapePrior, features_of, usable
-from spinelift.simulate.body.spine import PosedSpine, frames_along
+from spinelift.simulate.body.spine import PosedSpine, frames_along, frames_of
 from spinelift.simulate.ct.volume import CtVolume
 
 LEAST_LEVELS = 5
@@ -126,10 +126,10 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
                 ]
             )
         seen = [_foramen(c, m, f, pixel, pitches) for c, m, f in zip(clouds, middles, frames, strict=True)]
-        found = np.flatnonzero([f is not None for f in seen])
-        if not len(found):  # the labels are of bodies alone
+        found = {k: s for k, s in enumerate(seen) if s is not None}
+        if not found:  # the labels are of bodies alone
             break
-        front = np.interp(np.arange(len(clouds)), found, [seen[k].front for k in found])
+        front = np.interp(np.arange(len(clouds)), list(found), [s.front for s in found.values()])
         pitched = np.array([f if s is None else s.frame for s, f in zip(seen, frames, strict=True)])
         bodies = [_before(c, m, f, y) for c, m, f, y in zip(clouds, middles, pitched, front, strict=True)]
         if any(len(b) < LEAST_VOXELS for b in bodies):
@@ -140,10 +140,10 @@ def _fit(clouds: list[Float], run: list[int], volume: CtVolume) -> tuple[Float, 
             break
         turns = [
             float(np.degrees(np.arctan2(-q[0], q[1])))
-            for q in ((seen[k].middle - centres[k]) @ frames[k] for k in found)
+            for q in ((s.middle - centres[k]) @ frames[k] for k, s in found.items())
         ]
         axial = gaussian_filter1d(
-            axial + np.interp(np.arange(len(clouds)), found, turns), 1.0, mode="nearest"
+            axial + np.interp(np.arange(len(clouds)), list(found), turns), 1.0, mode="nearest"
         )
         frames = _tangent_frames(centres, axial)
     fitted = [_endplates(b, c, f, volume.spacing) for b, c, f in zip(bodies, centres, frames, strict=True)]
@@ -160,7 +160,7 @@ def _before(cloud: Float, mean: Float, frame: Float, front: float) -> Float:
     y, x = q[before, 1], q[before, 0]
     ahead = x[y < np.median(y)]
     low, high = np.percentile(ahead, [1, 99])
-    return cloud[before][(x > low - ASIDE_MM) & (x < high + ASIDE_MM)]
+    return np.asarray(cloud[before][(x > low - ASIDE_MM) & (x < high + ASIDE_MM)])
 
 
 def _tangent_frames(centres: Float, axial_deg: Float) -> Float:
@@ -231,9 +231,7 @@ def _endplates(
     slope = (np.array(up) + down) / 2
     axis = frame @ np.array([-slope[0], -slope[1], 1.0])
     axis /= np.linalg.norm(axis)
-    left = frame[:, 0] - axis * (frame[:, 0] @ axis)
-    left /= np.linalg.norm(left)
-    turned = np.stack([left, np.cross(axis, left), axis], 1)
+    (turned,) = frames_of(frame[None, :, 0], axis[None])
     size = np.array([width, depth, 0.0]) / (1 - morphometry.WAIST)
     size[2] = (low - top) * float(axis @ frame[:, 2])
     return centre + frame[:, 2] * (top + low) / 2, turned, size

@@ -11,7 +11,7 @@ from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import PixelGrid, Spacing, SpineFrame
 from spinelift.geometry.arrays import Float, UInt8
 from spinelift.simulate.body.prior import N_LEVELS
-from spinelift.simulate.body.spine import PosedSpine, frames_along
+from spinelift.simulate.body.spine import PosedSpine, along_line, frames_along
 from spinelift.simulate.ct.parts import Parts
 from spinelift.simulate.ct.tube import T_FIRST, T_LAST, T_STEP, splat, tube_of, warp_project
 from spinelift.simulate.ct.volume import CtVolume
@@ -66,21 +66,27 @@ def project_volume(volume: CtVolume, view: PixelGrid) -> Float:
     return np.asarray(maps)
 
 
-def pose_spine(own: PosedSpine, centres: Float, rng: np.random.Generator) -> tuple[PosedSpine, Float]:
+def pose_spine(
+    own: PosedSpine, centres: Float, rng: np.random.Generator, *, tilt: Float | None = None
+) -> tuple[PosedSpine, Float]:
     """A CT's vertebrae on given centres [17, 3], and the scale of each [17, 3] (left, back, down).
 
     Heights follow the local pitch, widths the pitch smoothed over levels. Bodies turn into the convexity and
-    at random, as in `simulate.body.spine.pose`, and stand on the centre line as in the CT, but for a little.
+    at random, as in `simulate.body.spine.pose`. They stand on the centre line as in the CT, but for a little,
+    or, with ``tilt`` [17, 3], by that beside the unit tangents.
     """
     pitch = np.linalg.norm(np.gradient(centres, axis=0), axis=1)
     down = pitch / np.linalg.norm(np.gradient(own.centres, axis=0), axis=1)
     across = gaussian_filter1d(down, 3.0, mode="nearest") * rng.normal(1, 0.03)
     scale = np.stack([across * rng.normal(1, 0.02), across * rng.normal(1, 0.02), down], 1)
-    left = own.frames[:, :, 0]
-    along = frames_along(own.centres, np.degrees(np.arctan2(left[:, 1], left[:, 0])))
     axial = axial_turn_deg(centres, rng)
-    frames = frames_along(centres, axial, rng.normal(0, 0.015, (N_LEVELS, 3)))
-    frames = frames @ along.transpose(0, 2, 1) @ own.frames
+    if tilt is None:
+        left = own.frames[:, :, 0]
+        along = frames_along(own.centres, np.degrees(np.arctan2(left[:, 1], left[:, 0])))
+        frames = frames_along(centres, axial, rng.normal(0, 0.015, (N_LEVELS, 3)))
+        frames = frames @ along.transpose(0, 2, 1) @ own.frames
+    else:
+        frames = frames_along(centres, axial, tilt)
     return PosedSpine(centres, frames, own.size * scale), scale
 
 
@@ -99,7 +105,8 @@ def project_parts(
 ) -> Float:  # fmt: skip
     """Maps of bone, lean and fat [3, rows, cols] in g/cm² of a re-posed CT.
 
-    A negative scale mirrors a vertebra in that axis. ``last`` and ``first`` as of :func:`warp_project`.
+    Soft parts follow the centre line, whatever the tilt of the vertebrae. A negative scale mirrors a vertebra
+    in that axis. ``last`` and ``first`` as of :func:`warp_project`.
     """
     t = np.arange(T_FIRST, T_LAST + T_STEP / 2, T_STEP)
     wide = np.interp(t, np.arange(N_LEVELS), np.abs(scale[:, :2]).mean(1))
@@ -107,8 +114,8 @@ def project_parts(
     reach = float(wide.max())
     front, back = own.centres[:, 1].max(), parts.soft.shape[1] * parts.spacing[1] - own.centres[:, 1].min()
     maps = warp_project(
-        parts.soft, parts.spacing, np.zeros(3), tube_of(own.centres, own.frames),
-        tube_of(spine.centres, spine.frames), wide, view,
+        parts.soft, parts.spacing, np.zeros(3), tube_of(own.centres, along_line(own)),
+        tube_of(spine.centres, along_line(spine)), wide, view,
         (float(y.min() - reach * front), float(y.max() + reach * back)), last=last, first=first,
     )  # fmt: skip
     for k, cloud in parts.clouds.items():

@@ -73,10 +73,12 @@ def read_ct(image: Path, label_map: Path, scheme: LabelScheme, *, coarse_mm: flo
     table = TABLES[scheme]
     if not table.vertebrae:
         raise _refuse(f"labels of {scheme.value}, without levels", "levels T1 to L5", "Check --label-scheme.")
-    hu, spacing, origin = _oriented(*load_nifti(nib, image))
+    values, spacing, origin = _oriented(*load_nifti(nib, image))
+    hu = values.astype(np.float32, copy=False)
     read = partial(load_nifti, nib)
     stored = _masks(label_map, scheme, read) if label_map.is_dir() else read(label_map, table.labels)
-    labels, label_spacing, label_origin = _oriented(*stored)
+    numbers, label_spacing, label_origin = _oriented(*stored)
+    labels = numbers.astype(np.uint16, copy=False)
     apart = np.abs(np.subtract(origin, label_origin)).max()
     same = hu.shape == labels.shape and np.allclose(spacing, label_spacing, rtol=1e-2)
     if not same or apart > MAX_APART_MM:
@@ -120,7 +122,7 @@ def _masks(
             labels, first = out or (np.zeros(mask.shape, np.uint16), affine)
             if mask.shape != labels.shape:
                 raise _refuse("masks of different sizes", "masks on the grid of the CT", "Segment again.")
-            labels[mask > 0] = label
+            labels[mask != 0] = label
             out = labels, first
     if out is None:
         raise _refuse("a folder without masks of T1 to L5", "vertebrae_T1.nii.gz …", "Check --labels.")
