@@ -60,14 +60,19 @@ WATCH = """<script>window.problems = [];
 window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);
 for (const name of ["error", "warn"]) console[name] = (...words) => problems.push(words.join(" "));
 for (const name of ["error", "unhandledrejection", "securitypolicyviolation"])
-  window.addEventListener(name, (event) => problems.push(name + " " + (event.message || event.violatedDirective || event.reason)));
+  window.addEventListener(name, (event) =>
+    problems.push(name + " " + (event.message || event.violatedDirective || event.reason)));
 // Every word that is written on the picture, with its place and the height of its letters.
 window.words = [];
 const clear = CanvasRenderingContext2D.prototype.clearRect;
-CanvasRenderingContext2D.prototype.clearRect = function (...box) { window.words = []; return clear.apply(this, box); };
+CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+  window.words = [];
+  return clear.apply(this, box);
+};
 const write = CanvasRenderingContext2D.prototype.fillText;
 CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
-  words.push([text, Math.round(x), Math.round(y), parseFloat(/[0-9.]+px/.exec(this.font)[0]), this.globalAlpha]);
+  const high = parseFloat(/[0-9.]+px/.exec(this.font)[0]);
+  words.push([text, Math.round(x), Math.round(y), high, this.globalAlpha]);
   return write.apply(this, arguments);
 };</script>"""
 PROBE = """<script>setTimeout(() => {
@@ -89,8 +94,8 @@ def browse(page, tmp_path, *options, size="1000,760", budget_ms=4000):
     command = [
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--use-gl=angle",
         "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-        "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
         f"--virtual-time-budget={budget_ms}", *options, page,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
@@ -131,8 +136,8 @@ def test_labels_keys_and_pointer(tmp_path, size, theme):
       seen.front = await frame();
       seen.pressed = document.querySelector("[aria-pressed=true]").dataset.view;
       const [, x, y] = place(seen.front, "T9");
-      paper.dispatchEvent(new PointerEvent("pointermove", { clientX: paper.getBoundingClientRect().left + x - 45,
-        clientY: paper.getBoundingClientRect().top + y }));
+      const { left, top } = paper.getBoundingClientRect(), at = { clientX: left + x - 45, clientY: top + y };
+      paper.dispatchEvent(new PointerEvent("pointermove", at));
       seen.tip = tip.hidden ? "" : tip.textContent;
       for (let k = 0; k < 5; k++) press("ArrowRight");
       seen.turned = await frame();

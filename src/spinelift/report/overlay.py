@@ -1,6 +1,6 @@
 """``overlay.png``, ``.svg``, ``.pdf``: the scan with the coronal curves, beside the side view of the spine.
 
-The figure has the same size for everyone, 178 mm × 229 mm, which fits a page of a journal; the scale bars show
+The figure has the same size for everyone, 178 mm × 229 mm, which fits a page of a journal; scale bars show
 its scale. Colours are of the palette of Okabe and Ito (2008); lines differ in dashes and brightness too.
 """
 
