@@ -607,7 +607,7 @@ def test_run_json_says_what_was_done_and_nothing_personal(model, tmp_path):
     )
     assert folder == tmp_path / "1234567_2"
     record = json.loads((folder / "run.json").read_text())
-    assert record["format"] == 1
+    assert record["format"] == 2
     assert record["scan_id"] == "1234567_2"
     assert record["input_sha256"] == "ab" * 32
     assert record["bundle"]["sha256"] == model.bundle.ref.sha256

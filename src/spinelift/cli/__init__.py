@@ -17,8 +17,8 @@ from spinelift.errors import SpineliftError
 from spinelift.version import __version__
 
 COMMANDS = (
-    "demo", "mri", "align", "cohort", "predict", "measure", "compare", "simulate", "train", "study", "evaluate",
-    "info",
+    "demo", "mri", "align", "cohort", "predict", "measure", "compare", "simulate", "train", "study",
+    "evaluate", "info",
 )  # fmt: skip
 
 

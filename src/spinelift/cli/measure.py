@@ -59,12 +59,14 @@ def _line(name: str, found: "SpineMeasures") -> dict[str, object]:
 
 
 def _print(rows: "list[tuple[str, SpineMeasures]]") -> None:
-    table = Table("scan", "Ferguson", "Cobb-equivalent", "kyphosis", "lordosis", "main curve", "screening")
+    table = Table()
+    for title in ("scan", "Ferguson", "Cobb-equivalent", "kyphosis", "lordosis", "main curve", "screening"):
+        table.add_column(title, overflow="fold")
     for name, found in rows:
         angles = (found.ferguson_deg, found.cobb_equivalent_deg, found.kyphosis_deg, found.lordosis_deg)
         chance = (found.screening.probability or {}).get(found.screening.finding)
-        screening = f"{found.screening.finding}°" if found.curves else "none"
-        screening = screening.replace("none°", "none") + (f" ({100 * chance:.0f} %)" if chance else "")
+        screening = found.screening.finding + ("" if found.screening.finding == "none" else "°")
+        screening += "" if chance is None else f" ({100 * chance:.0f} %)"
         table.add_row(name, *map(_angle, angles), str(found.main or "none"), screening)
     Console(highlight=False, soft_wrap=True).print(table)
 

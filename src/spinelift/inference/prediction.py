@@ -111,11 +111,7 @@ class Prediction:
     @cached_property
     def measured(self) -> SpineMeasures:
         """The clinical measures, with intervals from ``MEASURED_SPINES`` plausible spines."""
-        mm, plausible = self.curves.mm, None
-        if self.spread is not None:
-            lines = self.spread.sample_px(MEASURED_SPINES, curves=(Curve.CENTRE, Curve.SAGITTAL))
-            x, y = lines.transpose(1, 2, 0) * self.curves.frame.mm_per_px
-            plausible = Plausible(x, y)
+        mm, plausible = self.curves.mm, plausible_lines(self.spread, MEASURED_SPINES)
         return measure_spine(
             self.curves.z_mm,
             mm[Curve.CENTRE],
@@ -250,3 +246,12 @@ class Prediction:
         grid = self.location.grid
         inside = resample(self.location.column, grid.canvas, grid.scan) >= 0.5
         return np.where(inside, np.uint8(255), np.uint8(0))
+
+
+def plausible_lines(spread: Spread | None, n: int) -> Plausible | None:
+    """Centre lines of ``n`` plausible spines, mm; None without calibration."""
+    if spread is None:
+        return None
+    px, frame = spread.sample_px(n, curves=(Curve.CENTRE, Curve.SAGITTAL)), spread.curves.frame
+    x, y = px.transpose(1, 2, 0) * frame.mm_per_px
+    return Plausible(x + frame.x0_mm, y)

@@ -19,6 +19,7 @@ from spinelift.measures.spine import Plausible, measure_spine
 __all__ = [
     "COBB_PER_FERGUSON", "LEVEL_HEIGHTS", "REPEATABILITY_DEG", "SCOLIOSIS_DEG", "SCOLIOSIS_LOWER_DEG",
     "Change", "Convexity", "CoronalAngles", "CoronalCurve", "CurveMeasures", "CurveType", "Level", "Measured",
-    "Plausible", "Screening", "SpineChange", "SpineMeasures", "compare_spines", "coronal_angles", "kyphosis_deg", "lordosis_deg",
+    "Plausible", "Screening", "SpineChange", "SpineMeasures", "compare_spines",
+    "coronal_angles", "kyphosis_deg", "lordosis_deg",
     "lower_endplate", "measure_spine", "upper_endplate",
 ]  # fmt: skip

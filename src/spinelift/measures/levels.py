@@ -22,14 +22,23 @@ vertebra identification using simultaneous node and edge predicting graph neural
 a vertebral distance beyond T1 and L5.
 """
 
-LEVEL_SD: Float = np.array([
-    0.0013, 0.0038, 0.0063, 0.0083, 0.0095, 0.0106, 0.0114, 0.0118, 0.0122, 0.0123, 0.0127, 0.0134,
-    0.0116, 0.0116, 0.0106, 0.0099, 0.0033,
+LEVEL_SHARES: Float = np.array([
+    0.0162, 0.0583, 0.1021, 0.1471, 0.1930, 0.2435, 0.2959, 0.3492, 0.4029, 0.4599, 0.5203, 0.5860,
+    0.6572, 0.7344, 0.8134, 0.8956, 0.9767,
 ])  # fmt: skip
-"""Standard deviation of each of ``LEVEL_HEIGHTS`` [17] over the same spines (benchmarks/fit_levels.py)."""
+"""Relative height of each vertebral centre [17] between the endplates themselves (benchmarks/fit_levels.py).
+
+Median of the same spines, whose endplates lie 0.384 (T1) and 0.288 (L5) of a vertebral distance beyond the
+centres, as those of simulated people. ``LEVEL_HEIGHTS`` adds half a disc at either end; the angles keep it,
+so that their values stay comparable."""
+LEVEL_SD: Float = np.array([
+    0.0010, 0.0037, 0.0062, 0.0081, 0.0095, 0.0105, 0.0113, 0.0117, 0.0121, 0.0121, 0.0125, 0.0131,
+    0.0111, 0.0110, 0.0097, 0.0088, 0.0020,
+])  # fmt: skip
+"""Standard deviation of ``LEVEL_SHARES`` [17] over these spines."""
 END_SD_MM = 2.1
-"""Standard deviation of the height of a predicted end of the spine: 1.4 mm in the median on simulated people."""
-LENGTH_MEAN_MM, LENGTH_SD_MM = 444.2, 31.8
+"""Standard deviation of the height of a predicted end: 1.4 mm in the median on simulated people."""
+LENGTH_MEAN_MM, LENGTH_SD_MM = 434.8, 31.1
 """Height of the same spines from T1's upper to L5's lower endplate."""
 UNUSUAL_SD = 2.33
 """A height this many standard deviations from the mean is that of one spine in a hundred on either side."""
@@ -54,13 +63,13 @@ def lower_endplate(level: Vertebra) -> float:
 
 
 def levels_mm(top_mm: float, bottom_mm: float) -> tuple[Float, Float]:
-    """Heights of the vertebral centres between two predicted ends of the spine, and their standard deviations.
+    """Heights of the vertebral centres between two predicted ends, and their standard deviations.
 
     Proportions of the body and errors of both ends are independent: mm [17] each, T1 to L5.
     """
     height = bottom_mm - top_mm
-    ends = END_SD_MM * np.hypot(LEVEL_HEIGHTS, 1 - LEVEL_HEIGHTS)
-    return top_mm + LEVEL_HEIGHTS * height, np.hypot(LEVEL_SD * height, ends)
+    ends = END_SD_MM * np.hypot(LEVEL_SHARES, 1 - LEVEL_SHARES)
+    return top_mm + LEVEL_SHARES * height, np.hypot(LEVEL_SD * height, ends)
 
 
 def numbering_warning(height_mm: float) -> str | None:
@@ -80,9 +89,9 @@ def numbering_warning(height_mm: float) -> str | None:
 class SpineLine:
     """A checked centre line of T1 to L5 in one view.
 
-    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm, or [n, m] of m lines
-    at the same heights; relative heights of the vertebral centres ``bodies`` [17] and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at
-    ``z_mm[-1]``.
+    Heights ``z_mm`` [n] from head to feet and lateral positions ``lateral_mm`` [n], mm, or [n, m] of m
+    lines at the same heights; relative heights of the vertebral centres ``bodies`` [17]
+    and of their borders ``endplates`` [18]: 0 at ``z_mm[0]``, 1 at ``z_mm[-1]``.
     """
 
     z_mm: Float

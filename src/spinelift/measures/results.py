@@ -74,7 +74,7 @@ class CurveMeasures(_Part):
 
 
 class Level(_Part):
-    """Height of a vertebral centre, mm of the scan, and the bounds of its 90 % interval, if it is inferred."""
+    """Height of a vertebral centre, mm of the scan, and its 90 % interval, if it is inferred."""
 
     z_mm: Number
     interval90: Interval | None = None
@@ -126,8 +126,9 @@ class SpineMeasures(_Part):
         return {name: value for name, value in self if isinstance(value, Measured)}
 
     def columns(self) -> dict[str, float | None]:
-        """Columns of a table: each of :meth:`values` with its bounds, ``<name>_low`` and ``<name>_high`` before
-        the unit, the number of curves, and the probabilities of the screening."""
+        """Columns of a table: each of :meth:`values` with its bounds, ``_low`` and ``_high`` before the
+        unit; the number of curves; and the probabilities of the screening.
+        """
         columns: dict[str, float | None] = {}
         for name, measured in self.values().items():
             stem, unit = name.rsplit("_", 1)

@@ -10,10 +10,10 @@ from spinelift.measures.angles import SCOLIOSIS_DEG, SCOLIOSIS_LOWER_DEG, Corona
 from spinelift.measures.results import Screening
 
 REPEATABILITY_DEG = 6.2
-"""Published repeatability of the modified Ferguson angle on DXA, taken as the 95 % minimal detectable change."""
+"""Published repeatability of the modified Ferguson angle on DXA: its 95 % minimal detectable change."""
 TRUNK_TILT_DEG = 3.0
-"""Tilt of the line from T1's to L5's centre from which on the trunk counts as tilted: two standard deviations
-of simulated people."""
+"""Tilt of the line from T1's to L5's centre from which on the trunk counts as tilted: two standard
+deviations of simulated people."""
 Class = Literal["none", "6-10", ">=10"]
 CLASSES: tuple[Class, ...] = ("none", "6-10", ">=10")
 

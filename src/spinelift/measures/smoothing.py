@@ -29,8 +29,9 @@ MOST_INTERVALS = 32
 class SmoothLine:
     """A smooth lateral position over the relative height: value, tilt and derivatives.
 
-    The data are ``lateral_mm`` [n], mm, or [n, m] of m lines, at increasing relative ``heights`` [n] within [0, 1] of a line that
-    is ``height_mm`` high; ``wavelength``, a share of that height, is the strength of the smoothing.
+    The data are ``lateral_mm`` [n], mm, or [n, m] of m lines, at increasing relative ``heights`` [n] within
+    [0, 1] of a line that is ``height_mm`` high; ``wavelength``, a share of that height, is the strength of
+    the smoothing.
     """
 
     def __init__(self, heights: Float, lateral_mm: Float, height_mm: float, *, wavelength: float) -> None:

@@ -8,6 +8,8 @@ from spinelift.measures.smoothing import SmoothLine
 
 SMOOTHING = 0.4
 """Wavelength of the smoothing as a share of the spine's height, in both views: that of the coronal angles."""
+TORSION_SMOOTHING = 0.3
+"""The same for the torsion, a third derivative: 0.4 would make that of a helix 7 % too small."""
 SAMPLES = 33
 """Heights at which a curve is read."""
 
@@ -20,10 +22,13 @@ class SpaceLine:
 
     def __init__(self, coronal: SpineLine, sagittal: SpineLine) -> None:
         self.height_mm = coronal.height_mm
-        self._views = [
-            SmoothLine(line.bodies, line.at(line.bodies), line.height_mm, wavelength=SMOOTHING)
-            for line in (coronal, sagittal)
-        ]
+        self._views, self._torsion = (
+            [
+                SmoothLine(line.bodies, line.at(line.bodies), line.height_mm, wavelength=wavelength)
+                for line in (coronal, sagittal)
+            ]
+            for wavelength in (SMOOTHING, TORSION_SMOOTHING)
+        )
 
     def curvature_plane(self, upper: float, lower: float) -> tuple[Float, Float]:
         """Direction of the plane of maximum curvature between two relative heights, and the angle in it.
@@ -59,7 +64,7 @@ class SpaceLine:
         """
         t = np.linspace(upper, lower, SAMPLES)
         first, second, third = (
-            np.stack([view.derivative(t, order) for view in self._views], -1) for order in (1, 2, 3)
+            np.stack([view.derivative(t, order) for view in self._torsion], -1) for order in (1, 2, 3)
         )
         first, second, third = (
             np.concatenate([d, np.full((*d.shape[:2], 1), slope)], -1)

@@ -25,12 +25,12 @@ from spinelift.measures.space import SpaceLine
 
 Z90 = 1.645
 """Half width of the 90 % interval of a normal variable, in standard deviations."""
-COARSE: Float = GRID[::16]
-"""Relative heights at which plausible spines are read: their angles change by less than 0.02°."""
+COARSE: Float = GRID[::8]
+"""Relative heights at which plausible spines are read: their angles change by less than 0.1°."""
 
 
 class Plausible(NamedTuple):
-    """Coronal and sagittal centre lines [n, m] of m plausible spines, mm, at the heights of the predicted one."""
+    """Coronal and sagittal centre lines [n, m] of m plausible spines, mm, at the predicted heights."""
 
     x_mm: Float
     y_mm: Float
@@ -118,7 +118,7 @@ class _Spines:
         self.profiles = profiles(self.x, COARSE)
 
     def coronal(self) -> tuple[Float, Float, Float]:
-        """Largest modified Ferguson and Cobb-equivalent angle, and side of the main curve: 1 left, -1 right."""
+        """Largest modified Ferguson and Cobb-equivalent angle; side of the main curve: 1 left, -1 right."""
         found = self.profiles.curves()
         ferguson, cobb, side = np.zeros((3, len(found)))
         for k, (curves, levels) in enumerate(zip(found, self.profiles.cobb_levels(found), strict=True)):
@@ -172,9 +172,7 @@ def _curve(curve: CoronalCurve, line: SpineLine, one: _Spines, many: _Spines | N
         spreads = tuple(v + b - a for v, a, b in zip(values, own, others, strict=True))
     ferguson, cobb_equivalent = (_measured(v, s) for v, s in zip(values, spreads, strict=True))
     spread = {} if many is None else many.in_space(*ends)
-    names = {
-        name: getattr(curve, name).name for name in ("apex", "upper_end", "lower_end")
-    }
+    names = {name: getattr(curve, name).name for name in ("apex", "upper_end", "lower_end")}
     heights = {name: getattr(curve, name) for name in ("apex_mm", "upper_end_mm", "lower_end_mm")}
     return CurveMeasures(
         type=CurveType.of(curve.apex),
