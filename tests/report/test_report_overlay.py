@@ -51,9 +51,7 @@ def test_every_format_repeats_and_names_no_host_that_is_asked():
 
 def test_sides_in_the_picture():
     pixels = np.asarray(Image.open(io.BytesIO(overlay_png(scene()))).convert("L"), int)
-    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, (
-        "left is on the right"
-    )
+    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, "left is on the right"
     front, side = overlay_figure(scene()).axes
     assert front.get_xlim()[0] < front.get_xlim()[1], "x grows to the patient's left, on the right"
     assert side.get_xlim()[0] < side.get_xlim()[1], "y grows to posterior, on the right"

@@ -95,7 +95,8 @@ def browse(page, tmp_path, *options, size="1000,760", budget_ms=4000):
         CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--use-gl=angle",
         "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}",
+        "--hide-scrollbars", "--disable-dev-shm-usage", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={size}",
         f"--virtual-time-budget={budget_ms}", *options, page,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
