@@ -50,8 +50,9 @@ def glb_bytes(scene: SpineScene) -> bytes:
     parts: Any = trimesh.Scene(base_frame="spine")  # not typed
     vertices, faces = tube_mesh(scene.curves)
     column = trimesh.Trimesh(patient_to_y_up(vertices) / 1000.0, faces[:, ::-1], process=False)
-    column.visual = _look((255, 255, 255), "column", COLUMN_OPACITY)
-    column.visual.vertex_attributes["color"] = _vertex_colours(scene, len(vertices))
+    look = _look((255, 255, 255), "column", COLUMN_OPACITY)
+    look.vertex_attributes["color"] = _vertex_colours(scene, len(vertices))
+    column.visual = look
     parts.add_geometry(column, node_name="column", geom_name="column")
     for group in ("levels", "schematic vertebrae"):
         parts.graph.update(frame_from="spine", frame_to=group)
