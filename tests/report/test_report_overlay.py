@@ -51,9 +51,7 @@ def test_every_format_repeats_and_names_no_host_that_is_asked():
 
 def test_sides_in_the_picture():
     pixels = np.asarray(Image.open(io.BytesIO(overlay_png(scene()))).convert("L"), int)
-    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, (
-        "the patient's left is on the right"
-    )
+    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, "left is on the right"
     front, side = overlay_figure(scene()).axes
     assert front.get_xlim()[0] < front.get_xlim()[1], "x grows to the patient's left, on the right"
     assert side.get_xlim()[0] < side.get_xlim()[1], "y grows to posterior, on the right"
@@ -77,7 +75,8 @@ def test_what_a_reader_must_know_is_in_the_figure(figure):
     for wanted in (
         "90 % interval of the centre line", "side view: 30 % from this image, 70 % from people like this",
         "mean of people like this", "edges of the spine", "50 mm", "T1", "L5",
-        "Limits: Simulated people only.", "Research use only", "Warning: a <b>warning</b> & more",
+        "Limits: Simulated people only.",
+        "Research use only", "Warning: a <b>warning</b> & more",
     ):  # fmt: skip
         assert wanted in words
     for axes in figure.axes:

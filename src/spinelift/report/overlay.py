@@ -1,12 +1,13 @@
 """``overlay.png``, ``.svg``, ``.pdf``: the scan with the coronal curves, beside the side view of the spine.
 
-The figure has the same size for everyone, 178 mm × 229 mm, which fits a page of a journal; the scale bars
-show its scale. Colours are of the palette of Okabe and Ito (2008); lines differ in dashes and brightness too.
+The figure has the same size for everyone, 178 mm × 229 mm, which fits a page of a journal; scale bars show
+its scale. Colours are of the palette of Okabe and Ito (2008); lines differ in dashes and brightness too.
 """
 
 import io
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -32,7 +33,7 @@ ABOVE_MM, BELOW_MM = 30.0, 95.0
 """Height that is shown beyond the spine; the legends are below it."""
 NOTE_CHARS, NOTE_IN, MAX_NOTES = 142, 0.125, 7
 """Longest line of the notes, height of one, and how many are shown."""
-STYLE = {"svg.hashsalt": "spinelift", "svg.fonttype": "path", "pdf.fonttype": 42, "path.simplify": True}
+STYLE: Any = {"svg.hashsalt": "spinelift", "svg.fonttype": "path", "pdf.fonttype": 42, "path.simplify": True}
 """The same scene gives the same bytes."""
 
 
@@ -118,7 +119,7 @@ def _saved(figure: Figure, kind: str) -> bytes:
     data = io.BytesIO()
     if kind == "png":
         # Without the opacity and hardly compressed: half of the time of savefig.
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)  # not typed
         canvas.draw()
         pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
         about = PngInfo()
