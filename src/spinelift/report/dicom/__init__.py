@@ -57,5 +57,5 @@ def make_dicom(
         SEG: segmentation(scene, study),
         SC: picture(overlay, study),
         PDF: encapsulate_pdf(page_pdf(overlay, document) if page is None else page, study),
-        STL_DICOM: encapsulate_stl(scene.curves, study),
+        STL_DICOM: encapsulate_stl(scene, study),
     }
