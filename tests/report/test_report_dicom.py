@@ -10,6 +10,7 @@ from io_cases import members, visit_zip
 from PIL import Image
 from predict_cases import BOTTOM_XZ, HALF_WIDTH, TOP_XZ, spine_image
 from pydicom.sr.codedict import codes
+from report_cases import pdf_pages
 
 from spinelift.errors import UnsupportedImageError
 from spinelift.io import read_dxa
@@ -197,7 +198,7 @@ def test_the_page_is_a_pdf_of_one_page(datasets):
     dataset = datasets["pdf.dcm"]
     data = dataset.EncapsulatedDocument[: dataset.EncapsulatedDocumentLength]
     assert data.startswith(b"%PDF-")
-    assert data.count(b"/Type /Page ") + data.count(b"/Type /Page\n") == 1
+    assert pdf_pages(data) == 1
 
 
 def test_objects_join_the_study_and_refer_to_the_image(path, datasets):
