@@ -9,6 +9,7 @@ STL, PARTS_STL, GLB = "spine.stl", "spine_parts.stl", "spine.glb"
 SR, SEG, SC, PDF, STL_DICOM = "sr.dcm", "seg.dcm", "sc.dcm", "pdf.dcm", "stl.dcm"
 DICOM_NAMES = (SR, SEG, SC, PDF, STL_DICOM)
 PAGE, PAGE_PDF = "report.html", "report.pdf"
+SHEET = "contact.html"
 RESEARCH_USE = "Research use only. Not a medical device."
 
 

@@ -123,6 +123,7 @@ def _front(scene: SpineScene, panel: _Panel, image: Float32) -> list[str]:
     if scene.half_width_mm is not None:
         half = scene.half_width_mm[Curve.CENTRE]
         parts.append(panel.band(centre - half, centre + half, z, "front interval", fill=SKY))
+    parts.append(panel.line(centre, z, "front centre halo", stroke="#000", stroke_width=0.75))
     parts.append(panel.line(centre, z, "front centre", stroke=ORANGE, stroke_width=0.42))
     for level in scene.levels_mm.values():
         x = np.interp(level, z, centre) + np.array([-3.5, 3.5])
