@@ -5,20 +5,10 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from PIL import Image
-from report_cases import scene
+from report_cases import bent, scene
 
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import Curve
 from spinelift.report.overlay import DPI, overlay_figure, overlay_files, overlay_png
-
-
-def bent():
-    """A spine with one curve, convex to the patient's left."""
-    curves = scene().curves
-    t = np.linspace(0, 1, 209)
-    mm = curves.mm.copy()
-    mm[:3] += 45 * np.sin(np.pi * t) - mm[Curve.CENTRE] + 320
-    mm[0], mm[2] = mm[1] + 14, mm[1] - 14
-    return SpineCurves.from_mm(mm, curves.frame)
 
 
 def texts(figure):
