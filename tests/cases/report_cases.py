@@ -1,8 +1,11 @@
 """A scene with nothing symmetric: T1 far to the left and the front, L5 to the right, a bright left half."""
 
+import re
+import zlib
+
 import numpy as np
 
-from spinelift.curves import SpineCurves
+from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import Spacing, SpineFrame
 from spinelift.report.scene import SpineScene
 
@@ -32,3 +35,27 @@ def scene(**changes: object) -> SpineScene:
         "made_by": "fake 1",
     }
     return SpineScene(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def bent() -> SpineCurves:
+    """A spine with one curve, convex to the patient's left."""
+    curves = scene().curves
+    t = np.linspace(0, 1, 209)
+    mm = curves.mm.copy()
+    mm[:3] += 45 * np.sin(np.pi * t) - mm[Curve.CENTRE] + 320
+    mm[0], mm[2] = mm[1] + 14, mm[1] - 14
+    return SpineCurves.from_mm(mm, curves.frame)
+
+
+def pdf_pages(pdf: bytes) -> int:
+    """Number of pages, of the page tree, which may be in a compressed stream."""
+    parts = [pdf]
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        try:
+            parts.append(zlib.decompressobj().decompress(stream))
+        except zlib.error:
+            continue
+    (count,) = re.findall(
+        rb"/Type */Pages[^>]*?/Count (\d+)|/Count (\d+)[^>]*?/Type */Pages", b"\n".join(parts)
+    )
+    return int(b"".join(count))

@@ -5,20 +5,10 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from PIL import Image
-from report_cases import scene
+from report_cases import bent, scene
 
-from spinelift.curves import Curve, SpineCurves
+from spinelift.curves import Curve
 from spinelift.report.overlay import DPI, overlay_figure, overlay_files, overlay_png
-
-
-def bent():
-    """A spine with one curve, convex to the patient's left."""
-    curves = scene().curves
-    t = np.linspace(0, 1, 209)
-    mm = curves.mm.copy()
-    mm[:3] += 45 * np.sin(np.pi * t) - mm[Curve.CENTRE] + 320
-    mm[0], mm[2] = mm[1] + 14, mm[1] - 14
-    return SpineCurves.from_mm(mm, curves.frame)
 
 
 def texts(figure):
@@ -51,9 +41,7 @@ def test_every_format_repeats_and_names_no_host_that_is_asked():
 
 def test_sides_in_the_picture():
     pixels = np.asarray(Image.open(io.BytesIO(overlay_png(scene()))).convert("L"), int)
-    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, (
-        "the patient's left is on the right"
-    )
+    assert pixels[1250, 1000:1100].mean() > pixels[1250, 180:280].mean() + 60, "left is on the right"
     front, side = overlay_figure(scene()).axes
     assert front.get_xlim()[0] < front.get_xlim()[1], "x grows to the patient's left, on the right"
     assert side.get_xlim()[0] < side.get_xlim()[1], "y grows to posterior, on the right"

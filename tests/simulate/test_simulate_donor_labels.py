@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from spinelift.cli import app
 from spinelift.errors import ConfigError
 from spinelift.geometry import Vertebra
+from spinelift.io.nifti.labels import TABLES, LabelScheme
 from spinelift.io.nifti.volume import write_nifti
-from spinelift.simulate.donors.labels import Numbering, donors_of_labels, recognised
+from spinelift.simulate.donors.labels import donors_of_labels, recognised
 from spinelift.simulate.donors.library import load_library
 
 VERSE = Path(__file__).parents[3] / "shared/data/anatomy/verse004/sub-verse004_seg-vert_msk.nii.gz"
@@ -85,16 +86,16 @@ def voxels(numbers: list[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "numbering"),
-    [([31, 30, 29], Numbering.TOTALSEGMENTATOR), ([20, 21, 22], Numbering.VERSE)],
+    ("numbers", "scheme"),
+    [([31, 30, 29], LabelScheme.TOTALSEGMENTATOR_TOTAL), ([20, 21, 22], LabelScheme.VERSE)],
 )
-def test_a_numbering_is_recognised(numbers, numbering):
-    assert recognised(*voxels(numbers)) == numbering.vertebrae
+def test_a_scheme_is_recognised(numbers, scheme):
+    assert recognised(*voxels(numbers)) == TABLES[scheme].vertebrae
 
 
 def test_a_map_without_vertebrae_is_refused():
-    with pytest.raises(ConfigError, match="--numbering"):
-        recognised(np.zeros((4, 4, 4), np.uint16), np.eye(4))
+    with pytest.raises(ConfigError, match="--label-scheme"):
+        recognised(np.zeros((4, 4, 4), np.int16), np.eye(4))
 
 
 @pytest.mark.skipif(not VERSE.is_file(), reason="needs the label map of VerSe 004")

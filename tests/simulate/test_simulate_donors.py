@@ -9,9 +9,12 @@ import pytest
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from spinelift.cli import app
 from spinelift.errors import ConfigError, DamagedFileError
 from spinelift.geometry import PixelGrid, Vertebra
+from spinelift.learn.people import donors_of_training
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.bones import make_mesh, outward, signed_volume
 from spinelift.simulate.body.donors import (
@@ -28,6 +31,7 @@ from spinelift.simulate.donors.library import SHIPPED, load_library, save_librar
 from spinelift.simulate.donors.surface import decimated, is_closed, surface_of
 from spinelift.simulate.dxa.project import add_mesh
 from spinelift.simulate.stores import make_pair
+from spinelift.store.rows import PairStore
 
 OPEN = {"MIT", "BSD-3-Clause", "Apache-2.0"}
 
@@ -249,3 +253,16 @@ def test_a_vertebra_without_its_arch_is_refused():
     points[:, 1] = np.minimum(points[:, 1], bone.size[1] / 2 + 5)
     with pytest.raises(ValueError, match="arch"):
         check_vertebra(replace(bone, mesh=make_mesh(points, bone.mesh.faces)))
+
+
+def test_a_store_and_the_record_of_a_training_name_the_donors(tmp_path):
+    out = tmp_path / "train.zarr"
+    words = ["simulate", "training", "--people", "1", "--out", str(out), "--without-donor", "tptbox_L3"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    store = PairStore.open(out)
+    assert store.about["donors"] == [p for p in ALL_SHIPPED.load().people if p != "tptbox_L3"]
+    (tmp_path / "run.json").write_text('{"donors": ["earlier"]}')
+    names = donors_of_training([store], str(tmp_path / "weights.safetensors"))
+    assert names == ["clouthier_mean_of_87", "earlier", *store.about["donors"][1:]]
+    refused = CliRunner().invoke(app, [*words, "--no-donors"])
+    assert refused.exit_code == ConfigError.exit_code

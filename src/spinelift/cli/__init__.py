@@ -17,7 +17,7 @@ from spinelift.errors import SpineliftError
 from spinelift.version import __version__
 
 COMMANDS = (
-    "demo", "mri", "align", "cohort", "predict", "measure", "compare", "simulate", "train", "study",
+    "demo", "mri", "align", "cohort", "predict", "measure", "compare", "report", "simulate", "train", "study",
     "evaluate", "info",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from spinelift.cli.options import command_group, require_extra
-from spinelift.errors import ConfigError, NoSpineError
+from spinelift.errors import NoSpineError
 
 if TYPE_CHECKING:
     from spinelift.simulate.body.donors import DonorVertebra
@@ -27,11 +27,9 @@ def add(
     out: Library,
     person: Annotated[str, typer.Option(help="Name of the donor in the library; no participant's number.")],
     ct: Annotated[Path | None, typer.Argument(help="The CT, for the mineral of the arches.")] = None,
-    numbering: Annotated[
+    label_scheme: Annotated[
         str | None,
-        typer.Option(
-            help="totalsegmentator, totalsegmentator-v1, verse or spineps.", show_default="recognised"
-        ),
+        typer.Option(help="Tool that numbered the vertebrae, such as verse.", show_default="recognised"),
     ] = None,
     licence: Licence = "",
     source: Source = "",
@@ -42,15 +40,11 @@ def add(
     [bold]Example[/bold]: spinelift simulate donors add seg.nii.gz ct.nii.gz --person a --out own.npz
     """
     require_extra("mri")
-    from spinelift.simulate.donors.labels import Numbering, donors_of_labels
+    from spinelift.io.nifti.labels import LabelScheme
+    from spinelift.simulate.donors.labels import donors_of_labels
 
-    known = [n.value for n in Numbering]
-    if numbering is not None and numbering not in known:
-        raise ConfigError(
-            found=f"numbering {numbering}", expected=f"one of {', '.join(known)}", do="Check --numbering."
-        )
-    scheme = None if numbering is None else Numbering(numbering)
-    bones = donors_of_labels(labels, person, ct=ct, numbering=scheme, triangles=triangles, refuse=_left_out)
+    scheme = LabelScheme.named(label_scheme, "--label-scheme") if label_scheme else None
+    bones = donors_of_labels(labels, person, ct=ct, scheme=scheme, triangles=triangles, refuse=_left_out)
     _extend(out, bones, licence, source)
 
 

@@ -49,7 +49,8 @@ Baselines = Annotated[list[Path] | None, typer.Option(help="Pair store to fit ba
 PACKAGES = {
     "train": ("torch", "lightning", "zarr", "safetensors"),
     "mri": ("nibabel",),
-    "dicom": ("highdicom",),
+    "dicom": ("highdicom", "weasyprint"),
+    "report": ("weasyprint",),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
 """Packages of an extra whose presence is checked before a command starts."""

@@ -65,11 +65,14 @@ def predict(
     bundle: Bundle = None,
     pictures: Annotated[
         bool,
-        typer.Option(help="Also write overlay, animation, 3D page, meshes and markups."),
+        typer.Option(help="Also write page, overlay, animation, 3D page, meshes and markups."),
     ] = True,
     figure_format: Annotated[
         str, typer.Option(metavar="FORMATS", help="Of the overlay: png, svg, pdf, with commas between them.")
     ] = "png",
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write the page of the patient as report.pdf.")
+    ] = False,
     save_mask: Annotated[
         bool, typer.Option("--save-mask", help="Also write the spine on the DXA as mask.png and mask.nii.gz.")
     ] = False,
@@ -108,6 +111,7 @@ def predict(
     For each scan, a folder [bold]OUT/<scan id>/[/bold] with
 
     - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
+    - [bold]report.html[/bold], and with --report [bold]report.pdf[/bold]: one page with views, measures, warnings
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
     - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
     - [bold]spine.gif[/bold]: animation
@@ -144,7 +148,7 @@ def predict(
     if dicom and dicom_deidentified:
         raise typer.BadParameter("give --dicom or --dicom-deidentified", param_hint="--dicom")
     for wanted, extra in (
-        (scheduler, "cohort"), (save_mask, "mri"), (dicom or dicom_deidentified, "dicom")
+        (scheduler, "cohort"), (report, "report"), (save_mask, "mri"), (dicom or dicom_deidentified, "dicom")
     ):  # fmt: skip
         if wanted:
             require_extra(extra)
@@ -167,7 +171,8 @@ def predict(
         ref = load(name, threads).bundle.ref if one else load_bundle(PredictionCard, name).ref
         name = str(Path(name).resolve()) if name and not one else name
         job = Job(
-            out.resolve(), ref, name, pixel, area, pictures=pictures, formats=formats, mask=save_mask,
+            out.resolve(), ref, name, pixel, area, pictures=pictures, formats=formats, report=report,
+            mask=save_mask,
             dicom="study" if dicom else "deidentified" if dicom_deidentified else None,
             paths=paths, overwrite=overwrite, threads=threads,
         )  # fmt: skip

@@ -96,17 +96,22 @@ def find_curves(paths: Iterable[Path]) -> list[Path]:
     """Every ``curves.json``: of files, folders of results, and output folders with results in them."""
     found: list[Path] = []
     for path in paths:
-        results = sorted(path.glob(f"*/{CURVES_JSON}"))
         if is_result(path) or not path.is_dir():
             found.append(path)
-        elif results:
-            found += results
         else:
-            raise NoScansError(
-                found=f"the folder {path.name}, which holds no {CURVES_JSON}",
-                expected="the folder of a result, or of several",
-                do="Run spinelift predict first.",
-            )
+            found += find_results(path)
+    return found
+
+
+def find_results(folder: Path) -> list[Path]:
+    """Folders of results in an output folder, by name; NoScansError if there are none."""
+    found = [file.parent for file in sorted(folder.glob(f"*/{CURVES_JSON}"))]
+    if not found:
+        raise NoScansError(
+            found=f"the folder {folder.name}, which holds no results",
+            expected="an output folder of spinelift predict",
+            do="Give the folder that was its --out.",
+        )
     return found
 
 

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 from spinelift.errors import ConfigError
 from spinelift.files import json_bytes, locked, make_folder, remove_files, remove_unfinished, whole_file
 from spinelift.io.dxa.discover import RESULT_MARK
-from spinelift.report import DICOM_NAMES, FIGURE_FORMATS, picture_names
+from spinelift.report import DICOM_NAMES, FIGURE_FORMATS, PAGE_PDF, picture_names
 
 CURVES_JSON, CURVES_CSV, RUN_JSON = RESULT_MARK, "curves.csv", "run.json"
 MASK_PNG, MASK_NIFTI = "mask.png", "mask.nii.gz"
-OPTIONAL = (*picture_names(FIGURE_FORMATS), MASK_PNG, MASK_NIFTI, *DICOM_NAMES)
+OPTIONAL = (*picture_names(FIGURE_FORMATS), PAGE_PDF, MASK_PNG, MASK_NIFTI, *DICOM_NAMES)
 """Files of a result that are written if asked."""
 RUN_FORMAT = 2
 """Of ``run.json``; a result of another one is made again."""

@@ -186,7 +186,8 @@ class Prediction:
         return SpineScene(
             self.scan_id, bone, self.curves, self.half_width_mm, plausible=self.plausible_spines(),
             mean=self.mean, image_share=image_share(self.prior_share), measured=self.measured,
-            warnings=self.warnings, made_by=f"{self.bundle.name} {self.bundle.version}", limits=self.limits,
+            warnings=self.warnings, made_by=f"{self.bundle.name} {self.bundle.version}",
+            bundle_sha256=self.bundle.sha256, limits=self.limits,
         )  # fmt: skip
 
     def plot(self) -> "Figure":

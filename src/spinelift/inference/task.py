@@ -29,7 +29,7 @@ from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.source import SourceImage, check_dicom, read_source
 from spinelift.io.dxa.visit import Area
 from spinelift.progress import Clock
-from spinelift.report import DICOM_NAMES, OVERLAY, picture_names
+from spinelift.report import DICOM_NAMES, OVERLAY, PAGE, PAGE_PDF, picture_names
 from spinelift.version import __version__
 
 DicomMode = Literal["study", "deidentified"]
@@ -39,10 +39,10 @@ DicomMode = Literal["study", "deidentified"]
 class Job:
     """What is done to every scan of a batch.
 
-    ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
-    ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
-    of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``. ``dicom``: also
-    write DICOM objects, of the patient's study or of none.
+        ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
+        ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
+        of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``. ``report``: also
+    write the page as HTML and PDF. ``dicom``: also write DICOM objects, of the patient's study or of none.
     """
 
     out: Path
@@ -52,6 +52,7 @@ class Job:
     area: Area | None = None
     pictures: bool = True
     formats: tuple[str, ...] = ("png",)
+    report: bool = False
     mask: bool = False
     dicom: DicomMode | None = None
     paths: bool = True
@@ -63,7 +64,8 @@ class Job:
         """Optional files of a result."""
         pictures = picture_names(self.formats) if self.pictures else ()
         mask = (MASK_PNG, MASK_NIFTI) if self.mask else ()
-        return (*pictures, *mask, *(DICOM_NAMES if self.dicom else ()))
+        page = (PAGE, PAGE_PDF) if self.report else ()
+        return (*pictures, *page, *mask, *(DICOM_NAMES if self.dicom else ()))
 
     def about(self, scan: Scan) -> Record:
         """What ``run.json`` says of the scan's file and the options."""
@@ -206,6 +208,11 @@ def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict
         from spinelift.report.pictures import make_pictures
 
         files |= make_pictures(prediction.scene(), job.formats)
+    if job.report:
+        from spinelift.report.page import page_html, page_pdf
+
+        html = files.get(PAGE) or page_html(prediction.scene()).encode()
+        files |= {PAGE: html, PAGE_PDF: page_pdf(html.decode())}
     if job.mask:
         from spinelift.report.mask import mask_nifti, mask_png
 
@@ -218,6 +225,7 @@ def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict
         scene = prediction.scene()
         files |= make_dicom(
             scene, prediction.to_json(), source, sha256=prediction.input_sha256,
-            overlay=files.get(OVERLAY) or overlay_png(scene), deidentified=job.dicom == "deidentified",
+            overlay=files.get(OVERLAY) or overlay_png(scene), page=files.get(PAGE_PDF),
+            deidentified=job.dicom == "deidentified",
         )  # fmt: skip
     return files

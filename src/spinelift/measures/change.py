@@ -81,8 +81,8 @@ def compare_spines(first: SpineMeasures, second: SpineMeasures) -> SpineChange:
 def _change(name: str, first: Measured, second: Measured) -> Change:
     known = [PUBLISHED[name]] if name in PUBLISHED else []
     if first.interval90 and second.interval90:
-        half = [(high - low) / 2 for low, high in (first.interval90, second.interval90)]
-        known.append(float(Z95_OVER_Z90 * np.hypot(*half)))
+        (a, b), (c, d) = first.interval90, second.interval90
+        known.append(float(Z95_OVER_Z90 * np.hypot(b - a, d - c) / 2))
     detectable = max(known, default=None)
     change = second.value - first.value
     beyond = None if detectable is None else abs(change) > detectable

@@ -1,7 +1,7 @@
 """All measures of one spine, with intervals from its plausible spines."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -172,17 +172,18 @@ def _curve(curve: CoronalCurve, line: SpineLine, one: _Spines, many: _Spines | N
         spreads = tuple(v + b - a for v, a, b in zip(values, own, others, strict=True))
     ferguson, cobb_equivalent = (_measured(v, s) for v, s in zip(values, spreads, strict=True))
     spread = {} if many is None else many.in_space(*ends)
-    names = {name: getattr(curve, name).name for name in ("apex", "upper_end", "lower_end")}
-    heights = {name: getattr(curve, name) for name in ("apex_mm", "upper_end_mm", "lower_end_mm")}
+    more: dict[str, Any] = {
+        "cobb_levels": tuple(level.name for level in curve.cobb_levels),
+        **{name: getattr(curve, name).name for name in ("apex", "upper_end", "lower_end")},
+        **{name: getattr(curve, name) for name in ("apex_mm", "upper_end_mm", "lower_end_mm")},
+        **{n: _measured(float(value[0]), spread.get(n)) for n, value in one.in_space(*ends).items()},
+    }
     return CurveMeasures(
         type=CurveType.of(curve.apex),
         direction=curve.direction.value,
-        **names,
-        **heights,
         ferguson_deg=ferguson,
         cobb_equivalent_deg=cobb_equivalent,
-        cobb_levels=tuple(level.name for level in curve.cobb_levels),
-        **{n: _measured(float(value[0]), spread.get(n)) for n, value in one.in_space(*ends).items()},
+        **more,
     )
 
 
@@ -206,7 +207,7 @@ def _crossed(interval: Interval | None) -> tuple[float, ...]:
     return tuple(t for t in (SCOLIOSIS_LOWER_DEG, SCOLIOSIS_DEG) if interval[0] < t <= interval[1])
 
 
-def _levels(line: SpineLine) -> tuple[dict[str, Level], list[str]]:
+def _levels(line: SpineLine) -> tuple[dict[Any, Level], list[str]]:
     """The vertebral levels, and what is odd about their number; they are known if centres were given."""
     if len(line.z_mm) == len(Vertebra):
         return {v.name: Level(z_mm=float(line.z_mm[v])) for v in Vertebra}, []

@@ -7,12 +7,12 @@ is the scan's, the centre of the first pixel, so that z is negative. GLB is in m
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import trimesh
-from trimesh.exchange.gltf import export_glb
-from trimesh.visual import TextureVisuals
-from trimesh.visual.material import PBRMaterial
+from trimesh.exchange import gltf
+from trimesh.visual import material, texture
 
 from spinelift.curves import tube_mesh
 from spinelift.geometry.arrays import Float
@@ -47,11 +47,12 @@ def parts_stl_bytes(scene: SpineScene) -> bytes:
 
 def glb_bytes(scene: SpineScene) -> bytes:
     """GLB of named parts, metres, y up; the column is coloured by the interval of the depth."""
-    parts = trimesh.Scene(base_frame="spine")
+    parts: Any = trimesh.Scene(base_frame="spine")  # not typed
     vertices, faces = tube_mesh(scene.curves)
     column = trimesh.Trimesh(patient_to_y_up(vertices) / 1000.0, faces[:, ::-1], process=False)
-    column.visual = TextureVisuals(material=_material((255, 255, 255), "column", COLUMN_OPACITY))
-    column.visual.vertex_attributes["color"] = _vertex_colours(scene, len(vertices))
+    look = _look((255, 255, 255), "column", COLUMN_OPACITY)
+    look.vertex_attributes["color"] = _vertex_colours(scene, len(vertices))
+    column.visual = look
     parts.add_geometry(column, node_name="column", geom_name="column")
     for group in ("levels", "schematic vertebrae"):
         parts.graph.update(frame_from="spine", frame_to=group)
@@ -74,7 +75,8 @@ def glb_bytes(scene: SpineScene) -> bytes:
             "extras": metadata(scene),
         }
 
-    return export_glb(parts, include_normals=False, tree_postprocessor=describe)
+    library: Any = gltf
+    return bytes(library.export_glb(parts, include_normals=False, tree_postprocessor=describe))
 
 
 def metadata(scene: SpineScene) -> dict[str, object]:
@@ -115,14 +117,20 @@ def _solid(name: str, mesh: Mesh, about: str) -> str:
 
 def _y_up(mesh: Mesh, name: str, colour: tuple[int, int, int]) -> trimesh.Trimesh:
     out = trimesh.Trimesh(patient_to_y_up(mesh.vertices), mesh.faces[:, ::-1], process=False)
-    out.visual = TextureVisuals(material=_material(colour, name))
+    out.visual = _look(colour, name)
     return out
 
 
-def _material(colour: tuple[int, int, int], name: str, opacity: float = 1.0) -> PBRMaterial:
+def _look(colour: tuple[int, int, int], name: str, opacity: float = 1.0) -> Any:
+    """Material of a mesh."""
+    materials: Any = material  # not typed
+    visuals: Any = texture
     blend = {"alphaMode": "BLEND"} if opacity < 1 else {}
     rgba = [*colour, round(255 * opacity)]
-    return PBRMaterial(name=name, baseColorFactor=rgba, metallicFactor=0.0, roughnessFactor=0.6, **blend)
+    look = materials.PBRMaterial(
+        name=name, baseColorFactor=rgba, metallicFactor=0.0, roughnessFactor=0.6, **blend
+    )
+    return visuals.TextureVisuals(material=look)
 
 
 def _vertex_colours(scene: SpineScene, count: int) -> Float:

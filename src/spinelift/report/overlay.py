@@ -7,6 +7,7 @@ its scale. Colours are of the palette of Okabe and Ito (2008); lines differ in d
 import io
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -30,9 +31,13 @@ FRONT_SHARE = 0.53
 """Width of the front view over that of both panels."""
 ABOVE_MM, BELOW_MM = 30.0, 95.0
 """Height that is shown beyond the spine; the legends are below it."""
+SHOWN_BELOW_MM = 20.0
+"""Part of it that a contact sheet shows."""
+FRONT_KEY = "spinelift front view"
+"""Text of the PNG with the pixels that a contact sheet shows."""
 NOTE_CHARS, NOTE_IN, MAX_NOTES = 142, 0.125, 7
 """Longest line of the notes, height of one, and how many are shown."""
-STYLE = {"svg.hashsalt": "spinelift", "svg.fonttype": "path", "pdf.fonttype": 42, "path.simplify": True}
+STYLE: Any = {"svg.hashsalt": "spinelift", "svg.fonttype": "path", "pdf.fonttype": 42, "path.simplify": True}
 """The same scene gives the same bytes."""
 
 
@@ -114,15 +119,25 @@ def _notes(scene: SpineScene) -> list[tuple[str, str]]:
     ]
 
 
+def _front_box(figure: Figure, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels of the front view from its top to just below the spine: left, top, right, bottom."""
+    rows, columns = shape
+    box, below = figure.axes[0].get_position(), figure.axes[0].get_ylim()
+    share = (BELOW_MM - SHOWN_BELOW_MM) / (below[0] - below[1])
+    top, bottom = (1 - box.y1) * rows, (1 - box.y0 - share * box.height) * rows
+    return round(box.x0 * columns) + 2, round(top) + 2, round(box.x1 * columns) - 2, round(bottom)
+
+
 def _saved(figure: Figure, kind: str) -> bytes:
     data = io.BytesIO()
     if kind == "png":
         # Without the opacity and hardly compressed: half of the time of savefig.
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)  # not typed
         canvas.draw()
         pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
         about = PngInfo()
         about.add_text("Software", "spinelift")
+        about.add_text(FRONT_KEY, " ".join(map(str, _front_box(figure, pixels.shape[:2]))))
         Image.fromarray(pixels).save(data, "PNG", compress_level=1, dpi=(DPI, DPI), pnginfo=about)
         return data.getvalue()
     names = {"svg": ("Date",), "pdf": ("Producer", "CreationDate")}[kind]

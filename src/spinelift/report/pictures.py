@@ -1,18 +1,20 @@
 """All pictures of one result."""
 
-from spinelift.report import GLB, MARKUPS, OVERLAY_STEM, PARTS_STL, STL, TURNTABLE, VIEWER
+from spinelift.report import GLB, MARKUPS, OVERLAY_STEM, PAGE, PARTS_STL, STL, TURNTABLE, VIEWER
 from spinelift.report.markups import markups_json
 from spinelift.report.meshes import glb_bytes, parts_stl_bytes, stl_bytes
 from spinelift.report.overlay import overlay_files
+from spinelift.report.page import page_html
 from spinelift.report.scene import SpineScene
 from spinelift.report.turntable import turntable_gif
 from spinelift.report.viewer import viewer_html
 
 
 def make_pictures(scene: SpineScene, formats: tuple[str, ...] = ("png",)) -> dict[str, bytes]:
-    """Overlay in each of the formats, turning spine, page, meshes and markups: bytes by file name."""
+    """Page, overlay in each of the formats, turning spine, 3D page, meshes, markups: bytes by file name."""
     overlays = overlay_files(scene, formats)
     return {
+        PAGE: page_html(scene).encode(),
         **{f"{OVERLAY_STEM}.{kind}": data for kind, data in overlays.items()},
         TURNTABLE: turntable_gif(scene),
         VIEWER: viewer_html(scene).encode(),

@@ -43,8 +43,9 @@ class SpineScene:
         Share of the side view that comes from the image, 0 to 1; or None.
     measured
         Levels and main curve, with intervals; None: measured here, without them.
-    warnings, made_by, limits
-        Shown beneath the pictures: what to know of this result, the bundle, and the limits on its card.
+    warnings, made_by, bundle_sha256, limits
+        Shown beside the pictures: what to know of this result, the bundle and its hash, and the limits on its
+        card.
     """
 
     scan_id: str
@@ -57,6 +58,7 @@ class SpineScene:
     measured: SpineMeasures | None = None
     warnings: tuple[str, ...] = ()
     made_by: str = ""
+    bundle_sha256: str = ""
     limits: tuple[str, ...] = ()
 
     @cached_property

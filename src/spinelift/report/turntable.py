@@ -84,12 +84,10 @@ def _stage(scene: SpineScene) -> _Stage:
     scan_rows[(z_rows < head) | (z_rows > feet)] = 0
     step = (left - right) / scan.shape[1]
     slope, growth = (np.gradient(v, mm_per_px, axis=0) for v in (centres, axes))
-    centre, axes, slope, growth, colour = (
-        v.astype(np.float32) for v in (centres - middle, axes, slope, growth, colour)
-    )
+    moved: list[Float32] = [v.astype(np.float32) for v in (centres - middle, axes, slope, growth, colour)]
     return _Stage(
-        mm_per_px=float(mm_per_px), z0=float(z_rows[0]), rows=part, colour=colour,
-        centre=centre, axes=axes, slope=slope, growth=growth,
+        mm_per_px=float(mm_per_px), z0=float(z_rows[0]), rows=part,
+        centre=moved[0], axes=moved[1], slope=moved[2], growth=moved[3], colour=moved[4],
         scan=scan_rows, scan_x0=right + step / 2 - middle[0], scan_step=step,
         plane_y=scene.plane_y_mm - middle[1],
     )  # fmt: skip

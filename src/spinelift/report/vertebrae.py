@@ -59,4 +59,4 @@ def place_vertebrae(scene: SpineScene) -> tuple[PlacedVertebra, ...]:
 
 
 def _unit(vectors: Float) -> Float:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))

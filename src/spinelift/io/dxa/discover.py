@@ -4,7 +4,7 @@ The rule, in order: a file is a scan. In a folder, and in the folders below it, 
 each zip is a scan (but zips whose UK Biobank name is of another field are skipped); the DICOM files
 that lie directly in one folder are one scan together, the visit, unless no two of them share patient and
 day: then each is a scan by itself. Files without an image, such as a DICOMDIR, make no scan. Hidden files and
-folders, links to folders, and results of spinelift (a folder with ``curves.json``) are passed over.
+folders, links to folders, and results of spinelift (a folder with ``curves.json``, a contact sheet) are passed over.
 """
 
 import glob
@@ -22,6 +22,8 @@ from spinelift.io.ukb_names import DXA_FIELD, UkbName
 
 RESULT_MARK = "curves.json"
 """A folder that holds it is a result of spinelift."""
+SHEET_MARK = "contact.png"
+"""Contact sheet of an output folder, beside its ``summary.csv``: no scan."""
 _BROKEN, _LINK, _OTHER, _RESULT = "broken link", "link to a folder", "file of another kind", "earlier result"
 
 
@@ -98,6 +100,9 @@ def _search(folder: Path, found: Found) -> int:
     if folder / RESULT_MARK in files:
         found.ignored[_RESULT] += 1
         return 0
+    if folder / "summary.csv" in files and folder / SHEET_MARK in files:
+        files.remove(folder / SHEET_MARK)
+        found.ignored[_RESULT] += 1
     kinds = {file: _kind(file) for file in files}
     dicoms = [file for file, kind in kinds.items() if kind is FileKind.DICOM]
     scans = [file for file, kind in kinds.items() if kind is FileKind.PICTURE or _may_be_dxa_zip(file, kind)]

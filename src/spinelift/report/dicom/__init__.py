@@ -6,6 +6,7 @@ from typing import Any
 from spinelift.errors import MissingExtraError
 from spinelift.io.dxa.source import SourceImage
 from spinelift.report import PDF, SC, SEG, SR, STL_DICOM
+from spinelift.report.page import page_html, page_pdf
 from spinelift.report.scene import SpineScene
 
 
@@ -28,19 +29,18 @@ def make_dicom(
     source, sha256
         Header of the scan's image, and hash of its file.
     overlay, page
-        The picture (PNG), and the page (PDF); without one, a page of the picture and the measures is made.
+        The picture (PNG), and the page (``report.pdf``), which is made here without it.
     deidentified
         In a study of their own, whose patient is the scan id, instead of the patient's study.
 
     Raises
     ------
     MissingExtraError
-        Without highdicom.
+        Without highdicom or WeasyPrint.
     """
     try:
         from spinelift.report.dicom.capture import picture
         from spinelift.report.dicom.documents import encapsulate_pdf, encapsulate_stl
-        from spinelift.report.dicom.page import page_pdf
         from spinelift.report.dicom.segmentation import segmentation
         from spinelift.report.dicom.structured import structured_report
         from spinelift.report.dicom.study import Study
@@ -56,6 +56,6 @@ def make_dicom(
         SR: structured_report(scene.curves, document, study),
         SEG: segmentation(scene, study),
         SC: picture(overlay, study),
-        PDF: encapsulate_pdf(page_pdf(overlay, document) if page is None else page, study),
-        STL_DICOM: encapsulate_stl(scene.curves, study),
+        PDF: encapsulate_pdf(page or page_pdf(page_html(scene)), study),
+        STL_DICOM: encapsulate_stl(scene, study),
     }

@@ -5,10 +5,10 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import EncapsulatedPDFStorage, EncapsulatedSTLStorage, ExplicitVRLittleEndian
 
-from spinelift.curves import SpineCurves
 from spinelift.report import RESEARCH_USE
 from spinelift.report.dicom.study import Study
 from spinelift.report.meshes import stl_bytes
+from spinelift.report.scene import SpineScene
 
 
 def encapsulate_pdf(pdf: bytes, study: Study) -> bytes:
@@ -19,12 +19,12 @@ def encapsulate_pdf(pdf: bytes, study: Study) -> bytes:
     return study.write(dataset)
 
 
-def encapsulate_stl(curves: SpineCurves, study: Study) -> bytes:
+def encapsulate_stl(scene: SpineScene, study: Study) -> bytes:
     """DICOM Encapsulated STL of the spine's solid: mm, axes as of :mod:`spinelift.report.meshes`.
 
     Its frame of reference is its own: a DXA does not show the depth of the spine in the body.
     """
-    dataset = _document(stl_bytes(curves), "STL", "M3D", EncapsulatedSTLStorage, "model/stl", study)
+    dataset = _document(stl_bytes(scene), "STL", "M3D", EncapsulatedSTLStorage, "model/stl", study)
     dataset.DocumentTitle = "Spine, T1 to L5"
     dataset.FrameOfReferenceUID = study.uid("STL", "frame of reference")
     dataset.ReferencedSeriesSequence = [study.series_reference()]

@@ -7,6 +7,7 @@ import numpy as np
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
+from spinelift.simulate.body.column import place_vertebrae
 from spinelift.simulate.body.donors import DonorLibrary
 from spinelift.simulate.body.flesh import place_flesh
 from spinelift.simulate.body.physique import Physique, sample_physique
@@ -14,7 +15,6 @@ from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.body.skeleton import Joints, place_skeleton
 from spinelift.simulate.body.solids import MATERIALS, Solid, Tissue, points_of
 from spinelift.simulate.body.spine import PosedSpine, sample_spine, with_sagittal_curve
-from spinelift.simulate.body.vertebrae import place_vertebrae
 
 FOREIGN_SHARE = 0.9
 """Share of people to train on whose body is built about the sagittal curve of another spine."""

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from spinelift.errors import ConfigError
 from spinelift.geometry import Vertebra, largest_component
-from spinelift.geometry.arrays import AnyArray, Bool, Float
+from spinelift.geometry.arrays import Bool, Float
 from spinelift.io.nifti.labels import TABLES, LabelScheme
+from spinelift.io.nifti.load import Voxels
 from spinelift.io.nifti.volume import read_nifti
 from spinelift.simulate.body.bones import make_mesh, outward
 from spinelift.simulate.body.donors import DonorVertebra
@@ -27,8 +28,8 @@ ML = (4.0, 150.0)
 USUAL_ML = ([Vertebra.T1, Vertebra.T6, Vertebra.T12, Vertebra.L5], [20.0, 22.0, 42.0, 62.0])
 """Volumes of whole vertebrae on CT, by level."""
 MOST_OFF, CLEAR = 0.6, 0.15
-"""Of recognising a numbering: greatest median difference of log volumes from the usual ones, and how much
-larger it must be for any other numbering."""
+"""Of recognising a scheme: greatest median difference of log volumes from the usual ones, and how much
+larger it must be for any other one."""
 WHOLE_SHARE = 0.9
 """Least share of a label that is one connected piece."""
 CORE = 0.65
@@ -37,26 +38,8 @@ SOFT_HU, BONE_HU, BONE_DENSITY = 40.0, 1600.0, 1.92
 """HU of what fills bone's pores; HU at 120 kV and g/cm³ of compact bone (ICRU-44)."""
 
 
-class Numbering(Enum):
-    """Tools whose numbers of vertebrae are understood; the value is the option's."""
-
-    TOTALSEGMENTATOR = "totalsegmentator"
-    TOTALSEGMENTATOR_V1 = "totalsegmentator-v1"
-    VERSE = "verse"
-    SPINEPS = "spineps"
-
-    @property
-    def vertebrae(self) -> Mapping[int, Vertebra]:
-        """Level by label. VerSe's numbers are those of SPINEPS."""
-        return TABLES[_SCHEMES[self]].vertebrae
-
-
-_SCHEMES = {
-    Numbering.TOTALSEGMENTATOR: LabelScheme.TOTALSEGMENTATOR_TOTAL,
-    Numbering.TOTALSEGMENTATOR_V1: LabelScheme.TOTALSEGMENTATOR_V1,
-    Numbering.VERSE: LabelScheme.SPINEPS_VERT,
-    Numbering.SPINEPS: LabelScheme.SPINEPS_VERT,
-}
+RECOGNISED = (LabelScheme.TOTALSEGMENTATOR_TOTAL, LabelScheme.TOTALSEGMENTATOR_V1, LabelScheme.VERSE)
+"""Schemes that are told apart by their labels. SPINEPS has VerSe's numbers of vertebrae."""
 
 
 def donors_of_labels(
@@ -64,7 +47,7 @@ def donors_of_labels(
     person: str,
     *,
     ct: Path | None = None,
-    numbering: Numbering | None = None,
+    scheme: LabelScheme | None = None,
     triangles: int,
     refuse: Refuse,
 ) -> list[DonorVertebra]:
@@ -75,13 +58,14 @@ def donors_of_labels(
     Raises
     ------
     ConfigError
-        The numbering is not recognised.
+        The label scheme is not recognised.
     NoScansError, UnsupportedImageError, MissingExtraError
         A file cannot be read.
     """
-    labels, affine = read_nifti(path, labels=LABELS)
+    voxels, affine = read_nifti(path, labels=LABELS)
+    labels = voxels.astype(np.int16)
     hu = None if ct is None else read_nifti(ct)
-    numbers = recognised(labels, affine) if numbering is None else numbering.vertebrae
+    numbers = recognised(labels, affine) if scheme is None else TABLES[scheme].vertebrae
     boxes = ndimage.find_objects(labels)
     out = []
     for label, level in sorted(numbers.items(), key=lambda item: item[1]):
@@ -103,7 +87,7 @@ def donors_of_labels(
     return out
 
 
-def recognised(labels: AnyArray, affine: Float) -> Mapping[int, Vertebra]:
+def recognised(labels: NDArray[np.int16], affine: Float) -> Mapping[int, Vertebra]:
     """Level by label of the tool whose vertebrae follow each other down in a map [x, y, z].
 
     Raises
@@ -113,25 +97,25 @@ def recognised(labels: AnyArray, affine: Float) -> Mapping[int, Vertebra]:
     """
     ml = np.bincount(labels.ravel()) * abs(np.linalg.det(affine[:3, :3])) / 1000
     off = {}
-    for numbering in (Numbering.TOTALSEGMENTATOR, Numbering.TOTALSEGMENTATOR_V1, Numbering.VERSE):
-        numbers = {k: v for k, v in numbering.vertebrae.items() if k < len(ml) and ml[k] > 0}
+    for scheme in RECOGNISED:
+        numbers = {k: v for k, v in TABLES[scheme].vertebrae.items() if k < len(ml) and ml[k] > 0}
         present = sorted(numbers, key=lambda k: numbers[k])
         if len(present) >= 2:
-            centres = np.array(ndimage.center_of_mass(labels > 0, labels, present))
+            centres: Float = np.array(ndimage.center_of_mass(labels > 0, labels, present))
             usual = np.interp([numbers[k] for k in present], *USUAL_ML)
             if (np.diff(centres @ affine[2, :3]) > 0).all():
-                off[numbering] = float(np.median(np.abs(np.log(ml[present] / usual))))
+                off[scheme] = float(np.median(np.abs(np.log(ml[present] / usual))))
     best = [n for n, value in off.items() if value < min(CLEAR + min(off.values()), MOST_OFF)]
     if len(best) != 1:
         raise ConfigError(
             found=f"labels that could be those of {' or '.join(n.value for n in best) or 'no known tool'}",
             expected="two vertebrae or more, numbered as by TotalSegmentator, VerSe or SPINEPS",
-            do="Give --numbering.",
+            do="Give --label-scheme.",
         )
-    return best[0].vertebrae
+    return TABLES[best[0]].vertebrae
 
 
-def _whole(labels: AnyArray, label: int, box: tuple[slice, ...], affine: Float) -> Bool:
+def _whole(labels: NDArray[np.int16], label: int, box: tuple[slice, ...], affine: Float) -> Bool:
     """Mask of a vertebra in its box; ValueError if it is cut, in pieces, tiny or too large."""
     inside = labels[box] == label
     mask = largest_component(inside)
@@ -158,13 +142,15 @@ def _in_its_frame(person: str, level: Vertebra, mask: Bool, affine: Float) -> Do
     return donor_vertebra(person, level, mesh, middle)
 
 
-def arch_mineral(bone: DonorVertebra, mask: Bool, affine: Float, hu: AnyArray, ct_affine: Float) -> float:
+def arch_mineral(bone: DonorVertebra, mask: Bool, affine: Float, hu: Voxels, ct_affine: Float) -> float:
     """Mineral in a cubic centimetre of the arch over that of the body; NaN where the CT shows no bone."""
     voxels = np.argwhere(mask)
     mm = voxels @ affine[:3, :3].T + affine[:3, 3]
     to_ct = np.linalg.inv(ct_affine)
     at = mm @ to_ct[:3, :3].T + to_ct[:3, 3]
-    values = ndimage.map_coordinates(hu, at.T, order=1, mode="nearest", output=np.float64)
+    values = ndimage.map_coordinates(hu.astype(np.float32, copy=False), at.T, order=1, mode="nearest").astype(
+        np.float64
+    )
     mineral = np.clip((values - SOFT_HU) / (BONE_HU - SOFT_HU), 0, 1.2) * BONE_DENSITY
     behind = ((mm - bone.centre) @ bone.frame)[:, 1] - bone.size[1] / 2
     body, arch = mineral[behind < 0].mean(), mineral[behind > 3].mean()

@@ -26,8 +26,10 @@ SHIPPED = Path(__file__).with_name("shipped.npz")
 """The library that comes with the package; ``NOTICE.md`` beside it names sources and licences."""
 VERSION = 1
 """Of the format."""
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError, OverflowError)
-_DAMAGE += (zipfile.BadZipFile, zlib.error, struct.error)
+_DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, KeyError, ValueError, RuntimeError, MemoryError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 _FIELDS: dict[str, tuple[str, int | None]] = {
     "person": ("U", None),
     "licence": ("U", None),

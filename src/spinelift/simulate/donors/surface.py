@@ -28,7 +28,7 @@ def surface_of(mask: Bool, spacing: Float) -> tuple[Float, Int32]:
     distance = ndimage.distance_transform_edt(inside, sampling=spacing)
     distance -= ndimage.distance_transform_edt(~inside, sampling=spacing)
     step = STEP_MM / np.asarray(spacing)
-    shape = [int(n / s) + 1 for n, s in zip(np.array(inside.shape) - 1, step, strict=True)]
+    shape = tuple(int((n - 1) / s) + 1 for n, s in zip(inside.shape, step, strict=True))
     field = ndimage.affine_transform(distance, step, output_shape=shape, order=1, mode="nearest")
     field = ndimage.gaussian_filter(field, 0.6)
     field -= np.quantile(field, 1 - mask.sum() / step.prod() / field.size)
