@@ -75,7 +75,7 @@ def measure_spine(
     >>> z = np.linspace(0, 440, 209)
     >>> found = measure_spine(z, -14 * np.exp(-(((z - 170) / 70) ** 2)), 20 * np.sin(np.pi * z / 440))
     >>> print(found.main)
-    thoracic, right, T5-T9-T12
+    thoracic, right, T6-T9-T11
     >>> found.screening.finding
     '>=10'
     """
