@@ -43,6 +43,22 @@ def test_the_free_axis_may_be_any(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["two.onnx"]
 
 
+def test_equal_constants_are_stored_once(tmp_path):
+    class Same(Two):
+        def forward(self, features):
+            wave = torch.arange(40.0).cos()
+            return self.layer(features) * wave.clone(), (features * torch.arange(40.0).cos()).mean(2)
+
+    model, x = Same(), torch.rand(1, 3, 40)
+    signature = Signature({"features": (None, 3, 40)}, {"sum": (None, 4, 40), "first": (None, None)})
+    export_onnx(model, tmp_path / "same.onnx", x, signature)
+    graph = exporter.onnx.load(tmp_path / "same.onnx").graph
+    stored = [exporter.onnx.numpy_helper.to_array(t).tobytes() for t in graph.initializer]
+    assert len(stored) == len(set(stored))
+    network = OnnxNetwork((tmp_path / "same.onnx").read_bytes(), "same", signature, 1)
+    torch.testing.assert_close(torch.from_numpy(network(x.numpy())[0]), model(x)[0].detach())
+
+
 def test_what_differs_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(exporter, "TOLERANCE", -1.0)
     with pytest.raises(BundleError, match=r"two\.onnx that differs"):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ def export_onnx(
         dynamic_shapes=({free: torch.export.Dim("n", min=1, max=LARGEST)},), verbose=False,
     )  # fmt: skip
     assert program is not None
-    data = _stripped(program.model_proto).SerializeToString()
+    data = _merged(_stripped(program.model_proto)).SerializeToString()
     longer = torch.cat([example, example.narrow(free, 0, 1)], free)
     with torch.inference_mode():
         outputs = model(longer)
@@ -67,4 +68,21 @@ def _stripped(model: Any) -> Any:
     for part in (model, graph, *parts, *model.functions):
         part.doc_string = ""
         del part.metadata_props[:]
+    return model
+
+
+def _merged(model: Any) -> Any:
+    """The model with each constant stored once: the exporter writes one for each use; in place."""
+    graph, first, names = model.graph, {}, {}
+    for tensor in list(graph.initializer):
+        key = (tensor.data_type, tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
+        names[tensor.name] = first.setdefault(key, tensor.name)
+        if names[tensor.name] != tensor.name:
+            graph.initializer.remove(tensor)
+    for node in graph.node:
+        for k, name in enumerate(node.input):
+            node.input[k] = names.get(name, name)
+    kept = {tensor.name for tensor in graph.initializer} | {o for node in graph.node for o in node.output}
+    for value in [v for v in graph.value_info if v.name not in kept]:
+        graph.value_info.remove(value)
     return model
