@@ -55,5 +55,7 @@ def pdf_pages(pdf: bytes) -> int:
             parts.append(zlib.decompressobj().decompress(stream))
         except zlib.error:
             continue
-    (count,) = re.findall(rb"/Type */Pages[^>]*?/Count (\d+)|/Count (\d+)[^>]*?/Type */Pages", b"\n".join(parts))
+    (count,) = re.findall(
+        rb"/Type */Pages[^>]*?/Count (\d+)|/Count (\d+)[^>]*?/Type */Pages", b"\n".join(parts)
+    )
     return int(b"".join(count))

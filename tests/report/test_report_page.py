@@ -102,12 +102,17 @@ def test_the_curves_lie_on_the_scan():
         column = int(np.interp(row, rows, columns))
         image[row, column - 2 : column + 3] = 255
     html = page_html(scene(image=image))
-    width, height = (float(re.search(rf'<image [^>]* {name}="([\d.]+)"', html)[1]) for name in ("width", "height"))
+    width, height = (
+        float(re.search(rf'<image [^>]* {name}="([\d.]+)"', html)[1]) for name in ("width", "height")
+    )
     data = re.search(r'<image href="data:image/png;base64,([^"]*)"', html)[1]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     (front,) = lines(html, "front centre")
     x, y = front[5:-5].T
-    assert pixels[(y / height * pixels.shape[0]).astype(int), (x / width * pixels.shape[1]).astype(int)].min() > 150
+    assert (
+        pixels[(y / height * pixels.shape[0]).astype(int), (x / width * pixels.shape[1]).astype(int)].min()
+        > 150
+    )
 
 
 def test_warnings_come_first_and_are_text():
@@ -144,7 +149,9 @@ def test_the_largest_curves_are_listed():
     template = found.curves[0]
     angles = [3.0, 9.0, 1.0, 2.0, 5.0, 8.0, 4.0]
     curves = tuple(
-        template.model_copy(update={"ferguson_deg": template.ferguson_deg.model_copy(update={"value": angle})})
+        template.model_copy(
+            update={"ferguson_deg": template.ferguson_deg.model_copy(update={"value": angle})}
+        )
         for angle in angles
     )
     html = page_html(scene(measured=found.model_copy(update={"curves": curves})))
@@ -159,10 +166,14 @@ def test_the_largest_curves_are_listed():
 def test_one_page_even_with_all_there_can_be(paper):
     found = scene(curves=bent()).measures
     long = tuple(f"warning {k} " + "WIDE WORDS " * 40 for k in range(9))
-    screening = found.screening.model_copy(update={"reasons": (*long, *(f"{k} " + "REASON " * 60 for k in range(9)))})
+    screening = found.screening.model_copy(
+        update={"reasons": (*long, *(f"{k} " + "REASON " * 60 for k in range(9)))}
+    )
     measured = found.model_copy(update={"curves": found.curves[:1] * 9, "screening": screening})
     limits = ("Simulated people only, and " + "no others " * 30,)
-    full = page_html(scene(scan_id="W" * 100, warnings=long, measured=measured, limits=limits, made_by="b" * 60))
+    full = page_html(
+        scene(scan_id="W" * 100, warnings=long, measured=measured, limits=limits, made_by="b" * 60)
+    )
     assert pdf_pages(page_pdf(full, paper=paper)) == 1
 
 
@@ -178,7 +189,9 @@ def test_the_pdf_repeats_and_nothing_is_fetched(monkeypatch):
     assert data.startswith(b"%PDF")
     assert pdf_pages(data) == 1
     assert b"CreationDate" not in data
-    outside = html.replace("</body>", '<img src="http://example.org/b.png"><img src="file:///etc/hostname"></body>')
+    outside = html.replace(
+        "</body>", '<img src="http://example.org/b.png"><img src="file:///etc/hostname"></body>'
+    )
     assert b"/Subtype /Image" in page_pdf(outside)
 
 
@@ -186,4 +199,3 @@ def test_without_weasyprint_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "weasyprint", None)
     with pytest.raises(MissingExtraError, match=r"spinelift\[report\]"):
         page_pdf("<p>")
-

@@ -33,7 +33,7 @@ JPEG_QUALITY = 82
 
 @dataclass(frozen=True)
 class Card:
-    """One result: its measures and warnings, a picture of ``SIZE``, and a link to its page, if there is one."""
+    """One result: its measures and warnings, a picture of ``SIZE``, and a link to its page or None."""
 
     scan_id: str
     measures: SpineMeasures
@@ -66,10 +66,16 @@ class Card:
 
 
 def make_card(folder: Path, document: Mapping[str, Any], measures: SpineMeasures) -> Card:
-    """The card of a result: with the front view of its overlay, else with the lines of its ``curves.json``."""
+    """The card of a result: the front view of its overlay, else the lines of its ``curves.json``."""
     link = f"{quote(folder.name)}/{PAGE}" if (folder / PAGE).is_file() else None
     picture = _front_of(folder / OVERLAY) or _drawn(document)
-    return Card(str(document.get("scan_id", folder.name)), measures, tuple(document.get("warnings", ())), picture, link)
+    return Card(
+        str(document.get("scan_id", folder.name)),
+        measures,
+        tuple(map(str, document.get("warnings", ()))),
+        picture,
+        link,
+    )
 
 
 def contact_html(cards: Sequence[Card], total: int) -> str:
@@ -117,7 +123,9 @@ def _fit(text: str, font: ImageFont.FreeTypeFont) -> str:
     """The text, or its beginning and end that are as wide as a picture."""
     if font.getlength(text) <= SIZE[0]:
         return text
-    kept = next(n for n in range(len(text) // 2, 0, -1) if font.getlength(f"{text[:n]}…{text[-n:]}") <= SIZE[0])
+    kept = next(
+        n for n in range(len(text) // 2, 0, -1) if font.getlength(f"{text[:n]}…{text[-n:]}") <= SIZE[0]
+    )
     return f"{text[:kept]}…{text[-kept:]}"
 
 

@@ -1,7 +1,7 @@
-"""``overlay.png``, ``.svg``, ``.pdf``: the scan with the coronal curves on it, beside the side view of the spine.
+"""``overlay.png``, ``.svg``, ``.pdf``: the scan with the coronal curves on it, beside the side view.
 
-The figure has the same size for everyone, 178 mm × 229 mm, so that it fits a page of a journal; the scale bars
-tell its scale. Colours are of the palette of Okabe and Ito (2008), and lines differ in dashes and brightness too.
+The figure has the same size for everyone, 178 mm × 229 mm, so that it fits a page of a journal; scale bars
+show its scale. Colours are of the palette of Okabe and Ito (2008), and lines differ in dashes and brightness.
 """
 
 import io

@@ -127,9 +127,7 @@ def _front(scene: SpineScene, panel: _Panel, image: Float32) -> list[str]:
     parts.append(panel.line(centre, z, "front centre", stroke=ORANGE, stroke_width=0.42))
     for level in scene.levels_mm.values():
         x = np.interp(level, z, centre) + np.array([-3.5, 3.5])
-        parts.append(
-            panel.line(x, np.full(2, level), "front level", stroke="#fff", stroke_width=0.25)
-        )
+        parts.append(panel.line(x, np.full(2, level), "front level", stroke="#fff", stroke_width=0.25))
     main = scene.measures.main
     if main is not None:
         parts += _angle(panel, main, z, centre)
@@ -239,12 +237,14 @@ def top_svg(scene: SpineScene, height: float) -> Markup:
         _text(TOP_WIDTH / 2, 4.6, "A", text_anchor="middle", **look),
         _text(TOP_WIDTH / 2, height - 1.8, "P", text_anchor="middle", **look),
     ]
-    return _svg("top", (TOP_WIDTH, height), "Top view", [*parts, *letters, *panel.bar(10, INK), panel.frame()])
+    return _svg(
+        "top", (TOP_WIDTH, height), "Top view", [*parts, *letters, *panel.bar(10, INK), panel.frame()]
+    )
 
 
 def _svg(name: str, size: tuple[float, float], title: str, parts: list[str]) -> Markup:
     width, height = size
-    return Markup(  # noqa: S704 (numbers, and texts that are escaped)
+    return Markup(  # numbers, and texts that are escaped
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" role="img" aria-label="{title}" '
         f'viewBox="0 0 {width} {height}" width="{width}mm" height="{height}mm" font-family="{FONT}">'
         + "".join(parts)
