@@ -18,8 +18,8 @@ def report(
     """Write a contact sheet of all results of a folder, the largest Ferguson angle first.
 
     [bold]FOLDER/contact.html[/bold] and [bold]contact.png[/bold] show the front view of each result with its
-    angle, class and warnings. The page links to each [bold]report.html[/bold]. summary.csv and summary.parquet
-    have the measures of all results.
+    angle, class and warnings. The page links to each [bold]report.html[/bold]. summary.csv and
+    summary.parquet have the measures of all results.
 
     [bold]Example[/bold]: spinelift report results
     """
