@@ -33,6 +33,13 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def test_pictures_are_small():
+    pictures = [path for path in (DOCS / "images").iterdir() if path.suffix == ".png"]
+    assert [path.name for path in pictures if path.stat().st_size > 150_000] == []
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [path.name for path in pictures if f"images/{path.name}" not in text] == []
+
+
 def test_every_configuration_is_described_in_training():
     text = (DOCS / "training.md").read_text(encoding="utf-8")
     assert [name for name in packaged_configs() if f"`{name}`" not in text] == []

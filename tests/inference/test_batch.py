@@ -600,6 +600,16 @@ def test_running_again_overwrites_what_it_wrote_and_nothing_else(run, out, tmp_p
     assert (folder / "curves.json").read_bytes() == before
 
 
+def test_the_page_is_written_if_wanted_and_removed_if_not(run, out, tmp_path):
+    scan, page = spine_png(tmp_path / "b.png"), {"report.html", "report.pdf"}
+    run(scan)
+    assert len(run(scan, report=True).new) == 1, "a result without the page is not whole"
+    assert page < {p.name for p in (out / "b").iterdir()}
+    assert len(run(scan, report=True).kept) == 1
+    run(scan, overwrite=True)
+    assert not page & {p.name for p in (out / "b").iterdir()}
+
+
 def test_run_json_says_what_was_done_and_nothing_personal(model, tmp_path):
     prediction = model.predict(spine_scan())
     folder = write_result(

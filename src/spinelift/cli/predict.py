@@ -111,7 +111,8 @@ def predict(
     For each scan, a folder [bold]OUT/<scan id>/[/bold] with
 
     - [bold]curves.json[/bold], [bold]curves.csv[/bold]: the six curves in mm with 90 % intervals
-    - [bold]report.html[/bold], and with --report [bold]report.pdf[/bold]: one page with views, measures, warnings
+    - [bold]report.html[/bold], and with --report [bold]report.pdf[/bold]: one page of views, measures and
+      warnings
     - [bold]overlay.png[/bold]: the scan with the spine on it, beside the side view
     - [bold]spine.html[/bold]: an interactive 3D page, for any browser, offline
     - [bold]spine.gif[/bold]: animation

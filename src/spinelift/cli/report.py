@@ -18,8 +18,8 @@ def report(
     """Write a contact sheet of all results of a folder, the largest Ferguson angle first.
 
     [bold]FOLDER/contact.html[/bold] and [bold]contact.png[/bold] show the front view of each result with its
-    angle, class and warnings. The page links to each [bold]report.html[/bold]. The measures of all results are
-    in summary.csv and summary.parquet.
+    angle, class and warnings. The page links to each [bold]report.html[/bold]. summary.csv and
+    summary.parquet have the measures of all results.
 
     [bold]Example[/bold]: spinelift report results
     """
@@ -44,7 +44,7 @@ def report(
     console = Console(highlight=False, soft_wrap=True)
     for name in unread:
         console.print(
-            f"[yellow]skipped[/yellow] {escape(name)}: its curves.json is of another version or damaged"
+            f"[yellow]skipped[/yellow] {escape(name)}: curves.json is damaged or of another version"
         )
     for name in (SHEET, SHEET_MARK):
         console.print(escape(str(folder / name)))

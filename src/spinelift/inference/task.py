@@ -39,9 +39,9 @@ DicomMode = Literal["study", "deidentified"]
 class Job:
     """What is done to every scan of a batch.
 
-        ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
-        ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
-        of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``. ``report``: also
+    ``out``: absolute path of the output folder. ``bundle``: path of the bundle, None for the shipped one;
+    ``ref``: what it was when the batch began. ``paths``: results name the input path. ``overwrite``: results
+    of earlier runs are made again. ``formats``: of the overlay, if there are ``pictures``. ``report``: also
     write the page as HTML and PDF. ``dicom``: also write DICOM objects, of the patient's study or of none.
     """
 

@@ -33,7 +33,7 @@ JPEG_QUALITY = 82
 
 @dataclass(frozen=True)
 class Card:
-    """One result: its measures and warnings, a picture of ``SIZE``, and a link to its page, if there is one."""
+    """One result: its measures and warnings, a picture of ``SIZE``, and a link to its page or None."""
 
     scan_id: str
     measures: SpineMeasures
@@ -66,13 +66,13 @@ class Card:
 
 
 def make_card(folder: Path, document: Mapping[str, Any], measures: SpineMeasures) -> Card:
-    """The card of a result: with the front view of its overlay, else with the lines of its ``curves.json``."""
+    """The card of a result: the front view of its overlay, else the lines of its ``curves.json``."""
     link = f"{quote(folder.name)}/{PAGE}" if (folder / PAGE).is_file() else None
     picture = _front_of(folder / OVERLAY) or _drawn(document)
     return Card(
         str(document.get("scan_id", folder.name)),
         measures,
-        tuple(document.get("warnings", ())),
+        tuple(map(str, document.get("warnings", ()))),
         picture,
         link,
     )

@@ -244,7 +244,7 @@ def top_svg(scene: SpineScene, height: float) -> Markup:
 
 def _svg(name: str, size: tuple[float, float], title: str, parts: list[str]) -> Markup:
     width, height = size
-    return Markup(
+    return Markup(  # numbers, and texts that are escaped
         f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}" role="img" aria-label="{title}" '
         f'viewBox="0 0 {width} {height}" width="{width}mm" height="{height}mm" font-family="{FONT}">'
         + "".join(parts)

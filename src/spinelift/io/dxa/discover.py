@@ -4,7 +4,8 @@ The rule, in order: a file is a scan. In a folder, and in the folders below it, 
 each zip is a scan (but zips whose UK Biobank name is of another field are skipped); the DICOM files
 that lie directly in one folder are one scan together, the visit, unless no two of them share patient and
 day: then each is a scan by itself. Files without an image, such as a DICOMDIR, make no scan. Hidden files and
-folders, links to folders, and results of spinelift (a folder with ``curves.json``, a contact sheet) are passed over.
+folders, links to folders, and results of spinelift (a folder with ``curves.json``, a contact sheet) are
+passed over.
 """
 
 import glob
