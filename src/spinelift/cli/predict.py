@@ -178,13 +178,13 @@ def predict(
             paths=paths, overwrite=overwrite, threads=threads,
         )  # fmt: skip
         with _shown(len(named), quiet=quiet, verbose=verbose) as on_done:
-            report = run_batch(
+            done = run_batch(
                 job, named, workers=0 if one else workers or default_threads(),
                 scheduler=scheduler, without_scans=found.failed, on_done=on_done,
             )  # fmt: skip
-        _print_report(report, found, copies, out, quiet=quiet)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+        _print_report(done, found, copies, out, quiet=quiet)
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
 
 
 def _check(found: "Found") -> None:

@@ -224,18 +224,18 @@ def top_svg(scene: SpineScene, height: float) -> Markup:
     for (px, py), (rx, ry) in zip(panel.xy(*at), half.T * scale, strict=True):
         look = _look(fill=SKY, fill_opacity=0.35, stroke=BLUE, stroke_width=0.2)
         parts.append(f'<ellipse cx="{px:.2f}" cy="{py:.2f}" rx="{rx:.2f}" ry="{ry:.2f}" {look}/>')
-    parts.append(panel.line(*lines, "top centre", stroke=ORANGE, stroke_width=0.6))
+    parts.append(panel.line(lines[0], lines[1], "top centre", stroke=ORANGE, stroke_width=0.6))
     middle = at[0].mean()
     for name, x, (px, py), wide in zip(marked, at[0], panel.xy(*at), half[0] * scale, strict=True):
         parts.append(f'<circle cx="{px:.2f}" cy="{py:.2f}" r="0.8" {_look(fill=INK)}/>')
         away, anchor = (wide + 1.2, "start") if x >= middle else (-wide - 1.2, "end")
         parts.append(_text(px + away, py + 0.8, name, fill=INK, font_size=2.4, text_anchor=anchor))
-    look = {"fill": INK, "font_size": 3.6, "font_weight": "bold"}
+    bold: dict[str, object] = {"fill": INK, "font_size": 3.6, "font_weight": "bold"}
     letters = [
-        _text(2, height / 2 + 1.2, "R", **look),
-        _text(TOP_WIDTH - 2, height / 2 + 1.2, "L", text_anchor="end", **look),
-        _text(TOP_WIDTH / 2, 4.6, "A", text_anchor="middle", **look),
-        _text(TOP_WIDTH / 2, height - 1.8, "P", text_anchor="middle", **look),
+        _text(2, height / 2 + 1.2, "R", **bold),
+        _text(TOP_WIDTH - 2, height / 2 + 1.2, "L", text_anchor="end", **bold),
+        _text(TOP_WIDTH / 2, 4.6, "A", text_anchor="middle", **bold),
+        _text(TOP_WIDTH / 2, height - 1.8, "P", text_anchor="middle", **bold),
     ]
     return _svg(
         "top", (TOP_WIDTH, height), "Top view", [*parts, *letters, *panel.bar(10, INK), panel.frame()]

@@ -73,7 +73,9 @@ def _stripped(model: Any) -> Any:
 
 def _merged(model: Any) -> Any:
     """The model with each constant stored once: the exporter writes one for each use; in place."""
-    graph, first, names = model.graph, {}, {}
+    graph = model.graph
+    first: dict[tuple[Any, ...], str] = {}
+    names: dict[str, str] = {}
     for tensor in list(graph.initializer):
         key = (tensor.data_type, tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
         names[tensor.name] = first.setdefault(key, tensor.name)
