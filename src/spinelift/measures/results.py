@@ -127,13 +127,14 @@ class SpineMeasures(_Part):
 
     def columns(self) -> dict[str, float | None]:
         """Columns of a table: each of :meth:`values` with its bounds, ``_low`` and ``_high`` before the
-        unit; the number of curves; and the probabilities of the screening.
+        unit; the number of curves; and the probabilities of the screening. Rounded as in documents.
         """
         columns: dict[str, float | None] = {}
         for name, measured in self.values().items():
             stem, unit = name.rsplit("_", 1)
-            low, high = measured.interval90 or (None, None)
-            columns |= {name: measured.value, f"{stem}_low_{unit}": low, f"{stem}_high_{unit}": high}
+            rounded = measured.model_dump()
+            low, high = rounded["interval90"] or (None, None)
+            columns |= {name: rounded["value"], f"{stem}_low_{unit}": low, f"{stem}_high_{unit}": high}
         chance = self.screening.probability or {}
         columns |= {"curve_count": self.curve_count, "probability_6deg": None, "probability_10deg": None}
         if chance:
