@@ -39,7 +39,7 @@ CLASSES = {"none": "below 6°", "6-10": "6 to 10°", ">=10": "10° or more"}
 MAX_CURVES, MAX_NOTES = 5, 4
 WARNING_LINES, REASON_LINES = 2, 1
 """What is shown of curves, warnings and reasons, and lines of one; ``curves.json`` has all of it."""
-VIEWS_HEIGHT, LEAST_HEIGHT, LINE = 138.0, 80.0, 3.5
+VIEWS_HEIGHT, LEAST_HEIGHT, LINE = 138.0, 76.0, 3.5
 """Height of the views when there is room, the least one, and height of a line of text; mm of the paper."""
 LINE_MM, NOTE_PT = 172.0, 7.4
 """Width of a line of the notes, less what its last word may leave free, and their size."""
@@ -68,9 +68,9 @@ def page_html(scene: SpineScene) -> str:
     rows.append(("Height T1 to L5", f"{length:.0f} mm", "", "front", ""))
     warnings = _shown(scene.warnings, WARNING_LINES)
     reasons = _shown(reasons, REASON_LINES)
-    # Notes beyond two lines, and curves beyond two rows, take their room from the views.
+    # Notes beyond two lines, curves beyond two rows and long ids take their room from the views.
     lines = sum(map(_lines, (*warnings, *reasons))) + bool(warnings) + bool(reasons)
-    extra = max(lines - 2, 0) + 1.4 * max(len(curves) - 2, 0)
+    extra = max(lines - 2, 0) + 1.4 * max(len(curves) - 2, 0) + len(scene.scan_id) // 50
     height = round(max(VIEWS_HEIGHT - LINE * extra, LEAST_HEIGHT), 1)
     template = (files("spinelift.report") / "assets" / "page.html").read_text("utf-8")
     return jinja2.Environment(
