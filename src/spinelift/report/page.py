@@ -30,11 +30,11 @@ MEASURES = {
     "ferguson_deg": ("Modified Ferguson angle", "front", "scoliosis from 10°; none below 6° [1]"),
     "cobb_equivalent_deg": ("Cobb-equivalent, tangents", "front", ""),
     "kyphosis_deg": ("Kyphosis T4–T12, tangents", "side", "31 ± 8° [2]"),
-    "lordosis_deg": ("Lordosis L1–L5, tangents", "side", "27 ± 14° [2]"),
+    "lordosis_deg": ("Lordosis L1–L5, tangents", "side", "25 ± 13° [2]"),
     "coronal_offset_mm": ("T1 over L5, to the left", "front", ""),
     "sagittal_offset_mm": ("T1 over L5, to posterior", "side", ""),
 }
-"""Name on the page, view, and published values of supine adults, of the measures of the whole spine."""
+"""Name on the page, view, and values of supine adults, of the measures of the whole spine."""
 CLASSES = {"none": "below 6°", "6-10": "6 to 10°", ">=10": "10° or more"}
 MAX_CURVES, MAX_NOTES = 5, 4
 WARNING_LINES, REASON_LINES = 2, 1

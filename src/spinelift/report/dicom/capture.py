@@ -10,13 +10,13 @@ from spinelift.report.dicom.study import Study
 
 
 def picture(png: bytes, study: Study) -> bytes:
-    """DICOM Secondary Capture of a PNG.
+    """DICOM Secondary Capture of a PNG, at half its size.
 
     The scan id is burned in, which may identify a person; in a de-identified study it is the PatientID.
     PatientOrientation is empty: front and side view have no common one.
     """
     with Image.open(BytesIO(png)) as image:
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB").reduce(2))
     captured = hd.sc.SCImage(
         pixel_array=pixels,
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
