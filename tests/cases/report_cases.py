@@ -4,6 +4,7 @@ import re
 import zlib
 
 import numpy as np
+import pytest
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.geometry import Spacing, SpineFrame
@@ -59,3 +60,14 @@ def pdf_pages(pdf: bytes) -> int:
         rb"/Type */Pages[^>]*?/Count (\d+)|/Count (\d+)[^>]*?/Type */Pages", b"\n".join(parts)
     )
     return int(b"".join(count))
+
+
+def _has_pango() -> bool:
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+needs_pango = pytest.mark.skipif(not _has_pango(), reason="WeasyPrint or its library Pango is missing")

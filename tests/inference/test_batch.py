@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from io_cases import visit_zip
 from PIL import Image
 from predict_cases import SPACING, spine_image, spine_png, spine_scan, write_bundle
+from report_cases import needs_pango
 
 from spinelift.bundle import PredictionCard, load_bundle
 from spinelift.errors import ConfigError, NoSpineError, OutputError, SpineliftError, WorkerDiedError
@@ -600,6 +601,7 @@ def test_running_again_overwrites_what_it_wrote_and_nothing_else(run, out, tmp_p
     assert (folder / "curves.json").read_bytes() == before
 
 
+@needs_pango
 def test_the_page_is_written_if_wanted_and_removed_if_not(run, out, tmp_path):
     scan, page = spine_png(tmp_path / "b.png"), {"report.html", "report.pdf"}
     run(scan)

@@ -7,6 +7,7 @@ import pydicom
 import pytest
 from dicom_cases import source_file
 from predict_cases import spine_png, write_bundle
+from report_cases import needs_pango
 
 from spinelift.bundle import PredictionCard, load_bundle
 from spinelift.errors import MissingExtraError
@@ -15,6 +16,8 @@ from spinelift.inference.batch import run_batch
 from spinelift.inference.scans import name_scans
 from spinelift.inference.task import Job
 from spinelift.report import DICOM_NAMES
+
+pytestmark = needs_pango
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from io_cases import members, visit_zip
 from PIL import Image
 from predict_cases import BOTTOM_XZ, HALF_WIDTH, TOP_XZ, spine_image
 from pydicom.sr.codedict import codes
-from report_cases import pdf_pages
+from report_cases import needs_pango, pdf_pages
 
 from spinelift.errors import UnsupportedImageError
 from spinelift.io import read_dxa
@@ -20,6 +20,8 @@ from spinelift.report.dicom.segmentation import segmentation
 from spinelift.report.dicom.structured import structured_report
 from spinelift.report.dicom.study import Study
 from spinelift.report.overlay import overlay_png
+
+pytestmark = needs_pango
 
 
 def read(files):

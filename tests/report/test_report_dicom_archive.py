@@ -9,8 +9,10 @@ import time
 import pydicom
 import pytest
 from dicom_cases import objects, source_file
+from report_cases import needs_pango
 
 TOOLS = ("Orthanc", "storescu", "findscu", "movescu")
+pytestmark = needs_pango
 
 
 @pytest.fixture(scope="module", params=["study", "deidentified"])

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from PIL import Image
-from report_cases import bent, pdf_pages, scene
+from report_cases import bent, needs_pango, pdf_pages, scene
 
 from spinelift.curves import Curve, SpineCurves
 from spinelift.errors import MissingExtraError
@@ -17,17 +17,6 @@ from spinelift.report.page import MAX_CURVES, page_html, page_pdf
 from spinelift.report.page_views import FRONT_WIDTH, TOP_WIDTH, VIEWS_WIDTH
 
 HOSTILE = "<script src=http://example.org/a.js></script><img src=http://example.org/b.png>&\"'"
-
-
-def pango():
-    try:
-        import weasyprint  # noqa: F401
-    except (ImportError, OSError):
-        return False
-    return True
-
-
-needs_weasyprint = pytest.mark.skipif(not pango(), reason="WeasyPrint or its library Pango is missing")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +150,7 @@ def test_the_largest_curves_are_listed():
     assert "2 smaller curves" in html
 
 
-@needs_weasyprint
+@needs_pango
 @pytest.mark.parametrize("paper", ["A4", "letter"])
 def test_one_page_even_with_all_there_can_be(paper):
     found = scene(curves=bent()).measures
@@ -177,7 +166,7 @@ def test_one_page_even_with_all_there_can_be(paper):
     assert pdf_pages(page_pdf(full, paper=paper)) == 1
 
 
-@needs_weasyprint
+@needs_pango
 def test_the_pdf_repeats_and_nothing_is_fetched(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a connection was opened")
