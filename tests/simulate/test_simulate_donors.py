@@ -198,7 +198,7 @@ def test_the_body_follows_its_size_and_the_arch_its_style():
 
 
 def test_a_person_depends_on_seed_number_and_library():
-    one, same, other = (make_pair(4, False, 1, d)[0] for d in (ALL_SHIPPED, Donors(), Donors(shipped=False)))
+    one, same, other = (make_pair(4, 1, donors=d)[0] for d in (ALL_SHIPPED, Donors(), Donors(shipped=False)))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
 

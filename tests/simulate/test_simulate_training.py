@@ -89,7 +89,7 @@ def test_whole_bodies_have_their_mask_between_their_ends(tmp_path):
     assert inside[0] == pytest.approx(ends[0, 0], abs=1)
     assert inside[-1] == pytest.approx(ends[1, 0], abs=1)
     assert mask[round(float(ends[0, 0])) + 2, round(float(ends[0, 1]))] == 1
-    assert image[mask == 1].mean() > 1.2 * image[image > 0].mean()
+    assert image[mask == 1].mean() > 1.1 * image[image > 0].mean()
     np.testing.assert_array_equal(make_scan(SEED, 0)[1], mask)
 
 
