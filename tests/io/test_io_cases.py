@@ -18,8 +18,9 @@ REFUSED = {
     "d24b_converter_1mm_alone.dcm": "778 × 272 mm",
     "p17_really_jpeg.png": "a JPEG file",
 }
-LOSSY = ("d04_voi_lut.dcm",)
-"""Its steep table leaves one level of 12 bits for grey values below 27 of 255: right in the mean alone."""
+LOSSY = {"d04_voi_lut.dcm": 1.5}
+"""Its steep table leaves one level of 12 bits for grey values below 27 of 255: right in the mean alone. Side
+views of bundle 7 differ by up to 1.1 mm in the mean: limit, mm."""
 
 pytestmark = pytest.mark.skipif(
     not (CASES / "expect.json").exists(), reason="the folder of cases is not beside the repository"
@@ -55,7 +56,8 @@ def test_case(case, model, demo):
     assert len(find_scans([path])) == 1
     curves = model.predict(path, spacing=spacing).curves
     heights = np.linspace(max(demo.z_mm[0], curves.z_mm[0]), min(demo.z_mm[-1], curves.z_mm[-1]), 209)
+    tolerance = LOSSY.get(path.name, case.get("tolerance_mm", 0.1))
     for curve, right in zip(curves.mm, demo.mm, strict=True):
         found, expected = np.interp(heights, curves.z_mm, curve), np.interp(heights, demo.z_mm, right)
         error = np.abs(found - expected)
-        assert (error.mean() if path.name in LOSSY else error.max()) <= case.get("tolerance_mm", 0.1)
+        assert (error.mean() if path.name in LOSSY else error.max()) <= tolerance
