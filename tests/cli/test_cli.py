@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import spinelift
 from spinelift.cli import COMMANDS, app
-from spinelift.report import PICTURE_NAMES
+from spinelift.report import picture_names
 
 PIXEL = f"{SPACING.row_mm},{SPACING.col_mm}"
 HEAVY = ("torch", "numba", "onnxruntime", "scipy", "matplotlib", "trimesh", "pydicom", "numpy")
@@ -80,7 +80,7 @@ def test_one_scan_with_all_outputs(bundle, tmp_path):
     result = run("predict", scan, "-o", out, "--spacing", PIXEL, "--bundle", bundle, "--threads", 1)
     assert result.exit_code == 0, result.output
     (folder,) = (p for p in out.iterdir() if p.is_dir())
-    assert {p.name for p in folder.iterdir()} == {*PICTURE_NAMES, "curves.json", "curves.csv", "run.json"}
+    assert {p.name for p in folder.iterdir()} == {*picture_names(), "curves.json", "curves.csv", "run.json"}
     assert json.loads((folder / "curves.json").read_text())["scan_id"] == folder.name
     assert "scan.png" in result.output
     assert not (out / "failed.csv").exists()

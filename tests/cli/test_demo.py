@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from spinelift.cli import app
 from spinelift.curves import SpineCurves
 from spinelift.geometry import SpineFrame
-from spinelift.report import PICTURE_NAMES
+from spinelift.report import picture_names
 from spinelift.simulate.archive.dxa import DxaImage, write_dxa_zip
 
 
@@ -35,7 +35,7 @@ def test_demo_writes_the_pictures_and_tells_the_error_beside_the_mean_curves(per
     archive, truth, bundle = person
     result = run(archive, truth, bundle, tmp_path / "out")
     assert result.exit_code == 0, result.output
-    for name in PICTURE_NAMES:
+    for name in picture_names():
         assert (tmp_path / "out" / "1900001_2_0" / name).is_file()
         assert name in result.output
     row = next(line for line in result.output.splitlines() if "3D deviation" in line)

@@ -1,4 +1,4 @@
-"""Change of each measure between two visits, against what can be told from noise."""
+"""Change of each measure between two visits, beside the least change that noise allows to detect."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -17,7 +17,3 @@ def picture_names(formats: tuple[str, ...] = ("png",)) -> tuple[str, ...]:
     """Files of all pictures of a result, with the overlay in these formats."""
     overlays = (f"{OVERLAY_STEM}.{kind}" for kind in formats)
     return (PAGE, *overlays, TURNTABLE, VIEWER, STL, PARTS_STL, GLB, MARKUPS)
-
-
-PICTURE_NAMES = picture_names()
-"""With the default format."""

@@ -1,6 +1,6 @@
 """The three views of the page of a result, as SVG in millimetres of the paper.
 
-Lines differ in dashes and brightness, so that they can be told apart without colour.
+Lines differ in dashes and brightness, so that no line needs its colour.
 """
 
 import base64

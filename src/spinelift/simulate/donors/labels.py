@@ -39,7 +39,7 @@ SOFT_HU, BONE_HU, BONE_DENSITY = 40.0, 1600.0, 1.92
 
 
 RECOGNISED = (LabelScheme.TOTALSEGMENTATOR_TOTAL, LabelScheme.TOTALSEGMENTATOR_V1, LabelScheme.VERSE)
-"""Schemes that are told apart by their labels. SPINEPS has VerSe's numbers of vertebrae."""
+"""Schemes that are recognised by their labels. SPINEPS has VerSe's numbers of vertebrae."""
 
 
 def donors_of_labels(
