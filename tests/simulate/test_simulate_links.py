@@ -9,10 +9,10 @@ from spinelift.geometry import Vertebra
 from spinelift.simulate.body import skeleton
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.bones import template
-from spinelift.simulate.body.links import inclination_deg, sample_links
+from spinelift.simulate.body.links import sample_links
 from spinelift.simulate.body.pelvis import place_pelvis
 from spinelift.simulate.body.physique import sample_physique
-from spinelift.simulate.body.spine import sample_spine
+from spinelift.simulate.body.spine import inclination_deg, sample_spine
 
 SEED = 41
 

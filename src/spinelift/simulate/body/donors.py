@@ -15,6 +15,7 @@ from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import Mesh
+from spinelift.simulate.body.links import correlated
 from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.spine import PosedSpine
 from spinelift.simulate.body.warp import Warp, sample_warps
@@ -165,20 +166,13 @@ def sample_donor_styles(
 
     scale = arch_scales(donors, spine.size) * np.exp(rng.normal(0, ARCH_SCALE_SD))
     shift, slope = spread * both(SHIFT_MM, SHIFT_LEVEL_MM), spread * both(SLOPE, SLOPE_LEVEL)
-    lordosis = (lordosis_deg(spine) - LORDOSIS_DEG) / LORDOSIS_SD_DEG
-    z = SPINOUS_LORDOSIS_R * lordosis + np.sqrt(1 - SPINOUS_LORDOSIS_R**2) * rng.normal()
+    lordosis = (spine.lordosis_deg - LORDOSIS_DEG) / LORDOSIS_SD_DEG
+    z = correlated(lordosis, SPINOUS_LORDOSIS_R, rng)
     lumbar = np.arange(N_LEVELS) >= Vertebra.L1
     height = np.where(lumbar, np.clip(1 + SPINOUS_HEIGHT_SD * z, 0.65, 1.35), 1.0)
     warps = sample_warps(N_LEVELS, spread * WARP_MM, rng)
     rows = zip(*(a.tolist() for a in (scale, shift, slope, height)), warps, strict=True)
     return [DonorStyle(a, b, c, d, warp=warp) for a, b, c, d, warp in rows]
-
-
-def lordosis_deg(spine: PosedSpine) -> float:
-    """Angle in the side view between the axes of L1 and L5, degrees; positive for lordosis."""
-    down = spine.frames[[Vertebra.L1, Vertebra.L5], :, 2]
-    angle = np.degrees(np.arctan2(down[:, 1], down[:, 2]))
-    return float(angle[1] - angle[0])
 
 
 def arch_scales(donors: Sequence[DonorVertebra | None], size: Float) -> Float:

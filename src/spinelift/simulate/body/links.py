@@ -20,7 +20,7 @@ import numpy as np
 
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
-from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.body.spine import PosedSpine, inclination_deg
 
 RIBS = 12
 PELVIC_INCIDENCE_SD, PELVIC_TILT_SD = 10.0, 6.0
@@ -115,19 +115,13 @@ def _sides(share: float, both: float, rng: np.random.Generator) -> Float:
     return np.array([u < share and (u < both or side == one) for side in range(2)])
 
 
-def inclination_deg(frames: Float) -> Float:
-    """Sagittal inclination of frames [..., 3, 3], degrees, positive when the lower end lies further back."""
-    return np.asarray(np.degrees(np.arctan2(frames[..., 1, 2], frames[..., 2, 2])))
-
-
 def _sacral_slope_and_tilt(spine: PosedSpine, rng: np.random.Generator) -> tuple[float, float]:
     """Deviations of sacral slope and pelvic tilt from their means, degrees."""
-    l1, l5 = inclination_deg(spine.frames[[Vertebra.L1, Vertebra.L5]])
-    lordosis = np.clip((l5 - l1 - LORDOSIS_DEG[0]) / LORDOSIS_DEG[1], -2.5, 2.5)
+    lordosis = np.clip((spine.lordosis_deg - LORDOSIS_DEG[0]) / LORDOSIS_DEG[1], -2.5, 2.5)
     incidence = correlated(lordosis, INCIDENCE_OF_LORDOSIS, rng)
     tilt = PELVIC_TILT_SD * correlated(incidence, INCIDENCE_OF_TILT, rng)
     slope = PELVIC_INCIDENCE_SD * incidence - tilt
-    at_l5 = float(l5) - MEAN_L5_DEG
+    at_l5 = float(inclination_deg(spine.frames[Vertebra.L5])) - MEAN_L5_DEG
     return float(np.clip(slope, at_l5 - MAX_L5_S1_DEG, at_l5 + MAX_L5_S1_DEG)), tilt
 
 

@@ -10,11 +10,11 @@ from scipy.spatial.transform import Rotation
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import Mesh, Template, make_mesh
-from spinelift.simulate.body.links import RIBS, inclination_deg, sample_links
+from spinelift.simulate.body.links import RIBS, sample_links
 from spinelift.simulate.body.pelvis import femoral_head, place_pelvis
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.solids import Solid, Tissue, limb_bone, loft, loft_mesh, shell
-from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.body.spine import PosedSpine, inclination_deg
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ class PosedSpine:
         z, mm = self.curves_mm()
         return coronal_angles(z, mm[Curve.CENTRE]).ferguson_deg
 
+    @property
+    def lordosis_deg(self) -> float:
+        """Angle in the side view between the axes of L1 and L5, degrees; positive for lordosis."""
+        l1, l5 = inclination_deg(self.frames[[Vertebra.L1, Vertebra.L5]])
+        return float(l5 - l1)
+
     def curves_mm(self) -> tuple[Float, Float]:
         """True heights z [209] and curves [6, 209] in mm, sagittal ones from the mean of the centre one.
 
@@ -104,6 +110,11 @@ class PosedSpine:
         mm[Curve.LEFT], mm[Curve.RIGHT] = xy[:, 0] + width[:, 0], xy[:, 0] - width[:, 0]
         mm[Curve.ANTERIOR], mm[Curve.POSTERIOR] = xy[:, 1] - width[:, 1], xy[:, 1] + width[:, 1]
         return z, np.asarray(zero_sagittal(mm), np.float64)
+
+
+def inclination_deg(frames: Float) -> Float:
+    """Sagittal inclination of frames [..., 3, 3], degrees, positive when the lower end lies further back."""
+    return np.asarray(np.degrees(np.arctan2(frames[..., 1, 2], frames[..., 2, 2])))
 
 
 def frames_along(centres: Float, axial_deg: Float, tilt_noise: Float | None = None) -> Float:
