@@ -28,7 +28,8 @@ from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.body import Body, build_body
 from spinelift.simulate.body.bones import make_mesh
-from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, DonorVertebra, arch_scales, fit_vertebra
+from spinelift.simulate.body.donors import DonorStyle, DonorVertebra, arch_scales, fit_vertebra
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell

@@ -18,12 +18,12 @@ from spinelift.learn.people import donors_of_training
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.bones import make_mesh, outward, signed_volume
 from spinelift.simulate.body.donors import (
-    DonorLibrary,
     DonorStyle,
     DonorVertebra,
     fit_vertebra,
     mirrored,
 )
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.donors.check import check_vertebra
 from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 from spinelift.simulate.donors.frame import donor_vertebra

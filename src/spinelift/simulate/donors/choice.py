@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spinelift.errors import ConfigError
 
 if TYPE_CHECKING:
-    from spinelift.simulate.body.donors import DonorLibrary
+    from spinelift.simulate.body.library import DonorLibrary
 
 
 @dataclass(frozen=True)
