@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 app = command_group("Libraries of vertebrae of real people, for simulated ones.")
 
 Library = Annotated[Path, typer.Option("--out", help="Library, .npz; an existing one is extended.")]
-Triangles = Annotated[
-    int, typer.Option(min=200, max=20000, help="Triangles of a vertebra that is not registered, about.")
-]
+Triangles = Annotated[int, typer.Option(min=200, max=20000, help="Triangles of one that is not registered.")]
 Licence = Annotated[str, typer.Option(help="Licence of the data, recorded in the library.")]
 Source = Annotated[str, typer.Option(help="Where the data come from, recorded in the library.")]
 
@@ -74,7 +72,10 @@ def build(
 def list_(
     library: Annotated[Path | None, typer.Argument(help="Library, .npz.", show_default="shipped")] = None,
 ) -> None:
-    """List the donors of a library: levels, those that are not registered and so not blended, licence, source."""
+    """List the donors of a library: levels, licence, source.
+
+    Levels that are not registered are used as they are and not blended.
+    """
     from rich.console import Console
 
     from spinelift.simulate.donors.library import SHIPPED, load_library

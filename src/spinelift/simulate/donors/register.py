@@ -136,8 +136,9 @@ class _Surface:
         import trimesh
 
         surface: Any = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-        points, faces = trimesh.sample.sample_surface(surface, POINTS, seed=0)  # type: ignore[attr-defined]
-        weight: Any = trimesh.triangles.points_to_barycentric(surface.triangles[faces], points)
+        points, faces = trimesh.sample.sample_surface(surface, POINTS, seed=0)
+        triangles: Any = trimesh.triangles
+        weight = triangles.points_to_barycentric(surface.triangles[faces], points)
         normals = (weight[:, :, None] * mesh.normals[mesh.faces[faces]]).sum(1)
         self.points = np.asarray(points, np.float64)
         self.normals = normals / np.linalg.norm(normals, axis=1, keepdims=True)
@@ -151,7 +152,7 @@ class _Surface:
 
 
 def _apart(start: DonorVertebra, size: Float, surface: _Surface) -> Float:
-    """Vertices of ``start`` with the body stretched to ``size`` and the arch in the affine map of best fit."""
+    """Vertices of ``start`` the body stretched to ``size``, the arch by the affine map of best fit."""
     points = start.mesh.vertices
     behind = points[:, 1] - start.size[1] / 2
     back = expit((behind - 1.5) / 1.5)[:, None]
@@ -204,8 +205,8 @@ def fit_of(points: Float, faces: Integers, mesh: Mesh) -> Fit:
 
     new: Any = trimesh.Trimesh(points, faces, process=False)
     old: Any = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-    there, at = trimesh.sample.sample_surface(new, POINTS // 4, seed=1)  # type: ignore[attr-defined]
-    here, _ = trimesh.sample.sample_surface(old, POINTS // 4, seed=2)  # type: ignore[attr-defined]
+    there, at = trimesh.sample.sample_surface(new, POINTS // 4, seed=1)
+    here, _ = trimesh.sample.sample_surface(old, POINTS // 4, seed=2)
     to_old, meets = _distances(there, old)
     to_new, _ = _distances(here, new)
     flipped = float(((new.face_normals[at] * old.face_normals[meets]).sum(1) < 0).mean())
@@ -218,8 +219,9 @@ def _distances(points: Float, mesh: Any) -> tuple[Float, Integers]:
     import trimesh
 
     near = 12
-    _, at = cKDTree(mesh.triangles_center).query(points, k=near)
-    places: Any = trimesh.triangles.closest_point(mesh.triangles[at.ravel()], np.repeat(points, near, 0))
+    triangles: Any = trimesh.triangles
+    at = np.asarray(cKDTree(mesh.triangles_center).query(points, k=near)[1])
+    places = triangles.closest_point(mesh.triangles[at.ravel()], np.repeat(points, near, 0))
     distance = np.linalg.norm(places.reshape(-1, near, 3) - points[:, None], axis=2)
     best = distance.argmin(1)
     rows = np.arange(len(points))
