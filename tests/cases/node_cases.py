@@ -20,11 +20,22 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
     Verification,
 )
+from pynetdicom.transport import AssociationSocket
 
 from spinelift.serve.job import Job, Problem, Result, State
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.config import FILES, NodeConfig
 
+
+def _close(self: AssociationSocket) -> None:
+    """As pynetdicom's, which does not close a socket whose other side has closed it (3.0.4)."""
+    if self.socket is not None:
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+AssociationSocket._shutdown_socket = _close
 PRIVATE = "Ashdown^Albert"
 RESULTS = dict(
     zip(

@@ -73,9 +73,13 @@ class Outbox:
 
     def add(self, delivery: str, study: Study, results: Path) -> None:
         """Keep copies of the results that are to be sent. A delivery that is there already begins anew."""
+        names = [name for name in self._names if (results / name).is_file()]
+        if not names:
+            _log.warning("%s: no DICOM objects to send, since its header lacks what they need", study.name)
+            return
         with whole_folder(self.folder / delivery) as folder:
             folder.mkdir()
-            for name in self._names:
+            for name in names:
                 shutil.copy(results / name, folder / name)
         with self._tables.transaction() as db:
             db.execute(
