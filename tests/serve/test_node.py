@@ -43,6 +43,7 @@ class World:
         self.jobs = Jobs(self.folder)
         self.jobs.recover()
         self.node = Node(self.jobs, config(self.port, self.archive.port, **changes))
+        self.node.start()
         return self
 
     def stop(self):

@@ -36,6 +36,9 @@ def serve(
         int, typer.Option(min=1, help="Processes, about 0.6 GB each; with --scheduler, jobs on it at a time.")
     ] = 2,
     scheduler: Scheduler = None,
+    node: Annotated[
+        Path | None, typer.Option(help="YAML file of a DICOM node to be as well (docs/deployment.md).")
+    ] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that clients must know, on its first line.")
     ] = None,
@@ -69,6 +72,9 @@ def serve(
     [cyan]spinelift serve --host 0.0.0.0 --token-file token.txt --tls-cert cert.pem --tls-key key.pem --data
     /srv/spinelift[/cyan]
 
+    With a DICOM node, which takes studies and sends results to an archive:
+    [cyan]spinelift serve --node node.yaml --data /srv/spinelift[/cyan]
+
     With the workers of a Dask cluster, which must see the folder of --data at the same path:
     [cyan]spinelift serve --scheduler tcp://host:8786 --workers 16 --data /shared/spinelift[/cyan]
     """
@@ -85,11 +91,18 @@ def serve(
             expected="a folder that the workers of the cluster see at the same path",
             do="Give --data with a folder on a shared file system.",
         )
+    if node and data is None:
+        raise ConfigError(
+            found="--node without --data",
+            expected="a folder that keeps images and results until the archive has them",
+            do="Give --data with a folder on a disk of this machine.",
+        )
     import uvicorn
 
     from spinelift.serve.app import create_app
     from spinelift.serve.folder import data_folder
     from spinelift.serve.logs import start_logging
+    from spinelift.serve.node.config import NodeConfig
     from spinelift.serve.settings import Limits, Settings
 
     os.umask(0o077)
@@ -102,7 +115,7 @@ def serve(
         settings = Settings(
             data=folder, bundle=str(bundle.resolve()) if bundle else None, workers=workers,
             scheduler=scheduler, hostnames=(socket.gethostname(), host, *(hostname or ())), token=token,
-            limits=limits,
+            node=NodeConfig.load(node) if node else None, limits=limits,
         )  # fmt: skip
         application = create_app(settings)
         config = uvicorn.Config(

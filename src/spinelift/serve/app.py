@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from spinelift.errors import SpineliftError
-from spinelift.serve import access, api, guard, health
+from spinelift.serve import access, api, dicomweb, guard, health
 from spinelift.serve.jobs import Jobs
+from spinelift.serve.node.node import Node
 from spinelift.serve.pool import Pool
 from spinelift.serve.problems import RefusedError, response_to
 from spinelift.serve.server import Server
@@ -30,14 +31,16 @@ def create_app(settings: Settings) -> FastAPI:
     Raises OutputError if the folder cannot be used, BundleError if the bundle cannot.
     """
     jobs = Jobs(settings.data, settings.limits)
-    server = Server(settings, jobs, Pool(jobs, settings))
+    server = Server(settings, jobs, Pool(jobs, settings), Node(jobs, settings.node))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         server.pool.start()
+        server.node.start()
         try:
             yield
         finally:
+            await run_in_threadpool(server.node.stop)
             await run_in_threadpool(server.pool.stop)
             jobs.close()
 
@@ -47,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.state.server = server
     app.include_router(api.router)
+    app.include_router(dicomweb.router)
     app.include_router(health.router)
     app.include_router(access.router)
     if PAGE.is_dir():

@@ -107,7 +107,7 @@ def _set_headers(headers: MutableHeaders, request: HTTPConnection, session: Sess
         headers.setdefault(name, value)
     path = request.scope["path"]
     headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
-    if session.is_new and (path == "/" or path.startswith("/v1/")):
+    if session.is_new and (path == "/" or path.startswith(("/v1/", "/dicom-web/"))):
         headers[HEADER] = session.secret
         secure = request.url.scheme == "https"
         headers.append("Set-Cookie", session.cookie(COOKIE, session.secret, secure=secure))

@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spinelift.serve.jobs import Jobs
+from spinelift.serve.node.node import Node
 from spinelift.serve.pool import Pool
 from spinelift.serve.problems import RefusedError
 from spinelift.serve.settings import Settings
 
 
 class Server:
-    """Settings, jobs and workers of a server."""
+    """Settings, jobs, workers and DICOM node of a server."""
 
-    def __init__(self, settings: Settings, jobs: Jobs, pool: Pool) -> None:
-        self.settings, self.jobs, self.pool = settings, jobs, pool
+    def __init__(self, settings: Settings, jobs: Jobs, pool: Pool, node: Node) -> None:
+        self.settings, self.jobs, self.pool, self.node = settings, jobs, pool, node
         self._uploads = 0
 
     @contextmanager

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spinelift.serve.node.config import NodeConfig
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -66,5 +68,5 @@ class Settings:
     scheduler: str | None = None
     hostnames: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
-    node: Path | None = None
+    node: NodeConfig | None = None
     limits: Limits = Limits()

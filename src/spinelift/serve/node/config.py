@@ -46,7 +46,7 @@ class Tls(Config):
         except (OSError, ValueError) as error:
             names = ", ".join(path.name for path in (self.certificate, self.key, self.ca) if path)
             raise ConfigError(
-                found=f"TLS files that cannot be used: {names} ({getattr(error, 'reason', None) or 'unreadable'})",
+                found=f"TLS files of no use: {names} ({getattr(error, 'reason', None) or 'not read'})",
                 expected="certificates and a key without a password, in PEM format",
                 do="Check the paths and the format of `tls`.",
             ) from None
@@ -129,7 +129,7 @@ Archive = Annotated[
 
 
 class NodeLimits(Config):
-    """What a node takes: ``object_mb`` of one image, ``held_mb`` of all that it holds, ``associations`` at once."""
+    """What a node takes: MB of one image, MB of all images that it holds, and associations at once."""
 
     object_mb: PositiveInt = Field(default=MAX_IMAGE_BYTES >> 20, le=MAX_IMAGE_BYTES >> 20)
     held_mb: PositiveInt = 10_000
@@ -152,7 +152,7 @@ class NodeConfig(Config):
     retry_seconds
         Pauses between attempts to send; the last one repeats.
     keep_minutes
-        Images are kept this long after their results have been made: one that comes later is predicted with them.
+        Images are kept this long after their results have been made; a later one is predicted with them.
     """
 
     ae_title: AeTitle = "SPINELIFT"
@@ -174,18 +174,18 @@ class NodeConfig(Config):
             raise ConfigError(
                 found=f"no file {Path(path).name}",
                 expected="a configuration of the DICOM node (YAML)",
-                do="Check the path of --node; docs/dicom-node.md shows an example.",
+                do="Check the path of --node; docs/deployment.md shows an example.",
             )
         return super().load(path)
 
     @model_validator(mode="after")
     def _commitment_can_be_reported(self) -> Self:
         archive = self.archive
-        if isinstance(archive, DicomArchive) and archive.storage_commitment:
-            if archive.ae_title not in {peer.ae_title for peer in self.peers}:
-                raise ValueError(
-                    "with storage_commitment, the archive must be one of the peers: it reports to the node"
-                )
+        reports = isinstance(archive, DicomArchive) and archive.storage_commitment
+        if reports and archive.ae_title not in {peer.ae_title for peer in self.peers}:
+            raise ValueError(
+                "with storage_commitment, the archive must be a peer, since it reports to the node"
+            )
         return self
 
     def accepts(self, ae_title: str, address: str) -> bool:

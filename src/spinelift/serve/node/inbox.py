@@ -33,9 +33,9 @@ class Stage(StrEnum):
 class Study:
     """A study of one owner.
 
-    ``name``: the same for every owner, made of a hash; results and logs name it. ``version``: grows with every
-    change of its objects. ``due``: when it is predicted (receiving) or removed (done, failed), seconds since
-    1970. ``job``: id of its job.
+    ``name``: the same for every owner, made of a hash; results and logs name it. ``version``: grows with
+    every change of its objects. ``due``: when it is predicted (receiving) or removed (done, failed), seconds
+    since 1970. ``job``: id of its job.
     """
 
     study: str
@@ -140,7 +140,7 @@ class Inbox:
             return self._change(study.study, f"version = {study.version}", state=Stage.PREDICTING)
 
     def ended(self, study: Study, state: Stage, due: float) -> bool:
-        """End the prediction of a study, which is removed when ``due``; whether no object has come meanwhile."""
+        """End the prediction of a study, to be removed when ``due``; whether no object has come meanwhile."""
         return self._change(study.study, self._unchanged(study), state=state, due=due)
 
     def again(self, study: Study) -> None:

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 class Node:
     """Studies that come in by C-STORE or STOW-RS, and their results on the way to the archive.
 
-    ``config``: None takes studies by STOW-RS alone, and sends nothing. Stop it with :meth:`stop`, after which
-    another one can go on with the same folder.
+    ``config``: None takes studies by STOW-RS alone, and sends nothing. After :meth:`stop`, another node can
+    continue with the same folder.
     """
 
     def __init__(self, jobs: Jobs, config: NodeConfig | None = None) -> None:
@@ -42,10 +42,17 @@ class Node:
         keep_s = config.keep_minutes * 60 if config else KEEP_S
         self.studies = Studies(self.inbox, jobs, self.outbox, keep_s=keep_s)
         self._stopped = threading.Event()
-        self._threads = [self._start(self.studies.advance)]
+        self._threads = [self._thread(self.studies.advance)]
         if self.outbox is not None:
-            self._threads.append(self._start(self.outbox.advance))
+            self._threads.append(self._thread(self.outbox.advance))
         self._receiver = Receiver(config, self.inbox, self._committed) if config else None
+
+    def start(self) -> None:
+        """Continue with what an earlier node left, and accept connections."""
+        for thread in self._threads:
+            thread.start()
+        if self._receiver is not None:
+            self._receiver.start()
 
     def _outbox(self, config: NodeConfig, folder: Path) -> Outbox:
         archive = config.archive
@@ -57,7 +64,7 @@ class Node:
     def _committed(self, commitment: str, instances: set[str]) -> bool:
         return self.outbox is not None and self.outbox.committed(commitment, instances)
 
-    def _start(self, advance: Callable[[], None]) -> threading.Thread:
+    def _thread(self, advance: Callable[[], None]) -> threading.Thread:
         def run() -> None:
             while not self._stopped.is_set():
                 try:
@@ -66,9 +73,7 @@ class Node:
                     _log.error("node: unexpected %s", type(error).__name__)
                 self._stopped.wait(INTERVAL_S)
 
-        thread = threading.Thread(target=run, name=advance.__qualname__, daemon=True)
-        thread.start()
-        return thread
+        return threading.Thread(target=run, name=advance.__qualname__, daemon=True)
 
     def stop(self) -> None:
         """Stop listening and sending; nothing is removed."""
@@ -76,5 +81,6 @@ class Node:
             self._receiver.stop()
         self._stopped.set()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
         self._tables.close()

@@ -52,11 +52,14 @@ class Status(IntEnum):
 
 
 class RefusedObjectError(Exception):
-    """An object that is not kept: the status for its sender, and a reason without personal data."""
+    """An object that is not kept: the status for its sender, and a reason without personal data.
 
-    def __init__(self, status: Status, reason: str) -> None:
+    ``named``: its SOP class and SOP instance, if they could be read.
+    """
+
+    def __init__(self, status: Status, reason: str, named: tuple[str, str] | None = None) -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.named = status, named
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,8 +83,8 @@ def read_object(data: bytes) -> ReceivedObject:
     Raises
     ------
     RefusedObjectError
-        No DICOM, a header without the three UIDs, a class that cannot be a DXA, or a result of spinelift, which an
-        archive would send back without end.
+        No DICOM, a header without the three UIDs, a class that cannot be a DXA, or a result of spinelift, which
+        an archive would send back without end.
     """
     try:
         with _PARSER, reading():
@@ -92,9 +95,10 @@ def read_object(data: bytes) -> ReceivedObject:
     if not (sop_class and instance and study):
         raise RefusedObjectError(Status.CANNOT_UNDERSTAND, "a header without the UIDs of object and study")
     if maker == MANUFACTURER:
-        raise RefusedObjectError(Status.CANNOT_UNDERSTAND, "a result of spinelift")
+        raise RefusedObjectError(Status.CANNOT_UNDERSTAND, "a result of spinelift", (sop_class, instance))
     if sop_class not in SOP_CLASSES:
-        raise RefusedObjectError(Status.CLASS_NOT_SUPPORTED, "an object of a class that no DXA has")
+        reason = "an object of a class that no DXA has"
+        raise RefusedObjectError(Status.CLASS_NOT_SUPPORTED, reason, (sop_class, instance))
     return ReceivedObject(data, sop_class, instance, study)
 
 

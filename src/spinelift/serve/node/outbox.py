@@ -52,7 +52,7 @@ class Delivery:
 
 
 class Outbox:
-    """Deliveries, sent in the order of their times. ``pause_after``: seconds to wait after so many attempts."""
+    """Deliveries, sent in the order of their times. ``pause_after``: seconds to wait after n attempts."""
 
     def __init__(
         self, tables: Tables, folder: Path, archive: Archive, *, names: Sequence[str],
@@ -132,7 +132,7 @@ class Outbox:
                 self._acknowledged(delivery)
 
     def committed(self, commitment: str, instances: set[str]) -> bool:
-        """Take the archive's report; whether it is of a delivery. Results that it does not keep are sent again."""
+        """Take the archive's report; whether it is of a delivery. What it does not keep is sent again."""
         with self._reported:
             for delivery in self._select("commitment = ?", commitment):
                 files = (self.folder / delivery.delivery).iterdir()

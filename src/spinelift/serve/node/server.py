@@ -69,7 +69,7 @@ class _Server(ThreadedAssociationServer):
 
 
 class Receiver:
-    """The node as the peers see it; listens from its creation until :meth:`stop`."""
+    """The node as the peers see it; it has its port from the beginning, and serves it after :meth:`start`."""
 
     def __init__(self, node: NodeConfig, inbox: Inbox, on_report: OnReport) -> None:
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # its messages quote headers
@@ -104,12 +104,18 @@ class Receiver:
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="dicom-node", daemon=True
         )
+
+    def start(self) -> None:
+        """Accept connections."""
         self._thread.start()
 
     def stop(self) -> None:
         """Close all connections and stop listening."""
-        self._server.stop()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.stop()
+            self._thread.join()
+        else:
+            self._server.server_close()
         for association in self._server.active_associations:
             association.abort()
         for association in self._server.active_associations:

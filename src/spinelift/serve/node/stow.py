@@ -42,13 +42,8 @@ class WebSender:
 
     def send(self, files: Sequence[Path], commitment: str | None = None) -> Sent:
         """Send files in one request; raises ArchiveError if there is no reply that can be read."""
-        boundary = secrets.token_hex(16)
-        part = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
-        body = b"".join(part + file.read_bytes() + b"\r\n" for file in files) + f"--{boundary}--\r\n".encode()
-        headers = {
-            "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-            "Accept": "application/dicom+json",
-        }
+        body, media_type = related(files)
+        headers = {"Content-Type": media_type, "Accept": "application/dicom+json"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(self._url, body, headers, method="POST")
@@ -63,6 +58,14 @@ class WebSender:
         except (OSError, ValueError) as error:
             raise ArchiveError(f"the STOW-RS service cannot be reached ({type(error).__name__})") from None
         return _sent(files, text)
+
+
+def related(files: Sequence[Path]) -> tuple[bytes, str]:
+    """DICOM files as a body multipart/related, and its media type."""
+    boundary = secrets.token_hex(16)
+    part = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+    body = b"".join(part + file.read_bytes() + b"\r\n" for file in files) + f"--{boundary}--\r\n".encode()
+    return body, f'multipart/related; type="application/dicom"; boundary={boundary}'
 
 
 def _token(file: Path | None) -> str:

@@ -19,8 +19,8 @@ _log = logging.getLogger(__name__)
 class Studies:
     """One job for each study that is complete, and one delivery for each result.
 
-    Whatever is killed when, :meth:`advance` goes on: a job that is gone is added again, and a delivery that was
-    begun is made anew, with the same objects.
+    Whatever is killed when, :meth:`advance` goes on: a job that is gone is added again, and a delivery that
+    was begun is made anew, with the same objects.
     """
 
     def __init__(

@@ -13,14 +13,14 @@ from spinelift.errors import OutputError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dicom_studies (
-  study TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, version INTEGER NOT NULL,
-  due REAL NOT NULL, job TEXT);
+  study TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+  version INTEGER NOT NULL, due REAL NOT NULL, job TEXT);
 CREATE TABLE IF NOT EXISTS dicom_objects (
   study TEXT NOT NULL, object TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,
   PRIMARY KEY (study, object));
 CREATE TABLE IF NOT EXISTS dicom_deliveries (
-  delivery TEXT PRIMARY KEY, study TEXT NOT NULL, name TEXT NOT NULL, tries INTEGER NOT NULL, due REAL NOT NULL,
-  commitment TEXT);
+  delivery TEXT PRIMARY KEY, study TEXT NOT NULL, name TEXT NOT NULL, tries INTEGER NOT NULL,
+  due REAL NOT NULL, commitment TEXT);
 """
 
 
