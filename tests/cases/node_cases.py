@@ -1,11 +1,13 @@
 """A DICOM node between a sender and an archive, all in this process; predictions are made by hand."""
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -25,6 +27,7 @@ from pynetdicom.transport import AssociationSocket
 from spinelift.serve.job import Job, Problem, Result, State
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.config import FILES, NodeConfig
+from spinelift.serve.node.node import Node
 
 
 def _close(self: AssociationSocket) -> None:
@@ -210,3 +213,57 @@ def waiting(jobs: Jobs) -> int:
 def held(folder: Path) -> list[Path]:
     """Files that the node holds."""
     return [file for file in (folder / "dicom").rglob("*") if file.is_file()]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr("spinelift.serve.node.node.INTERVAL_S", 0.02)
+    monkeypatch.setattr("spinelift.serve.node.server.TIMEOUT_S", 1)
+
+
+@pytest.fixture
+def world(tmp_path, caplog):
+    """A started node and its archive; whatever is logged holds no personal data."""
+    caplog.set_level(logging.DEBUG)
+    made = World(tmp_path)
+    yield made
+    made.close()
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert PRIVATE not in said
+    assert not [uid for uid in made.uids if uid in said]
+
+
+class World:
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        self.archive, self.uids = Archive(free_port(), node_port=self.port), []
+        self.jobs = self.node = None
+
+    def start(self, *, with_archive=True, **changes):
+        if with_archive:
+            self.archive.start()
+        self.jobs = Jobs(self.folder)
+        self.jobs.recover()
+        self.node = Node(self.jobs, config(self.port, self.archive.port, **changes))
+        self.node.start()
+        return self
+
+    def stop(self):
+        """Stop the node, as a server does."""
+        if self.node:
+            self.node.stop()
+            self.jobs.close()
+        self.node = None
+
+    def close(self):
+        self.stop()
+        self.archive.stop()
+
+    def images(self, count=1):
+        study = generate_uid()
+        made = [image(study) for _ in range(count)]
+        self.uids += [study, *(data.SOPInstanceUID for data in made)]
+        return made
+
+    def is_done(self):
+        return len(self.archive.stored) == len(RESULTS) and not len(self.node.outbox)

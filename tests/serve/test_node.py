@@ -1,70 +1,15 @@
 """The node between senders and an archive, by pynetdicom on both sides."""
 
-import logging
 import threading
 
-import pytest
-from node_cases import PRIVATE, RESULTS, Archive, config, free_port, held, image, send, until, waiting, work
-from pydicom.uid import generate_uid
+from io_cases import encoded
+from node_cases import RESULTS, held, quick, send, until, waiting, work, world
 
 from spinelift.serve.job import Problem
-from spinelift.serve.jobs import Jobs
-from spinelift.serve.node.node import Node
+from spinelift.serve.node.objects import read_object
 
+__all__ = ["quick", "world"]
 NO_DXA = Problem("NoDxaInArchiveError", "no DICOM image", "the DXA images of a visit", "Check.", 13)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr("spinelift.serve.node.node.INTERVAL_S", 0.02)
-
-
-@pytest.fixture
-def world(tmp_path, caplog):
-    """A started node and its archive; whatever is logged holds no personal data."""
-    caplog.set_level(logging.DEBUG)
-    made = World(tmp_path)
-    yield made
-    made.close()
-    said = "\n".join(record.getMessage() for record in caplog.records)
-    assert PRIVATE not in said
-    assert not [uid for uid in made.uids if uid in said]
-
-
-class World:
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        self.archive, self.uids = Archive(free_port(), node_port=self.port), []
-        self.jobs = self.node = None
-
-    def start(self, *, archive=True, **changes):
-        if archive:
-            self.archive.start()
-        self.jobs = Jobs(self.folder)
-        self.jobs.recover()
-        self.node = Node(self.jobs, config(self.port, self.archive.port, **changes))
-        self.node.start()
-        return self
-
-    def stop(self):
-        """Stop the node, as a server does."""
-        if self.node:
-            self.node.stop()
-            self.jobs.close()
-        self.node = None
-
-    def close(self):
-        self.stop()
-        self.archive.stop()
-
-    def images(self, count=1):
-        study = generate_uid()
-        made = [image(study) for _ in range(count)]
-        self.uids += [study, *(data.SOPInstanceUID for data in made)]
-        return made
-
-    def is_done(self):
-        return len(self.archive.stored) == len(RESULTS) and not len(self.node.outbox)
 
 
 def test_echo_and_whitelist(world):
@@ -131,20 +76,17 @@ def test_a_further_image_has_the_study_predicted_again_once(world):
 
 def test_a_study_is_not_predicted_while_its_connection_is_open(world):
     world.start()
-    first, second = world.images(2)
+    (first,) = world.images()
     stop = threading.Event()
     held_open = threading.Thread(target=stop.wait)
     held_open.start()
-    from spinelift.serve.node.objects import read_object
-
-    world.node.inbox.store("dicom:DXA", read_object(_bytes(first)), thread=held_open)
+    world.node.inbox.store("dicom:DXA", read_object(encoded(first)), thread=held_open)
     stop.wait(0.2)
     assert not waiting(world.jobs)
     stop.set()
     held_open.join()
     (job,) = work(world.jobs)
     assert job.parts == 1
-    del second
 
 
 def test_a_study_without_a_dxa_fails_and_is_removed_when_it_expires(world, caplog):
@@ -157,9 +99,3 @@ def test_a_study_without_a_dxa_fails_and_is_removed_when_it_expires(world, caplo
     world.node.inbox._clock = lambda: job.expires + 1e6
     until(lambda: not held(world.folder))
     assert world.archive.attempts == []
-
-
-def _bytes(data):
-    from io_cases import encoded
-
-    return encoded(data)

@@ -1,7 +1,7 @@
 """DICOMweb: STOW-RS takes images of a study (PS3.18, 10.5), WADO-RS returns the results (PS3.18, 10.4).
 
-A study is predicted as one that comes by C-STORE is, when no image of it has come for some seconds. Its owner is
-the session. A client without a session is known by its address, so that the requests of one study belong
+A study is predicted as one that comes by C-STORE is, when no image of it has come for some seconds. Its owner
+is the session. A client without a session is known by its address, so that the requests of one study belong
 together; then the results go to the archive alone.
 """
 
@@ -77,7 +77,7 @@ def _reason(error: RefusedObjectError) -> dict[str, Any]:
 
 
 def study_owner(request: Request, server: This, owner: Owner) -> str:
-    """Owner of a study: the session, or the client's address if it has none and an archive gets the results."""
+    """Owner of a study: the session, or the client's address if it has none and there is an archive."""
     if not request.state.session.is_new or server.node.outbox is None:
         return owner
     address = request.client.host if request.client else ""

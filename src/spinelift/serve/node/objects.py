@@ -83,7 +83,7 @@ def read_object(data: bytes) -> ReceivedObject:
     Raises
     ------
     RefusedObjectError
-        No DICOM, a header without the three UIDs, a class that cannot be a DXA, or a result of spinelift, which
+        No DICOM, a header without the three UIDs, a class of no DXA, or a result of spinelift, which
         an archive would send back without end.
     """
     try:

@@ -25,7 +25,8 @@ from spinelift.serve.node.studies import DICOM_OWNER
 
 MAX_PDU_BYTES = 1 << 20
 """Longest protocol data unit that is read; those of objects have 16 KiB, a request of all classes some 10."""
-_TIMEOUT_S = 30
+TIMEOUT_S = 30
+"""Time without any message after which a connection is closed."""
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +51,7 @@ class _Server(ThreadedAssociationServer):
         """Serve one connection."""
         if self._tls is not None:
             try:
-                request.settimeout(_TIMEOUT_S)
+                request.settimeout(TIMEOUT_S)
                 request = self._tls.wrap_socket(request, server_side=True)
             except OSError:
                 _log.warning("connection refused: no TLS, or a certificate that is not accepted")
@@ -79,7 +80,7 @@ class Receiver:
         ae = AE(node.ae_title)
         ae.require_called_aet = True
         ae.maximum_associations = node.limits.associations
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = _TIMEOUT_S
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
         ae.add_supported_context(Verification)
         for sop_class in SOP_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
@@ -119,7 +120,7 @@ class Receiver:
         for association in self._server.active_associations:
             association.abort()
         for association in self._server.active_associations:
-            association.join(_TIMEOUT_S)
+            association.join(TIMEOUT_S)
 
     def _limit(self, event: Any) -> None:
         """Bound what one connection makes the node hold in memory, for which pynetdicom has no limit."""
