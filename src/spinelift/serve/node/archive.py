@@ -22,7 +22,7 @@ COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 UNSUPPORTED = "the archive does not accept its class"
 _SUCCESS = (0x0000, 0xB000, 0xB006, 0xB007)
 """Stored, perhaps with a coercion (PS3.4, B.2.3)."""
-_REPORT_WAIT_S = 2.0
+_REPORT_WAIT_S = 0.5
 """Time for a report on the association of the request itself; later ones come on another association."""
 
 OnReport = Callable[[str, set[str]], bool]
