@@ -47,13 +47,20 @@ class Process:
         self.line = self._child.stdout.readline()
         self.url = next((word.strip("/") for word in self.line.split() if "://" in word), "")
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._child.poll() is None:
+            self._child.kill()
+        self._child.wait()
+        self._child.stdout.close()
+        self.errors.close()
+
     def stop(self, number=signal.SIGTERM):
         """End it; its exit code."""
         self._child.send_signal(number)
-        code = self._child.wait(30)
-        self._child.stdout.close()
-        self.errors.close()
-        return code
+        return self._child.wait(30)
 
 
 def main():

@@ -26,7 +26,7 @@ def predict(task):
         case b"abort":
             os.abort()
         case b"hold":
-            block = bytearray(600 << 20)
+            block = bytearray(300 << 20)
             time.sleep(60)
             return len(block)
         case b"hang":

@@ -20,7 +20,7 @@ HOSTILE = ("dicom-bytes", "dicom-bombs", "dxa-zip-damaged", "zip-hostile", "pict
 
 
 def test_a_scan_that_kills_its_worker_fails_alone(tmp_path, monkeypatch):
-    limits = {"job_s": 3, "worker_bytes": 400 << 20}
+    limits = {"job_s": 4, "worker_bytes": 300 << 20}
     with browser(stub_server(tmp_path, monkeypatch, workers=2, limits=limits)) as client:
         jobs = {content: send(client, content).json() for content in (b"abort", b"hold", b"hang", b"good")}
         wait_for(client, jobs.pop(b"good"), seconds=60)
@@ -38,36 +38,37 @@ def test_kill_in_the_middle_of_many_jobs_loses_none(tmp_path):
     """Every job that was accepted ends, though the server is killed twice."""
     data, accepted = tmp_path / "data", []
     headers = {"Spinelift-Session": "s" * 43}
-    for round_ in range(3):
-        server = Process(tmp_path, "--data", data, stub=True)
-        with httpx2.Client(base_url=server.url, headers=headers) as client:
-            if round_ < 2:
-                scans = [("file", (f"{round_}-{k}.zip", b"short")) for k in range(6)]
+    for number in range(3):
+        with (
+            Process(tmp_path, "--data", data, stub=True) as server,
+            httpx2.Client(base_url=server.url, headers=headers) as client,
+        ):
+            if number < 2:
+                scans = [("file", (f"{number}-{k}.zip", b"short")) for k in range(6)]
                 accepted += send(client, scans, path="/v1/batches").json()["predictions"]
-                wait_for(client, accepted[round_], seconds=30)
+                wait_for(client, accepted[number], seconds=30)
                 assert server.stop(signal.SIGKILL) == -signal.SIGKILL
                 continue
             for job in accepted:
                 wait_for(client, job, seconds=30)
             for job in client.get("/v1/predictions").json():
                 assert client.delete(job["links"]["self"]).status_code == 204
-        assert server.stop() == 128 + signal.SIGTERM
+            assert server.stop() == 128 + signal.SIGTERM
     assert left_over(data) == []
     assert b"Traceback" not in (tmp_path / "stderr").read_bytes()
 
 
 def test_a_temporary_folder_is_deleted_at_exit_and_after_a_kill(tmp_path):
     temporary = tmp_path / "tmp"
-    server = Process(tmp_path, stub=True)
-    with httpx2.Client(base_url=server.url) as client:
+    with Process(tmp_path, stub=True) as server, httpx2.Client(base_url=server.url) as client:
         wait_for(client, send(client).json(), seconds=30)
         (folder,) = temporary.iterdir()
         assert folder.stat().st_mode & 0o77 == 0
-    server.stop(signal.SIGKILL)
+        server.stop(signal.SIGKILL)
     assert list(temporary.iterdir()) == [folder]
-    server = Process(tmp_path, stub=True)
-    assert not folder.exists()
-    assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+    with Process(tmp_path, stub=True) as server:
+        assert not folder.exists()
+        assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
     assert not list(temporary.iterdir())
 
 
@@ -95,19 +96,17 @@ def test_options_that_are_not_safe_or_cannot_work_are_refused(tmp_path, monkeypa
 def real(tmp_path_factory):
     """A real server with its workers, and a client."""
     folder = tmp_path_factory.mktemp("serve")
-    server = Process(folder, "--data", folder / "data", "--log-json", "-v", "--max-rate", 100_000)
-    with httpx2.Client(base_url=server.url, timeout=60) as client:
+    options = ("--data", folder / "data", "--log-json", "-v", "--max-rate", 100_000)
+    with Process(folder, *options) as server, httpx2.Client(base_url=server.url, timeout=60) as client:
         wait_ready(client)
         yield client, folder
-    assert server.stop() == 128 + signal.SIGTERM
+        assert server.stop() == 128 + signal.SIGTERM
 
 
 def test_the_result_is_that_of_the_command(real, tmp_path):
     client, _ = real
-    began = time.monotonic()
     job = send(client, DEMO.read_bytes(), name=f"scans/{DEMO.name}").json()
     done = wait_for(client, job, seconds=60)
-    assert time.monotonic() - began < 60
     url = f"{job['links']['self']}/files/"
     assert done["error"] is None
     assert {"report.pdf", "spine.html", "sr.dcm", "run.json"} <= {file["name"] for file in done["files"]}
