@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager
+from functools import partial
 from importlib.resources import files
 
 import pydicom
@@ -50,25 +51,27 @@ def test_a_study_comes_back_with_its_results_though_the_archive_was_away_and_the
     document = {
         "port": port,
         "peers": [{"ae_title": AE_TITLE, "addresses": ["127.0.0.1"]}],
-        "archive": {"ae_title": AE_TITLE, "host": "127.0.0.1", "port": archive_port},
+        "archive": {"ae_title": AE_TITLE, "host": "127.0.0.1", "port": archive_port, "storage_commitment": True},
         "pause_seconds": 0.2, "retry_seconds": [0.5],
     }  # fmt: skip
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     study = None
-    with zipfile.ZipFile(DEMO) as archive:
-        for name in archive.namelist():
+    with zipfile.ZipFile(DEMO) as demo:
+        for name in demo.namelist():
             if name.endswith(".dcm"):
-                data = archive.read(name)
+                data = demo.read(name)
                 (tmp_path / name).write_bytes(data)
                 study = pydicom.dcmread(io.BytesIO(data)).StudyInstanceUID
     images = sorted(tmp_path.glob("*.dcm"))
+    node = {"AET": "SPINELIFT", "Host": "127.0.0.1", "Port": port, "AllowStorageCommitment": True}
+    archive = partial(orthanc, tmp_path / "orthanc", archive_port, DicomModalities={"node": node})
     out = tmp_path / "data" / "dicom" / "out"
     with serving(tmp_path, config):
         until(lambda: send(port, [], calling=AE_TITLE) == [0], 60)
         peers = ["-aet", AE_TITLE, "-aec", "SPINELIFT", "127.0.0.1", str(port)]
         subprocess.run(["storescu", *peers, *images], check=True, capture_output=True, timeout=60)
         until(lambda: list(out.glob("*/sr.dcm")) and b"next attempt" in (tmp_path / "log").read_bytes(), 90)
-    with orthanc(tmp_path / "orthanc", archive_port), serving(tmp_path, config):
+    with archive(), serving(tmp_path, config):
         until(lambda: set(series_of(archive_port, study)) >= RESULTS, 60)
         until(lambda: not list(out.iterdir()), 20)
     log = (tmp_path / "log").read_text(encoding="utf-8")

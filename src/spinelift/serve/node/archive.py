@@ -13,9 +13,9 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 from pynetdicom.association import Association
-from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from spinelift.serve.node.config import DicomArchive
+from spinelift.serve.node.objects import STORAGE_COMMITMENT
 
 COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 """Storage Commitment Push Model SOP Instance (PS3.4, J.3.5)."""
@@ -68,7 +68,7 @@ class DicomSender:
     def send(self, files: Sequence[Path], commitment: str | None) -> Sent:
         """Send files on one association; raises ArchiveError if there is none."""
         classes = sorted(
-            {class_uid(file) for file in files} | ({StorageCommitmentPushModel} if commitment else set())
+            {class_uid(file) for file in files} | ({STORAGE_COMMITMENT} if commitment else set())
         )
         contexts = [build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in classes]
         reported = threading.Event()
@@ -123,7 +123,7 @@ def _ask(association: Association, commitment: str, files: Sequence[Path]) -> st
     request.TransactionUID = commitment
     request.ReferencedSOPSequence = [_reference(file) for file in files]
     try:
-        status, _ = association.send_n_action(request, 1, StorageCommitmentPushModel, COMMITMENT_INSTANCE)
+        status, _ = association.send_n_action(request, 1, STORAGE_COMMITMENT, COMMITMENT_INSTANCE)
     except ValueError:
         return "the archive does not offer storage commitment"
     except RuntimeError:

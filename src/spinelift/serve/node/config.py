@@ -181,11 +181,12 @@ class NodeConfig(Config):
     @model_validator(mode="after")
     def _commitment_can_be_reported(self) -> Self:
         archive = self.archive
-        reports = isinstance(archive, DicomArchive) and archive.storage_commitment
-        if reports and archive.ae_title not in {peer.ae_title for peer in self.peers}:
-            raise ValueError(
-                "with storage_commitment, the archive must be a peer, since it reports to the node"
-            )
+        if isinstance(archive, DicomArchive) and archive.storage_commitment:
+            titles = {peer.ae_title for peer in self.peers}
+            if archive.ae_title not in titles:
+                raise ValueError(
+                    "storage_commitment needs the archive as a peer, since it reports to the node"
+                )
         return self
 
     def accepts(self, ae_title: str, address: str) -> bool:

@@ -10,7 +10,7 @@ from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.archive import DicomSender
 from spinelift.serve.node.config import FILES, DicomArchive, NodeConfig
 from spinelift.serve.node.inbox import Inbox
-from spinelift.serve.node.outbox import Outbox
+from spinelift.serve.node.outbox import Archive, Outbox
 from spinelift.serve.node.server import Receiver
 from spinelift.serve.node.stow import WebSender
 from spinelift.serve.node.studies import Studies
@@ -56,8 +56,11 @@ class Node:
 
     def _outbox(self, config: NodeConfig, folder: Path) -> Outbox:
         archive = config.archive
-        is_dicom = isinstance(archive, DicomArchive)
-        sender = DicomSender(archive, config.ae_title, self._committed) if is_dicom else WebSender(archive)
+        sender: Archive
+        if isinstance(archive, DicomArchive):
+            sender = DicomSender(archive, config.ae_title, self._committed)
+        else:
+            sender = WebSender(archive)
         names = [FILES[kind] for kind in FILES if kind in config.send]
         return Outbox(self._tables, folder, sender, names=names, pause_after=config.pause_after)
 

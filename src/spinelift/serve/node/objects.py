@@ -9,6 +9,8 @@ from spinelift.errors import SpineliftError
 from spinelift.io.dicom_parse import parse, reading, text
 from spinelift.report.dicom.study import MANUFACTURER
 
+VERIFICATION, STORAGE_COMMITMENT = "1.2.840.10008.1.1", "1.2.840.10008.1.20.1"
+"""SOP classes of C-ECHO and of the Storage Commitment Push Model."""
 SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
     "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation

@@ -7,7 +7,6 @@ from socketserver import TCPServer
 from typing import Any
 
 from pynetdicom import AE, _config, evt
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 from pynetdicom.transport import ThreadedAssociationServer
 
 from spinelift.errors import ConfigError
@@ -16,7 +15,9 @@ from spinelift.serve.node.config import DicomArchive, NodeConfig
 from spinelift.serve.node.inbox import Inbox
 from spinelift.serve.node.objects import (
     SOP_CLASSES,
+    STORAGE_COMMITMENT,
     TRANSFER_SYNTAXES,
+    VERIFICATION,
     RefusedObjectError,
     Status,
     read_object,
@@ -81,11 +82,11 @@ class Receiver:
         ae.require_called_aet = True
         ae.maximum_associations = node.limits.associations
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
-        ae.add_supported_context(Verification)
+        ae.add_supported_context(VERIFICATION)
         for sop_class in SOP_CLASSES:
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         if isinstance(node.archive, DicomArchive) and node.archive.storage_commitment:
-            ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+            ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._limit),
             (evt.EVT_REQUESTED, self._check_peer),
@@ -93,9 +94,10 @@ class Receiver:
             (evt.EVT_N_EVENT_REPORT, self._report),
         ]
         try:
-            self._server = ae.make_server(
-                (node.host, node.port), evt_handlers=handlers, server_class=_Server, node=node, tls=tls
-            )
+            self._server = _Server(
+                ae, (node.host, node.port), node.ae_title, ae.supported_contexts, evt_handlers=handlers,
+                node=node, tls=tls,
+            )  # fmt: skip
         except OSError as error:
             raise ConfigError(
                 found=f"a DICOM node that cannot listen on port {node.port} ({error.strerror})",

@@ -31,7 +31,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class WebSender:
     """An archive that takes results by STOW-RS."""
 
-    commitment_s = None
+    commitment_s: float | None = None
 
     def __init__(self, archive: WebArchive) -> None:
         self._url, self._token = archive.stow_url, _token(archive.token_file)
