@@ -44,6 +44,7 @@ class Process:
             stdout=subprocess.PIPE, stderr=self.errors, text=True,
             env=os.environ | {"PYTHONPATH": path, "TMPDIR": str(temporary)},
         )  # fmt: skip
+        self.pid = self._child.pid
         self.line = self._child.stdout.readline()
         self.url = next((word.strip("/") for word in self.line.split() if "://" in word), "")
 

@@ -1,10 +1,15 @@
+import json
+import re
+import shutil
 import signal
+import subprocess
 import time
+import zipfile
 
 import httpx2
 import numpy as np
 import pytest
-from serve_cases import Process, browser, left_over, send, stub_server, wait_for, wait_ready
+from serve_cases import ROOT, Process, browser, left_over, send, stub_server, wait_for, wait_ready
 from tests.fuzz.case import PERSON
 from tests.fuzz.kinds import KINDS, keys, order_of
 from typer.testing import CliRunner
@@ -148,3 +153,20 @@ def test_hostile_uploads_end_as_errors_and_leave_nothing(real, tmp_path):
     log = (folder / "stderr").read_text()
     assert "Traceback" not in log
     assert not [word for word in (PERSON, "20158", str(folder)) if word in log]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_examples_of_the_documentation_work(real, tmp_path):
+    client, _ = real
+    page = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "curl" in block]
+    script = "".join(blocks).replace("http://localhost:8765", str(client.base_url).rstrip("/"))
+    for name in (DEMO.name, "copy.zip"):
+        (tmp_path / name).write_bytes(DEMO.read_bytes())
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True, timeout=120)
+    assert json.loads((tmp_path / "curves.json").read_text())["scan_id"] == "1900003_2_0"
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "1900003_2_0/sr.dcm" in zipfile.ZipFile(tmp_path / "result.zip").namelist()
+    assert len((tmp_path / "summary.csv").read_text().splitlines()) >= 3
+    counts = json.loads((tmp_path / "batch.json").read_text())["counts"]
+    assert (counts["queued"], counts["running"]) == (0, 0)
