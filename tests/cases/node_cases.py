@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -80,14 +81,23 @@ def image(
 
 
 def send(
-    port: int, objects: Iterable[Dataset], *, calling: str = "DXA", called: str = "SPINELIFT"
+    port: int,
+    objects: Iterable[Dataset],
+    *,
+    calling: str = "DXA",
+    called: str = "SPINELIFT",
+    tls: ssl.SSLContext | None = None,
 ) -> list[int | None]:
     """Statuses of C-STORE; [] if the association is rejected, None where the connection was lost."""
     objects = list(objects)
     classes = {data.SOPClassUID for data in objects} | {Verification}
     ae = AE(calling)
     association = ae.associate(
-        "127.0.0.1", port, [build_context(uid, [ExplicitVRLittleEndian]) for uid in sorted(classes)], called
+        "127.0.0.1",
+        port,
+        [build_context(uid, [ExplicitVRLittleEndian]) for uid in sorted(classes)],
+        called,
+        tls_args=(tls, "127.0.0.1") if tls else None,
     )
     if not association.is_established:
         return []
@@ -110,7 +120,7 @@ class Archive:
         self.port, self.status, self.stored, self.attempts = port, 0x0000, dict[str, Dataset](), list[str]()
         self.node_port, self.loses, self.report_on_request = node_port, set[str](), False
         self.commitments: list[Dataset] = []
-        self._without, self._server = without, None
+        self._without, self._server, self.tls = without, None, None
 
     def start(self) -> "Archive":
         ae = AE("ARCHIVE")
@@ -119,7 +129,9 @@ class Archive:
             ae.add_supported_context(uid)
         ae.add_supported_context(StorageCommitmentPushModel)
         handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit)]
-        self._server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        self._server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
         return self
 
     def stop(self) -> None:

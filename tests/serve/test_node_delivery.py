@@ -1,13 +1,17 @@
 """What the node holds survives kills, restarts and an archive that is absent or refuses."""
 
+import shutil
 import socket
+import subprocess
 
 import pytest
 from node_cases import RESULTS, Archive, image, quick, send, until, waiting, work, world
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import EncapsulatedSTLStorage, MRImageStorage
 
+from spinelift.errors import ConfigError
 from spinelift.serve.node import outbox
+from spinelift.serve.node.config import Tls
 
 __all__ = ["quick", "world"]
 
@@ -172,3 +176,28 @@ def test_a_full_queue_delays_a_study(world):
     world.jobs.limits = type(world.jobs.limits)()
     work(world.jobs)
     until(world.is_done)
+
+
+def test_a_node_and_its_archive_with_tls(world, tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    subprocess.run(
+        [*make, *name, "-keyout", key, "-out", certificate, "-days", "2"], check=True, capture_output=True
+    )
+    ours = Tls(certificate=certificate, key=key, ca=certificate)
+    world.archive.tls = ours.context(server=True)
+    archive = {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": world.archive.port}
+    tls = ours.model_dump(mode="json")
+    world.start(tls=tls, archive=archive | {"tls": tls})
+    images = world.images()
+    assert send(world.port, images) == [], "without TLS"
+    assert send(world.port, images, tls=Tls(ca=certificate).context(server=False)) == [], "no certificate"
+    assert send(world.port, images, tls=ours.context(server=False)) == [0x0000]
+    work(world.jobs)
+    until(world.is_done)
+    for wrong in (Tls(), Tls(certificate=tmp_path / "none.pem"), Tls(certificate=certificate)):
+        with pytest.raises(ConfigError, match="tls"):
+            wrong.context(server=True)

@@ -51,9 +51,10 @@ def test_a_study_comes_back_with_its_results_though_the_archive_was_away_and_the
     document = {
         "port": port,
         "peers": [{"ae_title": AE_TITLE, "addresses": ["127.0.0.1"]}],
-        "archive": {"ae_title": AE_TITLE, "host": "127.0.0.1", "port": archive_port, "storage_commitment": True},
+        "archive": {"ae_title": AE_TITLE, "host": "127.0.0.1", "port": archive_port},
         "pause_seconds": 0.2, "retry_seconds": [0.5],
     }  # fmt: skip
+    document["archive"] |= {"storage_commitment": True}
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     study = None
     with zipfile.ZipFile(DEMO) as demo:

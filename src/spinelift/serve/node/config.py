@@ -184,9 +184,7 @@ class NodeConfig(Config):
         if isinstance(archive, DicomArchive) and archive.storage_commitment:
             titles = {peer.ae_title for peer in self.peers}
             if archive.ae_title not in titles:
-                raise ValueError(
-                    "storage_commitment needs the archive as a peer, since it reports to the node"
-                )
+                raise ValueError("storage_commitment needs the archive as a peer, since it sends a report")
         return self
 
     def accepts(self, ae_title: str, address: str) -> bool:
