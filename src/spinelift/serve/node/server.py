@@ -22,7 +22,6 @@ from spinelift.serve.node.objects import (
     Status,
     read_object,
 )
-from spinelift.serve.node.studies import DICOM_OWNER
 
 MAX_PDU_BYTES = 1 << 20
 """Longest protocol data unit that is read; those of objects have 16 KiB, a request of all classes some 10."""
@@ -161,7 +160,7 @@ class Receiver:
             named = request.AffectedSOPClassUID, request.AffectedSOPInstanceUID
             if named != (received.sop_class, received.sop_instance):
                 raise RefusedObjectError(Status.CLASS_DOES_NOT_MATCH, "another object than the request names")
-            owner = DICOM_OWNER + event.assoc.requestor.ae_title.strip()
+            owner = f"dicom:{event.assoc.requestor.ae_title.strip()}"
             self._inbox.store(owner, received, thread=event.assoc)
         except RefusedObjectError as error:
             _log.warning("object refused: %s", error)

@@ -11,8 +11,9 @@ from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.inbox import Inbox, Stage, Study
 from spinelift.serve.node.outbox import Outbox
 
-DICOM_OWNER = "dicom:"
-"""How the owner of a job begins that came by C-STORE; the AE title follows."""
+RETRY_S = 30.0
+"""Pause after an unexpected error of a study, such as a full disk."""
+_SESSION = "session:"
 _log = logging.getLogger(__name__)
 
 
@@ -28,18 +29,29 @@ class Studies:
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         self._inbox, self._jobs, self._outbox, self._keep_s, self._clock = inbox, jobs, outbox, keep_s, clock
+        self._paused: dict[str, float] = {}
 
     def advance(self) -> None:
         """Do what can be done now."""
         for study in self._inbox.due():
-            try:
-                self._predict(study)
-            except QueueFullError:
-                break
+            self._try(self._predict, study)
         for study in self._inbox.predicting():
-            self._collect(study)
+            self._try(self._collect, study)
         for study in self._inbox.remove_old():
             _log.info("%s: removed", study.name)
+
+    def _try(self, function: Callable[[Study], None], study: Study) -> None:
+        """Do something with a study; an error is of this study alone."""
+        if self._clock() < self._paused.get(study.study, 0):
+            return
+        self._paused.pop(study.study, None)
+        try:
+            function(study)
+        except QueueFullError:  # there will be room
+            pass
+        except Exception as error:  # noqa: BLE001 (its text may hold personal data)
+            self._paused[study.study] = self._clock() + RETRY_S
+            _log.error("%s: unexpected %s; next attempt in %g s", study.name, type(error).__name__, RETRY_S)
 
     def _predict(self, study: Study) -> None:
         earlier = self._jobs.get(study.job, study.owner) if study.job else None
@@ -57,7 +69,7 @@ class Studies:
 
     def _collect(self, study: Study) -> None:
         job = self._jobs.get(study.job, study.owner) if study.job else None
-        is_ours = study.owner.startswith(DICOM_OWNER)
+        is_ours = not study.owner.startswith(_SESSION)
         if job is None or job.state is State.CANCELLED:
             if is_ours:
                 self._inbox.again(study)
