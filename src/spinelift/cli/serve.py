@@ -18,6 +18,8 @@ from spinelift.errors import ConfigError
 app = typer.Typer(add_completion=False)
 _TOKEN = 20
 """Least characters of a token."""
+_CONNECTIONS = 800
+"""Most open connections."""
 _STOP_S = 10
 """Seconds that open requests have when the server stops."""
 
@@ -122,6 +124,7 @@ def serve(
             application, log_config=None, access_log=False, server_header=False, ws="none",
             proxy_headers=proxy is not None, forwarded_allow_ips=proxy, ssl_certfile=tls_cert,
             ssl_keyfile=tls_key, timeout_graceful_shutdown=_STOP_S,
+            limit_concurrency=_CONNECTIONS,
         )  # fmt: skip
         _load_certificate(config)
         server = uvicorn.Server(config)

@@ -89,6 +89,11 @@ class _Form:
             self._parser.write(chunk)
         except MultipartParseError:
             raise _bad(400, "a multipart form that cannot be read") from None
+        except OSError as error:
+            raise RefusedError(
+                507, found=f"no way to keep the file ({error.strerror})", expected="room on the disk",
+                do="Try again later.", headers={"Connection": "close"},
+            ) from None  # fmt: skip
 
     def close(self) -> None:
         if self._file:
