@@ -4,10 +4,13 @@ import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import ClassVar
 
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from io_cases import encoded
 from node_cases import RESULTS, config, free_port, image, quick, until
 from pydicom.uid import generate_uid
@@ -16,9 +19,11 @@ from serve_cases import browser
 from spinelift.errors import ConfigError
 from spinelift.serve import pool
 from spinelift.serve.app import create_app
+from spinelift.serve.dicomweb import _Parts
 from spinelift.serve.job import Result
 from spinelift.serve.node.archive import ArchiveError
 from spinelift.serve.node.config import NodeConfig, WebArchive
+from spinelift.serve.node.objects import SOP_CLASSES, RefusedObjectError, read_object
 from spinelift.serve.node.stow import WebSender
 from spinelift.serve.settings import Settings
 
@@ -120,6 +125,30 @@ def test_other_bodies_are_refused(app, kind, content, status):
         reply = post(client, b"x", kind=kind, content=content)
         assert reply.status_code == status
         assert reply.headers["content-type"] == "application/problem+json"
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.lists(st.integers(0, 400), max_size=6))
+def test_parts_do_not_depend_on_how_a_body_is_cut(contents, cuts):
+    contents = [data.replace(b"\r\n--XX", b"") for data in contents]
+    data, parts = body(*contents), _Parts(b"XX", most=4)
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    found = [one for a, b in pairwise(edges) if b > a for one in parts.write(data[a:b])]
+    assert (found, parts.ended) == (contents, True)
+
+
+@given(st.binary(max_size=400), st.integers(0, 300), st.integers(0, 255))
+def test_any_bytes_are_an_object_or_refused(junk, place, value):
+    whole = bytearray(encoded(image("1.2.3", instance="1.2.3.4")))
+    whole[place % len(whole)] = value
+    for data in (junk, bytes(128) + b"DICM" + junk, bytes(whole)):
+        said, received = "", None
+        try:
+            received = read_object(data)
+        except RefusedObjectError as error:
+            said = str(error)
+        assert (received is None) == bool(said)
+        assert "Ashdown" not in said
+        assert received is None or (received.study_instance and received.sop_class in SOP_CLASSES)
 
 
 class Service(BaseHTTPRequestHandler):
