@@ -177,8 +177,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=200)
     except (OSError, UnicodeError) as error:
+        cause = os.strerror(getattr(error, "errno", 0) or 0)
         raise ConfigError(
-            found=f"no way to listen at {host}, port {port} ({getattr(error, 'strerror', '')})",
+            found=f"no way to listen at {host}, port {port} ({cause})",
             expected="an address of this machine, and a port that is free",
             do="Give another --port, or stop the program that uses it.",
         ) from None

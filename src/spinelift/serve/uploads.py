@@ -1,6 +1,7 @@
 """Files of a multipart request: written to disk as they come, under names of the server's own."""
 
 import asyncio
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from spinelift.serve.job import JobOptions, clean_name
 from spinelift.serve.jobs import SUFFIXES
 from spinelift.serve.problems import RefusedError
 from spinelift.serve.settings import Limits
@@ -26,6 +28,20 @@ class Uploads:
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def scan_name(self) -> str:
+        """Name of the one scan: of its file, or of the folder of its files if the client gives it."""
+        first = self.files[0][0]
+        return clean_name(first if len(self.files) == 1 else first.rpartition("/")[0])
+
+    @property
+    def options(self) -> JobOptions:
+        """What is asked for; raises RefusedError if a value makes no sense."""
+        spacing, area = self.fields.get("spacing"), self.fields.get("area") or None
+        if area not in (None, "total-body"):
+            raise RefusedError(422, found=f"area {area[:50]}", expected="total-body", do="Leave it out.")
+        return JobOptions(_spacing(spacing) if spacing else None, area)
 
 
 async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool) -> Uploads:
@@ -52,6 +68,19 @@ async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool
     if not form.ended or not form.uploads.files:
         raise _bad(400, "no file in the request" if form.ended else "a multipart form that is cut")
     return form.uploads
+
+
+def _spacing(text: str) -> tuple[float, float]:
+    try:
+        row, col = (float(part) for part in text.split(","))
+    except ValueError:
+        row = col = math.nan
+    if not (0 < row < math.inf and 0 < col < math.inf):
+        raise RefusedError(
+            422, found=f"spacing {text[:50]}", expected="two positive numbers, mm, such as 2.427,2.419",
+            do="Give the height of a pixel, a comma, and its width.",
+        )  # fmt: skip
+    return row, col
 
 
 def _bad(status: int, found: str) -> RefusedError:
