@@ -6,7 +6,7 @@ import pytest
 from exit_codes import FORMATS, table, with_table
 from rooms import PICTURE, drawing
 
-from spinelift.learn.loop.config import packaged_configs
+from spinelift.config import packaged_configs
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))

@@ -18,9 +18,9 @@ from truth_cases import column_fields, simulated_truth
 
 from spinelift.bundle import Bundle, PredictionCard, hash_files, load_bundle
 from spinelift.cohort.leave import read_withdrawn
+from spinelift.config import Config
 from spinelift.io.truth import SimulatedTruth, read_truth
 from spinelift.learn.aligner.config import AlignerConfig
-from spinelift.learn.loop.config import Config
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig
 from spinelift.learn.regressor.config import RegressorConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spinelift.learn.loop.config import flat
+from spinelift.config import flat
 from spinelift.learn.regressor.config import RegressorConfig
 
 OFF = "not in the paper: off"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from spinelift.bundle import PredictionCard, load_bundle, shipped
 from spinelift.cli.evaluate import app as evaluate_app
 from spinelift.cli.train import app as train_app
+from spinelift.config import packaged_configs
 from spinelift.errors import BundleError, ConfigError
 from spinelift.evaluate.pairs import run_regressor
 from spinelift.evaluate.people import hash_people, join_people
@@ -18,7 +19,6 @@ from spinelift.learn.aligner.config import AlignerConfig
 from spinelift.learn.export.bundle import BundlePlan, Trained, make_bundle
 from spinelift.learn.export.card import terms_of
 from spinelift.learn.loop.checkpoint import read_rows
-from spinelift.learn.loop.config import packaged_configs
 from spinelift.learn.mri_segmenter.config import MriSegmenterConfig
 from spinelift.learn.people import people_beside
 from spinelift.learn.pseudo_labels.config import PseudoLabelConfig

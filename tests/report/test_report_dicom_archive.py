@@ -1,14 +1,12 @@
 """The objects before a validator and in a real archive."""
 
-import json
 import shutil
-import socket
 import subprocess
-import time
 
 import pydicom
 import pytest
 from dicom_cases import objects, source_file
+from orthanc import free_port, missing, orthanc
 from report_cases import needs_pango
 
 TOOLS = ("Orthanc", "storescu", "findscu", "movescu")
@@ -44,34 +42,13 @@ def test_a_validator_finds_no_errors(folder):
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """An Orthanc that runs: its port, and the port at which it delivers to AE title ME."""
-    for tool in TOOLS:
-        if shutil.which(tool) is None:
-            pytest.skip(f"no {tool} (Debian's orthanc and dcmtk)")
+    if tool := missing(*TOOLS):
+        pytest.skip(f"no {tool} (Debian's orthanc and dcmtk)")
+    port, mine = free_port(), free_port()
+    modalities = {"me": ["ME", "127.0.0.1", mine]}
     folder = tmp_path_factory.mktemp("orthanc")
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        port, mine = one.getsockname()[1], other.getsockname()[1]
-    settings = {
-        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port,
-        "HttpServerEnabled": False, "DicomAlwaysAllowFind": True, "DicomAlwaysAllowMove": True,
-        "UnknownSopClassAccepted": True, "DicomAet": "ORTHANC",
-        "DicomModalities": {"me": ["ME", "127.0.0.1", mine]},
-    }  # fmt: skip
-    config, log = folder / "orthanc.json", folder / "log"
-    config.write_text(json.dumps(settings), encoding="utf-8")
-    with log.open("wb") as output:
-        process = subprocess.Popen(["Orthanc", config], stdout=output, stderr=output)
-    try:
-        for _ in range(300):
-            if b"Orthanc has started" in log.read_bytes():
-                break
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
+    with orthanc(folder, port, UnknownSopClassAccepted=True, DicomModalities=modalities):
         yield port, mine
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def test_an_archive_stores_finds_and_returns_them(folder, archive, tmp_path):

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.cohort.splits import FOLDS
+from spinelift.config import Config, with_values
 from spinelift.errors import ConfigError
-from spinelift.learn.loop.config import Config, with_values
 from spinelift.learn.regressor.config import PaperConfig, RegressorConfig
 
 

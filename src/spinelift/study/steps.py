@@ -13,12 +13,12 @@ import polars as pl
 
 from spinelift.cohort.export import ABOUT, with_true_curves, write_stores
 from spinelift.cohort.splits import FOLDS
+from spinelift.config import flat
 from spinelift.errors import ConfigError
 from spinelift.evaluate.pairs import baseline_curves
 from spinelift.files import whole_folder, write_json
 from spinelift.geometry.arrays import Float32, Integers
 from spinelift.learn.loop.checkpoint import CHECKPOINT
-from spinelift.learn.loop.config import flat
 from spinelift.learn.loop.train import RECORD
 from spinelift.learn.regressor.calibrate import conformal_factors
 from spinelift.learn.regressor.config import RegressorConfig

@@ -5,8 +5,8 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+from spinelift.config import flat
 from spinelift.learn.loop.checkpoint import LOG, read_rows
-from spinelift.learn.loop.config import flat
 from spinelift.study.people import TEST
 from spinelift.study.scores import Scored
 from spinelift.study.steps import Study

@@ -5,7 +5,8 @@ from typing import Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from spinelift.align.onnx import CELL_PX
-from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.config import Config
+from spinelift.learn.loop.config import Share, TrainingConfig
 
 
 class EncoderConfig(Config):

@@ -2,7 +2,8 @@
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.config import Config
+from spinelift.learn.loop.config import Share, TrainingConfig
 
 
 class MriNetworkConfig(Config):

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from spinelift.learn.loop.config import Config, Share
+from spinelift.config import Config
+from spinelift.learn.loop.config import Share
 from spinelift.learn.segmenter.config import SegmenterConfig
 
 

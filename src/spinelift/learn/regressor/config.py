@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.config import Config
+from spinelift.learn.loop.config import Share, TrainingConfig
 from spinelift.simulate.body.body import FOREIGN_SHARE
 from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 

@@ -4,8 +4,9 @@ from typing import Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from spinelift.config import Config
 from spinelift.geometry.canonical import CANONICAL_SHAPE
-from spinelift.learn.loop.config import Config, Share, TrainingConfig
+from spinelift.learn.loop.config import Share, TrainingConfig
 
 
 class UnetConfig(Config):
