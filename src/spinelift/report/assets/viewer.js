@@ -20,7 +20,11 @@
     root.dataset.theme = name;
     film.visible = name === "light";  // Grey values that are transparent on black would be white on paper.
   };
-  theme(/light|dark/.exec(location.hash)?.[0] || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+  // After # in the address: a view, a theme, "vertebrae", "turn"; a page that embeds this one changes the theme so.
+  const asked = () => location.hash.slice(1).split(",");
+  const askedTheme = () => asked().find((name) => name === "light" || name === "dark");
+  theme(askedTheme() || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+  window.addEventListener("hashchange", () => theme(askedTheme() || root.dataset.theme));
   if (window.matchMedia("(max-width: 720px)").matches) $("details").open = false;
 
   let renderer;
@@ -256,8 +260,8 @@
   }
   show();
   resize();
-  const asked = location.hash.slice(1).split(",");
-  look(asked.find((name) => VIEWS[name]) || "front");
-  if (asked.includes("vertebrae")) toggle("vertebrae");
+  look(asked().find((name) => VIEWS[name]) || "front");
+  if (asked().includes("vertebrae")) toggle("vertebrae");
+  if (asked().includes("turn") && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) toggle("turn");
   renderer.setAnimationLoop(draw);
 })();
