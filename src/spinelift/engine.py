@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,8 @@ from spinelift.errors import ConfigError, WorkerDiedError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_Submit = Callable[[Any], "Future[Any]"]
+Submit = Callable[[Any], "Future[Any]"]
+"""Starts a task of a :func:`pool`."""
 
 DEATHS = 2
 """Number of processes that may die on a task before it fails."""
@@ -35,6 +36,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _LENGTH = 8
 _TOO_MUCH_MEMORY = 99
 """Exit code of a process that held more memory than it may."""
+_TOO_LONG = "it took more time than it may"
 _WATCH_S = 0.2
 
 
@@ -65,13 +67,9 @@ def run(
             except Exception as error:  # noqa: BLE001 (the caller's to judge, as from another process)
                 yield task, error
         return
-    pool: AbstractContextManager[_Submit]
-    if scheduler:
-        pool, room = _cluster(work, scheduler), DASK_IN_FLIGHT
-    else:
-        pool, room = _local(work, workers, memory), 2 * workers
+    room = DASK_IN_FLIGHT if scheduler else 2 * workers
     source, running = iter(tasks), dict[Future[Any], Task]()
-    with pool as submit:
+    with pool(work, workers=workers, scheduler=scheduler, memory=memory) as submit:
         while True:
             for task in islice(source, room - len(running)):
                 running[submit(task)] = task
@@ -80,10 +78,34 @@ def run(
             first = next(iter(running))
             done = wait([first] if ordered else running, return_when=FIRST_COMPLETED).done
             for future in done:
-                yield running.pop(future), _outcome(future)
+                yield running.pop(future), outcome(future)
 
 
-def _outcome(future: "Future[Any]") -> Any:
+@contextmanager
+def pool(
+    work: Callable[[Task], Result],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    memory: int | None = None,
+    seconds: float | None = None,
+) -> Iterator[Submit]:
+    """Processes that stay for tasks to come: yields ``submit(task)``, which returns a ``Future``.
+
+    ``workers``, ``scheduler`` and ``memory`` as of :func:`run`; 0 workers: a thread of this process.
+    ``seconds``: a local process is ended when a task takes longer (not on Windows). :func:`outcome` gives the
+    result of a future. Leaving the block ends the processes, and cancels the tasks that wait.
+    """
+    if scheduler:
+        processes = _cluster(work, scheduler)
+    else:
+        processes = _local(work, workers, memory, seconds) if workers else _here(work)
+    with processes as submit:
+        yield submit
+
+
+def outcome(future: "Future[Any]") -> Any:
+    """Result of a finished task, or the exception that it raised; raises as :func:`run` does."""
     try:
         return future.result()
     except CancelledError:
@@ -105,7 +127,7 @@ def _died(how: str) -> WorkerDiedError:
 
 
 @contextmanager
-def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
+def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[Submit]:
     import distributed
 
     library: Any = distributed  # not typed
@@ -126,8 +148,19 @@ def _cluster(work: Callable[[Any], Any], address: str) -> Iterator[_Submit]:
 
 
 @contextmanager
-def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iterator[_Submit]:
-    processes = [_Process(pickle.dumps((os.getpid(), memory, work))) for _ in range(workers)]
+def _here(work: Callable[[Any], Any]) -> Iterator[Submit]:
+    threads = ThreadPoolExecutor(1)
+    try:
+        yield lambda task: threads.submit(work, task)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _local(
+    work: Callable[[Any], Any], workers: int, memory: int | None, seconds: float | None
+) -> Iterator[Submit]:
+    processes = [_Process(pickle.dumps((os.getpid(), memory, seconds, work))) for _ in range(workers)]
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
     for process in processes:
         idle.put(process)
@@ -146,6 +179,8 @@ def _local(work: Callable[[Any], Any], workers: int, memory: int | None) -> Iter
                         return result
                     raise result
                 how = process.end()
+                if how == _TOO_LONG:
+                    break
             raise _died(how)
         finally:
             idle.put(process)
@@ -200,7 +235,8 @@ class _Process:
         if child.returncode == _TOO_MUCH_MEMORY:
             return "it held more memory than it may"
         with suppress(ValueError):
-            return signal.Signals(-child.returncode).name
+            name = signal.Signals(-child.returncode).name
+            return _TOO_LONG if name == "SIGALRM" else name
         return f"exit code {child.returncode}"
 
     def close(self) -> None:
@@ -217,11 +253,20 @@ def serve() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what libraries print is no result
     with suppress(EOFError, BrokenPipeError):
-        driver, memory, work = pickle.loads(_receive(tasks))
+        driver, memory, seconds, work = pickle.loads(_receive(tasks))
         threading.Thread(target=_watch, args=(driver, memory), daemon=True).start()
         while True:
             task = pickle.loads(_receive(tasks))
-            _send(results, _reply(work, task))
+            _set_alarm(seconds)
+            reply = _reply(work, task)
+            _set_alarm(None)
+            _send(results, reply)
+
+
+def _set_alarm(seconds: float | None) -> None:
+    """Have the system end this process by SIGALRM, whatever it is at, after some seconds; None: no more."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds or 0)
 
 
 def _reply(work: Callable[[Any], Any], task: Any) -> bytes:

@@ -145,3 +145,7 @@ class DamagedFileError(SpineliftError, exit_code=40):
 
 class WorkerDiedError(SpineliftError, exit_code=42):
     """A process that died, or was killed, while it worked on one scan or visit."""
+
+
+class QueueFullError(SpineliftError, exit_code=43):
+    """More jobs than a server lets wait."""

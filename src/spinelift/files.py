@@ -95,9 +95,14 @@ def write_json(path: Path, document: object) -> None:
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table, lines ended by a line feed, as :func:`whole_file` does."""
+    write_whole(path, csv_text(header, rows))
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, lines ended by a line feed."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    write_whole(path, text.getvalue())
+    return text.getvalue()
 
 
 def seal(data: bytes) -> bytes:

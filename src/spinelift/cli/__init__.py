@@ -18,7 +18,7 @@ from spinelift.version import __version__
 
 COMMANDS = (
     "demo", "mri", "align", "cohort", "predict", "measure", "compare", "report", "simulate", "train", "study",
-    "evaluate", "info",
+    "evaluate", "serve", "info",
 )  # fmt: skip
 
 

@@ -51,6 +51,15 @@ PACKAGES = {
     "mri": ("nibabel",),
     "dicom": ("highdicom", "weasyprint"),
     "report": ("weasyprint",),
+    "serve": (
+        "fastapi",
+        "uvicorn",
+        "python_multipart",
+        "prometheus_client",
+        "pynetdicom",
+        "highdicom",
+        "weasyprint",
+    ),
     "cohort": ("distributed", "polars", "zarr", "nibabel"),
 }
 """Packages of an extra whose presence is checked before a command starts."""

@@ -18,7 +18,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Scan:
-    """One scan: its absolute path, the path as given, and its name in results.
+    """One scan: its absolute path, the path as given or the name of an upload, and its name in results.
 
     ``digits``: of the hash of its content, where another scan has the same name.
     """
@@ -36,7 +36,7 @@ class Scan:
     @property
     def ukb(self) -> UkbName | None:
         """Numbers of a UK Biobank name."""
-        name = UkbName.parse(self.path)
+        name = UkbName.parse(self.given)
         return name if name is not None and name.field == DXA_FIELD else None
 
     def with_hash(self, sha256: str) -> "Scan":

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from spinelift.errors import printable
-from spinelift.files import locked, make_folder, remove_files, remove_unfinished, write_csv, write_whole
+from spinelift.files import (
+    csv_text,
+    locked,
+    make_folder,
+    remove_files,
+    remove_unfinished,
+    write_csv,
+    write_whole,
+)
 from spinelift.inference.outputs import Record, read_record
 
 SUMMARY_CSV, SUMMARY_PARQUET, FAILED_CSV = "summary.csv", "summary.parquet", "failed.csv"
@@ -60,9 +68,8 @@ def write_tables(out: Path, failed: Sequence[Row], done: Iterable[Row], *, paths
     with locked(out) as alone:
         if alone:
             remove_unfinished(out)
-        rows, measures = summary_rows(out, paths=paths)
-        header = (*COLUMNS, *measures)
-        write_csv(out / SUMMARY_CSV, header, ([_text(row.get(name)) for name in header] for row in rows))
+        rows, measures = summary_rows(_folders(out), paths=paths)
+        write_csv(out / SUMMARY_CSV, *_table(rows, measures))
         if find_spec("polars"):
             write_whole(out / SUMMARY_PARQUET, _parquet(rows, measures))
         else:
@@ -78,9 +85,8 @@ def write_tables(out: Path, failed: Sequence[Row], done: Iterable[Row], *, paths
     return len(rows)
 
 
-def summary_rows(out: Path, *, paths: bool = True) -> tuple[list[Row], list[str]]:
-    """A row for every result in a folder, in order of the ids, and the names of all measures."""
-    folders = sorted(item for item in out.iterdir() if not item.name.startswith(".") and item.is_dir())
+def summary_rows(folders: Iterable[Path], *, paths: bool = True) -> tuple[list[Row], list[str]]:
+    """A row for every folder with a result, in their order, and the names of all measures."""
     measures: dict[str, None] = {}
     rows: list[Row] = []
     with ThreadPoolExecutor(_READERS) as threads:
@@ -89,6 +95,20 @@ def summary_rows(out: Path, *, paths: bool = True) -> tuple[list[Row], list[str]
                 measures |= dict.fromkeys(name for name in row if name not in COLUMNS)
                 rows.append(row if paths else row | {"input": None})
     return rows, list(measures)
+
+
+def summary_csv(folders: Iterable[Path]) -> str:
+    """Text of a ``summary.csv`` of results that need not lie in one folder."""
+    return csv_text(*_table(*summary_rows(folders)))
+
+
+def _folders(out: Path) -> list[Path]:
+    return sorted(item for item in out.iterdir() if not item.name.startswith(".") and item.is_dir())
+
+
+def _table(rows: Iterable[Row], measures: Sequence[str]) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
+    header = (*COLUMNS, *measures)
+    return header, ([_text(row.get(name)) for name in header] for row in rows)
 
 
 def _row(record: Record) -> Row | None:

@@ -1,8 +1,9 @@
 """One scan of a batch, in any process: from its file to its result folder, or to the cause of a failure."""
 
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ from spinelift.report import DICOM_NAMES, OVERLAY, PAGE, PAGE_PDF, picture_names
 from spinelift.version import __version__
 
 DicomMode = Literal["study", "deidentified"]
+OnViewer = Callable[[Prediction, bytes], None]
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,11 @@ class Outcome:
     failure: Failure | None = None
 
 
-def predict_scan(scan: Scan, job: Job) -> Outcome:
-    """Predict one scan into ``OUT/<scan_id>/``, unless it has a whole result there; never raises."""
+def predict_scan(scan: Scan, job: Job, *, on_viewer: OnViewer = lambda *_: None) -> Outcome:
+    """Predict one scan into ``OUT/<scan_id>/``, unless it has a whole result there; never raises.
+
+    ``on_viewer`` is called with the prediction and the 3D page before the other pictures are made.
+    """
     clock, known = Clock("read"), False
     try:
         sha256 = scan_sha256(scan.path)
@@ -132,7 +137,7 @@ def predict_scan(scan: Scan, job: Job) -> Outcome:
         scan, record = identify(scan, sha256, job)
         if record is not None and _is_done(scan, sha256, record, job):
             return Outcome(scan, warnings=tuple(record["warnings"]))
-        image = read_dxa(scan.path, spacing=job.spacing, area=job.area)
+        image = read_dxa(scan.path, spacing=job.spacing, area=job.area, name=Path(scan.given).name)
         known = job.dicom is None  # a header that is refused for its objects costs no earlier result
         source = read_source(scan.path, area=job.area, in_study=job.dicom == "study") if job.dicom else None
         known = True
@@ -140,7 +145,7 @@ def predict_scan(scan: Scan, job: Job) -> Outcome:
         model = _model(job)
         prediction = model.predict(replace(image, scan_id=scan.scan_id))
         clock.start("pictures")
-        extra = _extra(prediction, job, source)
+        extra = _extra(prediction, job, source, on_viewer)
         clock.start("write")
         seconds = clock.seconds
         times = {stage: round(seconds[stage] * 1e3, 2) for stage in ("read", "pictures")}
@@ -202,16 +207,21 @@ def load(bundle: str | None, threads: int | None) -> Model:
     return load_model(bundle, threads=threads)
 
 
-def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict[str, bytes]:
+def _extra(
+    prediction: Prediction, job: Job, source: SourceImage | None, on_viewer: OnViewer
+) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
+    if not (job.pictures or job.report or job.mask or source):
+        return files
+    scene = prediction.scene()
     if job.pictures:
         from spinelift.report.pictures import make_pictures
 
-        files |= make_pictures(prediction.scene(), job.formats)
+        files |= make_pictures(scene, job.formats, on_viewer=partial(on_viewer, prediction))
     if job.report:
         from spinelift.report.page import page_html, page_pdf
 
-        html = files.get(PAGE) or page_html(prediction.scene()).encode()
+        html = files.get(PAGE) or page_html(scene).encode()
         files |= {PAGE: html, PAGE_PDF: page_pdf(html.decode())}
     if job.mask:
         from spinelift.report.mask import mask_nifti, mask_png
@@ -222,7 +232,6 @@ def _extra(prediction: Prediction, job: Job, source: SourceImage | None) -> dict
         from spinelift.report.dicom import make_dicom
         from spinelift.report.overlay import overlay_png
 
-        scene = prediction.scene()
         files |= make_dicom(
             scene, prediction.to_json(), source, sha256=prediction.input_sha256,
             overlay=files.get(OVERLAY) or overlay_png(scene), page=files.get(PAGE_PDF),

@@ -99,15 +99,16 @@ def read_head(path: Path) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def kind_of_file(path: Path, expected: str) -> FileKind:
-    """Kind of a file on disk.
+def kind_of_file(path: Path, expected: str, named: Path | None = None) -> FileKind:
+    """Kind of a file on disk; ``named``: by what name the user knows it.
 
     Raises NoScansError if it is missing, EmptyFileError for zero bytes, and UnsupportedImageError for a known
     format that is not read, such as JPEG, whatever the file is called.
     """
     if not path.is_file():
-        raise NoScansError(found=f"no file {path.name}", expected=expected, do="Check the path.")
-    return kind_of_content(read_head(path), path, expected)
+        found = f"no file {(named or path).name}"
+        raise NoScansError(found=found, expected=expected, do="Check the path.")
+    return kind_of_content(read_head(path), named or path, expected)
 
 
 def kind_of_content(head: bytes, path: Path, expected: str) -> FileKind:

@@ -74,6 +74,7 @@ def read_dxa(
     spacing: Spacing | None = None,
     spacing_mm: tuple[float, float] | None = None,
     area: Area | None = None,
+    name: str = "",
 ) -> DxaScan:
     """Read the total-body DXA of one visit.
 
@@ -92,6 +93,9 @@ def read_dxa(
         The same as two numbers, (row, col).
     area
         ``"total-body"`` says that the DICOM images are of the total body, whatever their header and size say.
+    name
+        Name of the file or folder, where a path has another one, such as that of an upload. It gives the
+        scan id, and stands in messages.
 
     Raises
     ------
@@ -107,8 +111,9 @@ def read_dxa(
             if not fspath(source):
                 raise NoScansError(found="an empty path", expected="a file or a folder", do="Check the path.")
             path = Path(fsdecode(source))
-            with _readable(path):
-                return _from_path(path, spacing, area)
+            named = path.with_name(name) if name else path
+            with _readable(named):
+                return _from_path(path, named, spacing, area)
         case bytes() | bytearray() | memoryview():
             return _from_bytes(bytes(source), _NO_NAME, spacing, area)
         case Dataset():
@@ -160,14 +165,14 @@ def _readable(path: Path) -> Iterator[None]:
         raise NoScansError(found=found, expected=EXPECTED, do="Check its permissions.") from None
 
 
-def _from_path(path: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
+def _from_path(path: Path, named: Path, spacing: Spacing | None, area: Area | None) -> DxaScan:
     if path.is_dir():
         skipped: Counter[str] = Counter()
         contents = (file.read_bytes() for file in _folder(path, skipped))
-        return _from_dicom(path, scan_sha256(path), contents, spacing, area, skipped)
-    kind, sha256 = kind_of_file(path, EXPECTED), scan_sha256(path)
+        return _from_dicom(named, scan_sha256(path), contents, spacing, area, skipped)
+    kind, sha256 = kind_of_file(path, EXPECTED, named), scan_sha256(path)
     with path.open("rb") as file:
-        return _from_file(file, kind, path, sha256, spacing, area)
+        return _from_file(file, kind, named, sha256, spacing, area)
 
 
 def _folder(folder: Path, skipped: Counter[str]) -> list[Path]:

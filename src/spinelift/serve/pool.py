@@ -1,0 +1,153 @@
+"""Takes the waiting jobs in order, has worker processes do them, and keeps what became of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from spinelift import engine
+from spinelift.bundle import PredictionCard, load_bundle
+from spinelift.errors import SpineliftError, WorkerDiedError
+from spinelift.serve.job import Job, Problem, Result
+from spinelift.serve.jobs import Jobs
+from spinelift.serve.settings import Settings
+from spinelift.serve.work import Task, predict, warm_up
+
+log = logging.getLogger(__name__)
+_EXPIRE_S = 30.0
+_SEND_AGAIN = "Send the file again. If it fails again, the file may be the cause."
+
+
+def call(function: Callable[[], Any]) -> Any:
+    """Call a function that was sent to a worker."""
+    return function()
+
+
+class Pool:
+    """Works off the jobs, from ``start`` to ``stop``, in a thread that waits for worker processes.
+
+    ``ready`` is set when the workers have done a first prediction. ``on_finish`` gets every job that ended.
+    """
+
+    def __init__(self, jobs: Jobs, settings: Settings) -> None:
+        self.jobs, self._settings = jobs, settings
+        self.ref = load_bundle(PredictionCard, settings.bundle).ref
+        self.ready = threading.Event()
+        self.on_finish: list[Callable[[Job, Result], None]] = []
+        self._changed = threading.Event()
+        self._running: dict[Future[Any], Job | None] = {}
+        self._since: dict[Future[Any], float] = {}
+        self._stopped, self._room = False, max(1, settings.workers)
+        self._thread = threading.Thread(target=self._run, name="jobs")
+        self.error: SpineliftError | None = None
+        jobs.on_added = self._wake
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether jobs are worked off."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Continue the jobs of an earlier server, and begin."""
+        self.jobs.recover()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the workers; jobs that run wait again, for the next server."""
+        self._stopped = True
+        self._wake()
+        self._thread.join()
+
+    def _wake(self) -> None:
+        self._changed.set()
+
+    def _run(self) -> None:
+        settings, limits = self._settings, self._settings.limits
+        pool = engine.pool(
+            call, workers=settings.workers, scheduler=settings.scheduler,
+            memory=limits.worker_bytes, seconds=limits.job_s,
+        )  # fmt: skip
+        try:
+            with pool as submit:
+                for _ in range(self._room):
+                    self._submit(submit, partial(warm_up, settings.bundle, self.ref), None)
+                expired = time.monotonic()
+                while not self._stopped:
+                    self._changed.clear()
+                    self._collect()
+                    self._fill(submit)
+                    if time.monotonic() - expired > _EXPIRE_S:
+                        self.jobs.expire()
+                        expired = time.monotonic()
+                    self._changed.wait(1.0)
+        except SpineliftError as error:
+            self.error = error
+            log.error("no workers: %s", error)
+        finally:
+            for job in filter(None, self._running.values()):
+                self.jobs.release(job)
+
+    def _submit(self, submit: engine.Submit, function: Callable[[], Any], job: Job | None) -> None:
+        future = submit(function)
+        self._running[future], self._since[future] = job, time.monotonic()
+        future.add_done_callback(lambda _: self._wake())
+
+    def _fill(self, submit: engine.Submit) -> None:
+        while self.ready.is_set() and len(self._running) < self._room:
+            job = self.jobs.claim()
+            if job is None:
+                return
+            task = Task(
+                self.jobs.path(job), job.name, job.parts, job.options, self._settings.bundle, self.ref
+            )
+            self._submit(submit, partial(predict, task), job)
+
+    def _collect(self) -> None:
+        """Keep the results of what has ended."""
+        for future in [future for future in self._running if future.done()]:
+            job, seconds = self._running.pop(future), time.monotonic() - self._since.pop(future)
+            result = _outcome(future)
+            if job is None:
+                if isinstance(result, Exception):
+                    raise _not_ready(result)
+                if not self._running:
+                    self.ready.set()
+                continue
+            if isinstance(result, Exception):
+                result = Result(problem=_died(result))
+            self.jobs.finish(job, result)
+            error = result.problem.error if result.problem else None
+            log.info("job %s", "failed" if error else "done", extra={"seconds": seconds, "error": error})
+            for listener in self.on_finish:
+                with suppress(Exception):
+                    listener(job, result)
+
+
+def _outcome(future: Future[Any]) -> Any:
+    try:
+        return engine.outcome(future)
+    except WorkerDiedError as error:  # the cluster has ended
+        return error
+
+
+def _died(error: Exception) -> Problem:
+    if isinstance(error, SpineliftError):
+        return Problem.of(error, do=_SEND_AGAIN)
+    shown = SpineliftError(
+        found=f"an unexpected {type(error).__name__}", expected="a scan that is predicted", do=_SEND_AGAIN
+    )
+    return Problem.of(shown, name=type(error).__name__)
+
+
+def _not_ready(error: Exception) -> SpineliftError:
+    if isinstance(error, SpineliftError):
+        return error
+    return SpineliftError(
+        found=f"a {type(error).__name__} in a worker's first prediction",
+        expected="a prediction of the shipped demo scan",
+        do="Run spinelift demo, which shows the cause.",
+    )

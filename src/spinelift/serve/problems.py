@@ -1,0 +1,49 @@
+"""Refused requests: problem documents (RFC 9457) with the same parts as the errors of the commands."""
+
+from dataclasses import asdict
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+
+from spinelift.errors import QueueFullError, SpineliftError, printable
+from spinelift.serve.job import Problem
+
+RETRY_S = 5
+"""Seconds after which a client may try again where the queue is full."""
+
+
+class RefusedError(Exception):
+    """A request that is not served: its HTTP status, and what was found, what was expected, what to do."""
+
+    def __init__(
+        self, status: int, *, found: str, expected: str, do: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(found)
+        name = HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
+        self.status, self.headers = status, headers or {}
+        self.problem = Problem(f"{name}Error", printable(found), expected, do, None)
+
+
+def problem_response(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The response of a problem."""
+    title = HTTPStatus(status).phrase
+    detail = f"Found {problem.found}. Expected {problem.expected}. {problem.do}"
+    document = {"type": "about:blank", "title": title, "status": status, "detail": detail, **asdict(problem)}
+    return JSONResponse(document, status, headers, media_type="application/problem+json")
+
+
+def response_to(error: RefusedError | SpineliftError) -> JSONResponse:
+    """The response to a request that raised an error."""
+    match error:
+        case RefusedError():
+            return problem_response(error.status, error.problem, error.headers)
+        case QueueFullError():
+            return problem_response(503, Problem.of(error), {"Retry-After": str(RETRY_S)})
+    return problem_response(422, Problem.of(error))
+
+
+def not_found(what: str) -> RefusedError:
+    """The refusal of something that is not there, or is somebody else's."""
+    return RefusedError(
+        404, found=f"no {what} of this session", expected="one of its own", do="Check the address."
+    )

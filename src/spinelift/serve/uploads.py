@@ -1,0 +1,176 @@
+"""Files of a multipart request: written to disk as they come, under names of the server's own."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from spinelift.serve.jobs import SUFFIXES
+from spinelift.serve.problems import RefusedError
+from spinelift.serve.settings import Limits
+
+_FIELDS, _FIELD_BYTES, _HEADER_BYTES = 10, 1000, 4000
+_EXAMPLE = "Send the file as curl --form file=@scan.zip does."
+
+
+@dataclass
+class Uploads:
+    """Files of a request, as (client's name, path), and its other fields."""
+
+    files: list[tuple[str, Path]] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool) -> Uploads:
+    """Write the parts ``file`` of a request to ``folder/NNNN/NNNN``, or to one sub-folder if not ``apart``.
+
+    Raises RefusedError as soon as the request is larger than the limits allow, or no multipart form.
+    """
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 1 <= len(boundary) <= 200:
+        raise _bad(415, "a request that is no multipart form")
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > limits.upload_bytes:
+        raise too_large(limits)
+    form = _Form(boundary, folder, limits, apart)
+    try:
+        total = 0
+        async for chunk in _body(request):
+            total += len(chunk)
+            if total > limits.upload_bytes:
+                raise too_large(limits)
+            await run_in_threadpool(form.write, chunk)
+    except ClientDisconnect:
+        raise _bad(400, "a connection that ended early") from None
+    finally:
+        form.close()
+    if not form.ended or not form.uploads.files:
+        raise _bad(400, "no file in the request" if form.ended else "a multipart form that is cut")
+    return form.uploads
+
+
+def too_large(limits: Limits) -> RefusedError:
+    """The refusal of a body over the limit."""
+    return RefusedError(
+        413, found="a request that is too large", expected=f"at most {limits.upload_bytes >> 20} MB",
+        do="Send one visit at a time.", headers={"Connection": "close"},
+    )  # fmt: skip
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk
+
+
+def _bad(status: int, found: str) -> RefusedError:
+    return RefusedError(
+        status, found=found, expected="a multipart form with the field file", do=_EXAMPLE,
+        headers={"Connection": "close"},
+    )  # fmt: skip
+
+
+class _Form:
+    """Writes what the parser finds."""
+
+    def __init__(self, boundary: bytes, folder: Path, limits: Limits, apart: bool) -> None:
+        self.uploads, self.ended = Uploads(), False
+        self._folder, self._limits, self._apart = folder, limits, apart
+        self._header, self._value, self._disposition = b"", b"", b""
+        self._file: BinaryIO | None = None
+        self._field, self._data, self._name = "", b"", ""
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_part_data": self._on_data,
+                "on_part_end": self._end,
+                "on_header_field": self._on_header,
+                "on_header_value": self._on_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers,
+                "on_end": self._on_end,
+            },
+        )
+
+    def write(self, chunk: bytes) -> None:
+        try:
+            self._parser.write(chunk)
+        except MultipartParseError:
+            raise _bad(400, "a multipart form that cannot be read") from None
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+    def _begin(self) -> None:
+        self._header = self._value = self._disposition = self._data = b""
+        self._field = ""
+
+    def _on_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+        self._check_header()
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+        self._check_header()
+
+    def _check_header(self) -> None:
+        if len(self._header) + len(self._value) > _HEADER_BYTES:
+            raise _bad(400, "a part with a header that is too long")
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header = self._value = b""
+
+    def _on_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._field = options.get(b"name", b"").decode("utf-8", "replace")
+        if b"filename" not in options:
+            if len(self.uploads.fields) >= _FIELDS:
+                raise _bad(400, "too many fields")
+            return
+        if self._field != "file":
+            raise _bad(400, "a file in another field")
+        number = len(self.uploads.files)
+        if number >= self._limits.files:
+            raise RefusedError(
+                413, found="too many files", expected=f"at most {self._limits.files} in one request",
+                do="Send them in several requests.", headers={"Connection": "close"},
+            )  # fmt: skip
+        name = options[b"filename"].decode("utf-8", "replace")
+        suffix = Path(name[-20:].replace("\0", "")).suffix.lower()
+        folder = self._folder / (f"{number:04d}" if self._apart else "0000")
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{0 if self._apart else number:04d}{suffix if suffix in SUFFIXES else ''}"
+        self._file = path.open("xb")
+        self.uploads.files.append((name, path))
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._file:
+            self._file.write(data[start:end])
+        elif len(self._data) + end - start <= _FIELD_BYTES:
+            self._data += data[start:end]
+        else:
+            raise _bad(400, f"a field of more than {_FIELD_BYTES} bytes")
+
+    def _end(self) -> None:
+        if self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())  # the reply promises that the job is kept
+            self._file.close()
+            self._file = None
+        else:
+            self.uploads.fields[self._field] = self._data.decode("utf-8", "replace")
+
+    def _on_end(self) -> None:
+        self.ended = True
