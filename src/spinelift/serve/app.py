@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from spinelift.errors import SpineliftError
-from spinelift.serve import access, api, health
+from spinelift.serve import about, access, api, health
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.pool import Pool
 from spinelift.serve.problems import RefusedError, response_to
@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.state.server = server
     app.include_router(api.router)
+    app.include_router(about.router)
     app.include_router(health.router)
     app.include_router(access.router)
     if PAGE.is_dir():

@@ -36,6 +36,20 @@ export async function request(method, url, body) {
   return parse(text);
 }
 
+// The problem of a file that was moved, changed or removed since it was chosen, or null.
+async function unreadable(files) {
+  for (const { file } of files) {
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      const body = { error: "UnreadableFileError", found: `${file.name}, which the browser cannot read`,
+        expected: "a file that stays in its place until it is uploaded", do: "Choose it again." };
+      return new Problem(0, body, 0);
+    }
+  }
+  return null;
+}
+
 // Upload the files of one scan. `onProgress` gets the share that was sent; `signal` aborts.
 export function upload({ files, spacing, area }, onProgress, signal) {
   const form = new FormData();
@@ -51,7 +65,7 @@ export function upload({ files, spacing, area }, onProgress, signal) {
       if (call.status >= 200 && call.status < 300) resolve(parse(call.responseText));
       else reject(problem(call.status, call.responseText, call.getResponseHeader("Retry-After")));
     };
-    call.onerror = () => reject(new Gone());
+    call.onerror = async () => reject((await unreadable(files)) ?? new Gone());
     call.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     signal.addEventListener("abort", () => call.abort());
     call.send(form);

@@ -73,7 +73,7 @@ async function drop(scan) {
 
 function moved(scan) {
   const { state, job, problem } = scan;
-  const more = state === "done" ? ` Main angle ${value(job.summary.ferguson_deg)}. ${plural(job.warnings.length, "warning")}.` : "";
+  const more = state === "done" ? ` Main angle ${value(job.summary.measures.ferguson_deg)}. ${plural(job.warnings.length, "warning")}.` : "";
   const why = state === "failed" && problem ? ` Found ${problem.found}. ${problem.do}` : "";
   say(`${scan.name}: ${stateText(scan)}.${more}${why}`);
 }
@@ -145,5 +145,7 @@ async function start() {
   later();
   await session.poll();
   session.pump();
+  const { version, bundle, use } = await request("GET", "v1/server");
+  write($("made-by"), `${use} Bundle ${bundle.name} ${bundle.version}, SHA-256 ${bundle.sha256}. spinelift ${version}.`);
 }
 start();

@@ -1,6 +1,6 @@
 // The panel of one scan: its result, its progress, or why it failed.
 import { Gone, request } from "./api.js";
-import { $, given, make } from "./dom.js";
+import { $, given, make, write } from "./dom.js";
 import { stateText } from "./table.js";
 import { bytes, CLASSES, curveText, interval, mainCurve, measureRows, plural, value } from "./words.js";
 
@@ -20,21 +20,40 @@ const theme = () => document.documentElement.dataset.theme;
 
 // Show a scan, or nothing chosen; `act` has drop(scan), spacing(scan) and area(scan).
 export async function showResult(scan, act) {
-  const now = scan ? [scan.key, scan.state, scan.isFinal ? "" : stateText(scan)].join() : "none";
+  const file = (name) => scan?.job?.files.find((one) => one.name === name);
+  const spine = file("spine.html")?.url;  // Of a running job it can be there before the rest.
+  const now = scan ? [scan.key, scan.state, spine].join() : "none", progress = panel.querySelector(".progress");
+  if (now === shown && progress) showProgress(progress, scan);
   if (now === shown) return;
   shown = now;
-  if (!scan) return panel.replaceChildren(make("div", { className: "card empty" }, title("Result"),
-    make("p", {}, "The spine, its measures and all files of a scan are shown here.")));
-  if (scan.state !== "done") return panel.replaceChildren(unfinished(scan, act));
-  const { files } = scan.job, file = (name) => files.find((one) => one.name === name);
-  let found;
-  try {
-    found = await request("GET", file("curves.json").url);
-  } catch (error) {
-    if (shown === now) panel.replaceChildren(unread(scan, act, error));
-    return;
+  if (!scan) {
+    const text = "The spine, its measures and all files of a scan are shown here.";
+    put(make("div", { className: "card empty" }, title("Result"), make("p", {}, text)));
+  } else if (scan.state !== "done") {
+    put(unfinished(scan, act), spine, spine ? [figures(scan.job.summary)] : []);
+  } else {
+    try {
+      const found = await request("GET", file("curves.json").url);
+      if (shown === now) put(head(scan, found, file, act), spine, finished(scan, found, file));
+    } catch (error) {
+      if (shown === now) put(unread(scan, act, error));
+    }
   }
-  if (shown === now) panel.replaceChildren(...finished(scan, found, file, act));
+}
+
+// Fill the panel; the 3D page of the same address stays, so that it goes on turning.
+function put(top, spine = null, rest = []) {
+  const old = panel.querySelector("iframe"), isFocused = panel.contains(document.activeElement) && document.activeElement !== old;
+  if (old && old.dataset.url === spine) {
+    panel.firstElementChild.replaceWith(top);
+    while (old.nextSibling) old.nextSibling.remove();
+    panel.append(...rest);
+  } else {
+    const frame = spine && make("iframe", { title: "3D spine. Arrow keys turn it.", "data-url": spine,
+      sandbox: "allow-scripts allow-downloads", src: `${spine}#${theme()},turn` });
+    panel.replaceChildren(...[top, frame, ...rest].filter(Boolean));
+  }
+  if (isFocused && !panel.contains(document.activeElement)) panel.focus({ preventScroll: true });
 }
 
 const title = (text) => make("h2", { id: "result-title", className: "title" }, text);
@@ -59,51 +78,62 @@ function unfinished(scan, act) {
     if (isHere && problem.error === "NoSpacingError") buttons.push(button("Give the pixel size", () => act.spacing(scan), "main"));
     if (isHere && problem.do.includes("--area")) buttons.push(button("Take it as a total body", () => act.area(scan), "main"));
   } else {
-    const text = stateText(scan);
-    parts.push(make("p", { className: state }, text[0].toUpperCase() + text.slice(1)));
-    if (state === "uploading") parts.push(make("progress", { max: 1, value: scan.share, "aria-label": "Upload" }));
-    if (state === "running") parts.push(make("progress", { "aria-label": "Prediction" }));
+    parts.push(showProgress(make("div", { className: "progress" }, make("p"), make("progress")), scan));
   }
   buttons.push(button(scan.isFinal ? "Remove" : "Cancel", () => act.drop(scan)));
   return make("div", { className: "card" }, parts, make("div", { className: "row" }, buttons));
 }
 
-function finished(scan, found, file, act) {
-  const { job } = scan, main = mainCurve(found), angle = value(found.measures.ferguson_deg);
+function showProgress(element, scan) {
+  const { state } = scan, [line, bar] = element.children, isEarly = scan.job?.files.length > 0;
+  const text = isEarly ? "Running: the report and the other files are being made" : stateText(scan);
+  write(line, text[0].toUpperCase() + text.slice(1));
+  bar.hidden = !["uploading", "running"].includes(state);
+  bar.setAttribute("aria-label", state);
+  if (state === "uploading") bar.value = scan.share;
+  return element;
+}
+
+function head(scan, found, file, act) {
+  const { job } = scan;
   const until = new Date(job.expires);
   const link = (name, text, className) => file(name) && make("a", { className, href: download(file(name).url), download: "" }, text);
-  const head = make("div", { className: "card" },
+  return make("div", { className: "card" },
     make("div", {}, title(given(job.scan_id || scan.name)),
       make("p", { className: "soft" }, given(scan.name), isNaN(until) ? "" : `, kept until ${TIME.format(until)}`)),
-    warnings(found),
+    warnings(job.warnings, found.screening.reasons),
     make("div", { className: "row" },
       link("report.pdf", "Download PDF", "button main"),
       make("a", { className: "button", href: job.links.archive, download: "" }, "All files (zip)"),
       file("report.html") && make("a", { className: "button", href: file("report.html").url, target: "_blank", rel: "noopener" }, "Open the report"),
       button("Remove", () => act.drop(scan))));
-  const spine = file("spine.html") && make("iframe", { title: `3D spine of ${job.scan_id}. Arrow keys turn it.`,
-    sandbox: "allow-scripts allow-downloads", src: `${file("spine.html").url}#${theme()},turn` });
+}
+
+function finished(scan, found, file) {
+  const main = mainCurve(found), angle = value(found.measures.ferguson_deg);
   const overlay = file("overlay.png") && make("section", { className: "card picture", "aria-label": "Figure" }, make("h3", {}, "Figure"),
     make("a", { href: file("overlay.png").url, target: "_blank", rel: "noopener" }, make("img", { loading: "lazy", src: file("overlay.png").url, width: 2100, height: 2700,
       alt: `Front view on the scan with the predicted spine, beside the side view. Main curve: ${curveText(main)}; modified Ferguson angle ${angle}.` })));
-  return [head, spine, figures(found, main, angle), measures(found), curves(found, main), overlay, files(job)].filter(Boolean);
+  return [figures(found), measures(found), curves(found, main), overlay, files(scan.job)].filter(Boolean);
 }
 
-function warnings({ warnings: texts, screening: { reasons } }) {
+function warnings(texts, reasons) {
   const others = reasons.filter((text) => !texts.includes(text)), list = (all) => make("ul", {}, all.map((text) => make("li", {}, text)));
   return make("div", { className: texts.length ? "warnings any" : "warnings" },
     ...(texts.length ? [make("b", {}, texts.length === 1 ? "Warning" : "Warnings"), list(texts)] : [make("p", {}, "No warnings for this scan.")]),
     ...(others.length ? [make("p", {}, make("strong", {}, "Reasons to distrust the screening")), list(others)] : []));
 }
 
-function figures({ measures: { ferguson_deg: ferguson }, screening }, main, angle) {
-  const { probability, direction_probability: side } = screening, range = interval(ferguson);
+// `found`: measures and screening.
+function figures(found) {
+  const { measures: { ferguson_deg: ferguson }, screening } = found, main = mainCurve(found), range = interval(ferguson);
+  const { probability, direction_probability: side } = screening;
   const percent = (share) => `${Math.round(100 * share)} %`;
   const rows = Object.entries(probability ?? {}).map(([name, share]) => make("tr", {}, make("td", {}, CLASSES[name]),
     make("td", { "aria-hidden": "true" }, make("progress", { value: share })), make("td", { className: "n" }, percent(share))));
   return make("div", { className: "wide" },
     card("Modified Ferguson angle",
-      make("p", { className: "finding" }, angle), range && make("p", {}, `90 % interval ${range}`),
+      make("p", { className: "finding" }, value(ferguson)), range && make("p", {}, `90 % interval ${range}`),
       make("p", {}, "Main curve: ", make("b", {}, curveText(main)))),
     card(`Screening: ${CLASSES[screening.finding]}`,
       rows.length ? make("table", { className: "chances" }, make("tbody", {}, rows)) : make("p", {}, "Probability not known: the bundle is not calibrated."),

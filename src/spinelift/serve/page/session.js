@@ -141,7 +141,7 @@ export class Session {
     const begun = Date.now();
     let next = IDLE_MS, isReached = true;
     try {
-      const changed = this.merge((await request("GET", "v1/predictions")).predictions, begun);
+      const changed = this.merge(await request("GET", "v1/predictions"), begun);
       this.alive();
       const isActive = this.scans.some((scan) => ACTIVE.includes(scan.state));
       this.wait = changed ? QUICK_MS : Math.min(this.wait * 1.3, SLOW_MS);

@@ -6,13 +6,14 @@ const table = document.querySelector("#scans table"), body = table.tBodies[0];
 const rows = new Map();
 const sorting = { key: "added", down: true };
 const STATES = ["waiting", "uploading", "queued", "running", "done", "failed", "cancelled"];
+const measured = (scan) => scan.job?.summary?.measures;
 const KEYS = {
   added: (scan) => scan.added,
   name: (scan) => scan.name,
   state: (scan) => STATES.indexOf(scan.state),
-  angle: (scan) => scan.job?.summary?.ferguson_deg.value,
-  kyphosis: (scan) => scan.job?.summary?.kyphosis_deg.value,
-  lordosis: (scan) => scan.job?.summary?.lordosis_deg.value,
+  angle: (scan) => measured(scan)?.ferguson_deg.value,
+  kyphosis: (scan) => measured(scan)?.kyphosis_deg.value,
+  lordosis: (scan) => measured(scan)?.lordosis_deg.value,
   screening: (scan) => scan.job?.summary && ORDER.indexOf(scan.job.summary.screening.finding),
   warnings: (scan) => (scan.state === "done" ? scan.job.warnings.length : undefined),
 };
@@ -90,7 +91,7 @@ function newRow(scan, open, drop) {
 }
 
 function fill(row, scan, isOpen) {
-  const { job, state } = scan, found = state === "done" ? job.summary : null;
+  const { job, state } = scan, found = job?.summary;
   row.element.className = isOpen ? "open" : "";
   if (isOpen) row.name.setAttribute("aria-current", "true");
   else row.name.removeAttribute("aria-current");
@@ -101,11 +102,11 @@ function fill(row, scan, isOpen) {
   if (state === "uploading") row.bar.value = scan.share;
   else row.bar.removeAttribute("value");
   for (const key of ["angle", "kyphosis", "lordosis"]) {
-    write(row[key], found ? value(found[key === "angle" ? "ferguson_deg" : `${key}_deg`]) : "");
+    write(row[key], found ? value(found.measures[key === "angle" ? "ferguson_deg" : `${key}_deg`]) : "");
   }
   write(row.screening, found ? CLASSES[found.screening.finding] : "");
-  write(row.warnings, found ? String(job.warnings.length) : "");
-  row.warnings.classList.toggle("some", Boolean(found && job.warnings.length));
+  write(row.warnings, state === "done" ? String(job.warnings.length) : "");
+  row.warnings.classList.toggle("some", Boolean(job?.warnings.length));
   const what = scan.isFinal ? "Remove" : "Cancel";
   row.button.title = what;
   row.button.setAttribute("aria-label", `${what} ${scan.name}`);
