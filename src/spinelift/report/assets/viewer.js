@@ -182,6 +182,7 @@
     layers.tube.renderOrder = boxes.vertebrae.checked ? 1 : 0;
     $("#schematic").hidden = !boxes.vertebrae.checked;
     controls.autoRotate = boxes.turn.checked;
+    if (boxes.turn.checked) pressed("");
   }
   function turnBy(across, up) {
     const { x, y, z } = camera.position, away = Math.hypot(x, y, z);
@@ -242,8 +243,11 @@
   paper.addEventListener("pointermove", (event) => labels.hover(event.offsetX, event.offsetY));
   paper.addEventListener("pointerleave", () => labels.hover(NaN, NaN));
   const sight = new THREE.Vector3();
-  function draw() {
-    controls.update();
+  const SLOWEST_S = 0.5;
+  let drawn = performance.now();
+  function draw(now = drawn) {
+    controls.update(Math.min((now - drawn) / 1000, SLOWEST_S));  // The same speed of turning on every machine.
+    drawn = now;
     if (!stale) return;
     stale = false;
     renderer.render(scene, camera);

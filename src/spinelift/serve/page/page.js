@@ -1,5 +1,5 @@
 // Start of the page: theme, login, choosing and dropping files, and what the parts do for each other.
-import { request } from "./api.js";
+import { Problem, request } from "./api.js";
 import { askSpacing } from "./ask.js";
 import { $, say, write } from "./dom.js";
 import { chosenFolder, dropped, scansOf } from "./pick.js";
@@ -130,7 +130,8 @@ $("login-form").addEventListener("submit", async (event) => {
   try {
     await request("POST", "v1/session", new URLSearchParams({ token: $("token").value }));
   } catch (error) {
-    write($("login-problem"), error.status === 401 ? "This is not the token." : "The server does not answer. Try again.");
+    const why = error instanceof Problem ? `${error.error.found}. ${error.error.do}` : "The server does not answer. Try again.";
+    write($("login-problem"), error.status === 401 ? "This is not the token." : why);
     $("token").select();
     return;
   }
