@@ -18,6 +18,7 @@ from spinelift.inference.outputs import CURVES_JSON
 from spinelift.inference.tables import summary_csv
 from spinelift.report import VIEWER
 from spinelift.serve.documents import BatchDocument, JobDocument, RefusalDocument, job_document, media_type
+from spinelift.serve.guard import RESULT_CSP
 from spinelift.serve.job import Job, JobOptions, State, clean_name
 from spinelift.serve.problems import RefusedError, not_found, problem_response
 from spinelift.serve.server import Server
@@ -91,7 +92,7 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
     `spacing`: height and width of a pixel, mm, which pictures need. With `?wait=true` the response is the
     document of `curves.json`, or the problem of the scan.
     """
-    with server.jobs.incoming() as folder:
+    with server.upload() as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=False)
         name, options = _scan_name(uploads), _options(uploads.fields)
         (job,) = await run_in_threadpool(server.jobs.add, owner, [(name, folder / "0000")], options)
@@ -161,6 +162,8 @@ def file(server: This, job: OwnJob, name: str, download: Annotated[bool, Query()
         raise not_found("file")
     stem = job.result.scan_id
     headers = {"Content-Disposition": f'attachment; filename="{stem}_{name}"'} if download else {}
+    if path.suffix == ".html":
+        headers["Content-Security-Policy"] = RESULT_CSP
     return FileResponse(path, media_type=media_type(name), headers=headers)
 
 
@@ -169,7 +172,7 @@ def file(server: This, job: OwnJob, name: str, download: Annotated[bool, Query()
 )
 async def predict_batch(request: Request, server: This, owner: Owner) -> Response:
     """Predict many scans: each `file` is one."""
-    with server.jobs.incoming() as folder:
+    with server.upload() as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=True)
         scans = [(clean_name(name), path.parent) for name, path in uploads.files]
         options = _options(uploads.fields)
@@ -262,7 +265,7 @@ def _options(fields: dict[str, str]) -> JobOptions:
             row = col = math.nan
         if not (0 < row < math.inf and 0 < col < math.inf):
             raise RefusedError(
-                422, found=f"spacing {spacing[:50]}", expected="two positive numbers in mm, such as 2.427,2.419",
+                422, found=f"spacing {spacing[:50]}", expected="two numbers in mm, such as 2.427,2.419",
                 do="Give the height of a pixel, a comma, and its width.",
             )  # fmt: skip
         pixel = (row, col)

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from spinelift.errors import SpineliftError
-from spinelift.serve import about, access, api, health
+from spinelift.serve import about, access, api, guard, health
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.pool import Pool
 from spinelift.serve.problems import RefusedError, response_to
@@ -57,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_exception_handler(error, lambda _, error: response_to(error))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(access.Guard, server=server)
+    app.state.metrics = health.Metrics(server)
+    app.add_middleware(guard.Guard, settings=settings, metrics=app.state.metrics)
     return app
 
 

@@ -97,14 +97,14 @@ def job_document(
         FileDocument(name=name, bytes=size, type=media_type(name), url=f"{url}/files/{name}")
         for name, size in sizes.items()
     ]
-    problem = result.problem
+    error = ProblemDocument(**vars(result.problem)) if result.problem else None
     return JobDocument(
         id=job.id, batch=job.batch or None, name=printable(job.name) or scan_id or "scan", status=job.state,
         position=position,
         created=timestamp(job.created) or "", started=timestamp(job.started),
         finished=timestamp(job.finished), expires=timestamp(job.expires) or "",
         scan_id=scan_id, warnings=list(result.warnings),
-        error=problem and ProblemDocument(**vars(problem)), summary=summary,
+        error=error, summary=summary,
         files=files, links=Links(self=url, archive=f"{url}/files.zip"),
     )  # fmt: skip
 

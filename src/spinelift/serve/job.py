@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -102,8 +102,9 @@ def to_text(value: JobOptions | Result) -> str:
 
 
 def _options(text: str) -> JobOptions:
-    options = JobOptions(**json.loads(text))
-    return replace(options, spacing_mm=options.spacing_mm and tuple(options.spacing_mm))
+    values = json.loads(text)
+    pixel = values["spacing_mm"]
+    return JobOptions((pixel[0], pixel[1]) if pixel else None, values["area"])
 
 
 def _result(text: str | None) -> Result:

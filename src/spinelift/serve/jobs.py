@@ -79,6 +79,10 @@ class Jobs:
         """An id of a job or a batch, which nobody can guess."""
         return secrets.token_hex(16)
 
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock()
+
     def path(self, job: Job) -> Path:
         """Folder of a job."""
         return self.folder / "jobs" / job.id

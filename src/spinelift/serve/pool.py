@@ -31,6 +31,7 @@ class Pool:
     """Works off the jobs, from ``start`` to ``stop``, in a thread that waits for worker processes.
 
     ``ready`` is set when the workers have done a first prediction. ``on_finish`` gets every job that ended.
+    ``on_error`` is called when there are no workers any more, for the cause ``error``.
     """
 
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
@@ -44,6 +45,7 @@ class Pool:
         self._stopped, self._room = False, max(1, settings.workers)
         self._thread = threading.Thread(target=self._run, name="jobs")
         self.error: SpineliftError | None = None
+        self.on_error: Callable[[], None] = lambda: None
         jobs.on_added = self._wake
 
     @property
@@ -74,7 +76,8 @@ class Pool:
         try:
             with pool as submit:
                 for _ in range(self._room):
-                    self._submit(submit, partial(warm_up, settings.bundle, self.ref), None)
+                    folder = self.jobs.folder / "incoming" / self.jobs.new_id()
+                    self._submit(submit, partial(warm_up, folder, settings.bundle, self.ref), None)
                 expired = time.monotonic()
                 while not self._stopped:
                     self._changed.clear()
@@ -86,7 +89,7 @@ class Pool:
                     self._changed.wait(1.0)
         except SpineliftError as error:
             self.error = error
-            log.error("no workers: %s", error)
+            self.on_error()
         finally:
             for job in filter(None, self._running.values()):
                 self.jobs.release(job)
@@ -120,8 +123,8 @@ class Pool:
             if isinstance(result, Exception):
                 result = Result(problem=_died(result))
             self.jobs.finish(job, result)
-            error = result.problem.error if result.problem else None
-            log.info("job %s", "failed" if error else "done", extra={"seconds": seconds, "error": error})
+            state, error = ("failed", result.problem.error) if result.problem else ("done", None)
+            log.info(f"job {state}", extra={"seconds": seconds, "error": error})
             for listener in self.on_finish:
                 with suppress(Exception):
                     listener(job, result)

@@ -42,6 +42,19 @@ def response_to(error: RefusedError | SpineliftError) -> JSONResponse:
     return problem_response(422, Problem.of(error))
 
 
+def too_large(most: int) -> RefusedError:
+    """The refusal of a body of more than some bytes."""
+    return RefusedError(
+        413, found="a request that is too large", expected=f"at most {size_text(most)}",
+        do="Send one visit at a time.", headers={"Connection": "close"},
+    )  # fmt: skip
+
+
+def size_text(size: int) -> str:
+    """Bytes in words."""
+    return f"{size >> 20} MB" if size >> 20 else f"{size >> 10} kB"
+
+
 def not_found(what: str) -> RefusedError:
     """The refusal of something that is not there, or is somebody else's."""
     return RefusedError(

@@ -19,9 +19,11 @@ class Limits:
     uploads
         Requests that may send files at the same time.
     per_minute
-        Requests with files, and wrong tokens ten times as strictly, of one client address in a minute.
+        POST requests of one client address in a minute.
     keep_s
         Seconds that a job is kept after it ended.
+    upload_s
+        Seconds that an upload may take.
     job_s, worker_bytes
         Time, and memory of its process, that one job may take. A Dask cluster has its own bounds.
     """
@@ -31,6 +33,7 @@ class Limits:
     queued: int = 1000
     uploads: int = 16
     per_minute: int = 600
+    upload_s: float = 900
     keep_s: float = 24 * 3600
     job_s: float = 120
     worker_bytes: int = 3 << 30
@@ -53,8 +56,6 @@ class Settings:
         Names that clients may call the server by, besides addresses and ``localhost``.
     token
         What clients must know; None: nothing, on a loopback address.
-    tls
-        Whether clients use HTTPS, here or at a proxy.
     node
         Configuration of the DICOM node; None for no node.
     """
@@ -65,6 +66,5 @@ class Settings:
     scheduler: str | None = None
     hostnames: tuple[str, ...] = ()
     token: str | None = field(default=None, repr=False)
-    tls: bool = False
     node: Path | None = None
     limits: Limits = Limits()

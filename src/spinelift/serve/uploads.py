@@ -1,7 +1,7 @@
 """Files of a multipart request: written to disk as they come, under names of the server's own."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from spinelift.serve.jobs import SUFFIXES
 from spinelift.serve.problems import RefusedError
 from spinelift.serve.settings import Limits
 
-_FIELDS, _FIELD_BYTES, _HEADER_BYTES = 10, 1000, 4000
+_FIELDS, _FIELD_BYTES, _HEADER_BYTES, _BOUNDARY_BYTES = 10, 1000, 4000, 200
 _EXAMPLE = "Send the file as curl --form file=@scan.zip does."
 
 
@@ -31,44 +31,27 @@ class Uploads:
 async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool) -> Uploads:
     """Write the parts ``file`` of a request to ``folder/NNNN/NNNN``, or to one sub-folder if not ``apart``.
 
-    Raises RefusedError as soon as the request is larger than the limits allow, or no multipart form.
+    Raises RefusedError as soon as the form breaks a limit or cannot be read.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     boundary = options.get(b"boundary", b"")
-    if kind != b"multipart/form-data" or not 1 <= len(boundary) <= 200:
+    if kind != b"multipart/form-data" or not 1 <= len(boundary) <= _BOUNDARY_BYTES:
         raise _bad(415, "a request that is no multipart form")
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > limits.upload_bytes:
-        raise too_large(limits)
     form = _Form(boundary, folder, limits, apart)
     try:
-        total = 0
-        async for chunk in _body(request):
-            total += len(chunk)
-            if total > limits.upload_bytes:
-                raise too_large(limits)
-            await run_in_threadpool(form.write, chunk)
+        async with asyncio.timeout(limits.upload_s):
+            async for chunk in request.stream():
+                if chunk:
+                    await run_in_threadpool(form.write, chunk)
     except ClientDisconnect:
         raise _bad(400, "a connection that ended early") from None
+    except TimeoutError:
+        raise _bad(408, "an upload that takes too long") from None
     finally:
         form.close()
     if not form.ended or not form.uploads.files:
         raise _bad(400, "no file in the request" if form.ended else "a multipart form that is cut")
     return form.uploads
-
-
-def too_large(limits: Limits) -> RefusedError:
-    """The refusal of a body over the limit."""
-    return RefusedError(
-        413, found="a request that is too large", expected=f"at most {limits.upload_bytes >> 20} MB",
-        do="Send one visit at a time.", headers={"Connection": "close"},
-    )  # fmt: skip
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    async for chunk in request.stream():
-        if chunk:
-            yield chunk
 
 
 def _bad(status: int, found: str) -> RefusedError:

@@ -1,10 +1,12 @@
 """What a worker process does: one scan, by the same function as ``spinelift predict``."""
 
 import json
-import tempfile
+import logging
+import shutil
+import warnings
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +26,7 @@ from spinelift.serve.job import JobOptions, Problem, Result
 
 FIRST, SUMMARY = "first", "summary.json"
 """Folder of what is shown before a job is done: its summary and the 3D page."""
+_NOISY = ("PIL", "fontTools", "highdicom", "matplotlib", "pydicom", "weasyprint")
 _DEMO = "1900003_20158_2_0.zip"
 _SEND_AGAIN = "Send the file again. If it fails again, report it with the error's name."
 
@@ -42,6 +45,14 @@ class Task:
 
 def predict(task: Task) -> Result:
     """Predict the scan of a job into ``result/<scan id>/`` of its folder; its problem if that fails."""
+    for name in _NOISY:  # what they say of a file can be personal
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _predict(task)
+
+
+def _predict(task: Task) -> Result:
     path = task.folder / "input"
     if task.parts == 1:
         (path,) = path.iterdir()
@@ -70,13 +81,17 @@ def summarise(curves: dict[str, Any]) -> dict[str, Any]:
     return {key: curves[key] for key in ("measures", "screening")}
 
 
-def warm_up(bundle: str | None, ref: BundleRef) -> None:
-    """Predict the shipped demo scan with all outputs, so that the first job need not wait for imports."""
-    demo = files("spinelift") / "demo" / _DEMO
-    with as_file(demo) as path, tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "input").mkdir()
-        (Path(folder) / "input" / "0000.zip").write_bytes(path.read_bytes())
-        result = predict(Task(Path(folder), _DEMO, 1, JobOptions(), bundle, ref))
+def warm_up(folder: Path, bundle: str | None, ref: BundleRef) -> None:
+    """Predict the shipped demo scan with all outputs, so that the first job need not wait for imports.
+
+    ``folder``: a new one, which is removed. Raises SpineliftError if it fails.
+    """
+    (folder / "input").mkdir(parents=True)
+    try:
+        (folder / "input" / "0000.zip").write_bytes((files("spinelift") / "demo" / _DEMO).read_bytes())
+        result = predict(Task(folder, _DEMO, 1, JobOptions(), bundle, ref))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if result.problem:
         problem = result.problem
         raise SpineliftError(found=problem.found, expected=problem.expected, do=problem.do)

@@ -94,8 +94,8 @@ def read_dxa(
     area
         ``"total-body"`` says that the DICOM images are of the total body, whatever their header and size say.
     name
-        Name of the file or folder, where a path has another one, such as that of an upload. It gives the
-        scan id, and stands in messages.
+        Name of the file or folder, where a path has another one, such as that of an upload, or where bytes
+        have none. It gives the scan id, and stands in messages.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_dxa(
             with _readable(named):
                 return _from_path(path, named, spacing, area)
         case bytes() | bytearray() | memoryview():
-            return _from_bytes(bytes(source), _NO_NAME, spacing, area)
+            return _from_bytes(bytes(source), Path(name) if name else _NO_NAME, spacing, area)
         case Dataset():
             data = to_bytes(source)
             return _from_dicom(_NO_NAME, bytes_sha256(data, MAX_IMAGE_BYTES), [data], spacing, area)
@@ -126,8 +126,8 @@ def read_dxa(
         case DxaScan():
             do = "Leave the spacing out, or make another DxaScan."
             raise ConfigError(found="a pixel size for a DxaScan", expected="none: it has its own", do=do)
-    name = getattr(source, "name", None)
-    path, content = Path(name) if isinstance(name, str) else _NO_NAME, None
+    own = name or getattr(source, "name", None)
+    path, content = Path(own) if isinstance(own, str) else _NO_NAME, None
     file: object = source
     closed = "closed " if getattr(file, "closed", False) else ""
     if hasattr(file, "read") and not closed and not isinstance(file, TextIOBase):
