@@ -18,11 +18,11 @@ def drop(page, *paths, x=200, y=200):
 
 
 def turns(frame, *, timeout=60_000):
-    """Wait until the 3D page in a frame is drawn and its spine turns by itself."""
+    """Wait until the 3D page in a frame (a FrameLocator) is drawn and its spine turns by itself."""
     frame.locator("html[data-state=ready]").wait_for(state="attached", timeout=timeout)
-    frame.evaluate(
-        """async () => {
-          const paper = document.querySelector("#labels"), first = paper.toDataURL();
+    frame.locator("#labels").evaluate(
+        """async (paper) => {
+          const first = paper.toDataURL();
           while (paper.toDataURL() === first) await new Promise((done) => setTimeout(done, 20));
         }"""
     )
