@@ -21,7 +21,7 @@ class RefusedError(Exception):
         super().__init__(found)
         name = HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
         self.status, self.headers = status, headers or {}
-        self.problem = Problem(f"{name}Error", printable(found), expected, do, None)
+        self.problem = Problem(f"{name.removesuffix('Error')}Error", printable(found), expected, do, None)
 
 
 def problem_response(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
