@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 
 DEMO = Path(__file__).parents[2] / "src/spinelift/demo/1900003_20158_2_0.zip"
 HOSTILE = '<img src=x onerror="document.title=1">&lt;b&gt;.png'
-WAIT_MS = 60_000
+WAIT_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +191,7 @@ def test_folder_is_read_and_errors_are_plain(browse, tmp_path):
     assert page.locator("#passed-over").inner_text() == "2 files in the folder passed over: not a scan."
     failed.get_by_role("button", name="series", exact=True).click()
     panel = page.get_by_role("region", name="series")
+    panel.locator("dd").last.wait_for()
     assert panel.locator("dt").all_inner_texts() == ["Found", "Expected", "Do"]
     assert all(text.strip() for text in panel.locator("dd").all_inner_texts())
     assert page.locator("#result:focus").count() == 1
