@@ -6,6 +6,7 @@
 (209, 3)
 """
 
+import os
 from typing import TYPE_CHECKING
 
 import lazy_loader
@@ -21,6 +22,9 @@ __all__ = [
     "Model", "Prediction", "SpineliftError", "__version__", "load_model", "measure", "measures",
     "predict", "predict_many",
 ]  # fmt: skip
+
+# Official builds of ONNX Runtime, from 1.29 on, send usage data to Microsoft unless this is set.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # ONNX Runtime and NumPy load when they are first asked for, so that `spinelift --help` stays quick.
 __getattr__, __dir__, _ = lazy_loader.attach(

@@ -1,7 +1,10 @@
 """One format for every kind of set: what is missing, altered, too large or of another kind is refused."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -178,3 +181,14 @@ def test_every_network_runs_with_the_same_options():
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (2, 1)
     assert options.use_deterministic_compute
     assert options.log_severity_level == 3
+
+
+def test_the_runtime_keeps_no_session_of_its_own_and_sends_nothing(tmp_path):
+    """ONNX Runtime's telemetry, which official builds have on, writes the id of its session to a file."""
+    code = "import spinelift.bundle.session, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "1"
+    assert not list(tmp_path.iterdir())

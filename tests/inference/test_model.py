@@ -205,3 +205,10 @@ def test_predict_is_a_plain_function_of_the_root(first):
         "assert spinelift.predict.__doc__ and 'predict' in dir(spinelift)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rotated_trunk_is_a_warning_and_a_reason_to_distrust_the_screening(model, monkeypatch):
+    monkeypatch.setattr("spinelift.inference.model.trunk_rotation_deg", lambda bone, location: 15.0)
+    found = model.predict(spine_scan())
+    reason = next(text for text in found.warnings if "rotated" in text)
+    assert reason in found.measured.screening.reasons

@@ -211,7 +211,7 @@ def test_any_order_of_events_keeps_files_and_table_together(tmp_path, seed):
 
 def test_a_table_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "jobs.sqlite3").write_bytes(b"no table" * 1000)
-    with pytest.raises(OutputError, match="jobs.sqlite3"):
+    with pytest.raises(OutputError, match=r"jobs\.sqlite3"):
         Jobs(tmp_path)
 
 
@@ -228,9 +228,7 @@ def test_names_are_in_no_file_once_a_job_is_removed(jobs):
 NAMES = st.one_of(
     st.text(max_size=60),
     st.from_regex(r"[1-9][0-9]{0,8}_20158_[0-9]{1,2}_[0-9](\.zip|\.ZIP|\.dcm|)", fullmatch=True),
-    st.sampled_from(
-        ["..", ".", "", "a/", "/", "~", ".zip", "con", "0000.zip", "1.2.840.10008", "é\u202e.png"]
-    ),
+    st.sampled_from(["..", ".", "", "a/", "/", "~", ".zip", "con", "1.2.840.10008", "é\u202e.png"]),
 )
 
 

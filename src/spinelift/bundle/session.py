@@ -10,6 +10,7 @@ from spinelift.bundle.card import Shape, Signature
 from spinelift.errors import BundleError
 from spinelift.geometry.arrays import Float32
 
+onnxruntime.disable_telemetry_events()  # also where it was imported before spinelift
 MAX_DEFAULT_THREADS = 4
 _state = onnxruntime.capi.onnxruntime_pybind11_state
 _LOAD_ERRORS = (

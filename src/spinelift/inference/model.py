@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache, partial
 from os import PathLike
 from pathlib import Path
@@ -23,6 +24,7 @@ from spinelift.io.dxa.read import ReadOptions, Source
 from spinelift.io.dxa.scan import DxaScan
 from spinelift.progress import Clock
 from spinelift.segment.postprocess import SpineLocation, locate_spine
+from spinelift.segment.trunk import rotation_warning, trunk_rotation_deg
 
 _READING = Lock()
 """One reader at a time: it silences Python's warnings, which quote headers, for the whole process."""
@@ -120,7 +122,9 @@ class Model:
         """Where the spine of a scan lies."""
         grid = CanonicalGrid(scan.spacing, scan.bone.shape)
         (maps,) = self._segmenter(grid.resample(scan.bone)[None, None])
-        return locate_spine(maps[0], grid)
+        location = locate_spine(maps[0], grid)
+        turned = rotation_warning(trunk_rotation_deg(scan.bone, location))
+        return replace(location, warnings=(*location.warnings, turned)) if turned else location
 
     def _regress(self, crop: Float32) -> tuple[Float, Float, Float]:
         """Curves and their scale [6, 209], crop px, and features [D] of a crop [224, 224]."""

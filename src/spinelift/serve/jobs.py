@@ -214,6 +214,8 @@ class Jobs:
         old = self._select("expires < ? AND state IN ('done', 'failed', 'cancelled')", self._clock())
         for job in old:
             self.remove(job)
+        with self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # which holds what was removed
         return len(old)
 
     def recover(self) -> None:

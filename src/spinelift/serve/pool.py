@@ -1,6 +1,7 @@
 """Takes the waiting jobs in order, has worker processes do them, and keeps what became of them."""
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from spinelift import engine
 from spinelift.bundle import PredictionCard, load_bundle
-from spinelift.errors import SpineliftError, WorkerDiedError
+from spinelift.errors import OutputError, SpineliftError
 from spinelift.serve.job import Job, Problem, Result
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.settings import Settings
@@ -87,12 +88,13 @@ class Pool:
                         self.jobs.expire()
                         expired = time.monotonic()
                     self._changed.wait(1.0)
-        except SpineliftError as error:
-            self.error = error
+        except Exception as error:  # noqa: BLE001 (whatever it is, the server cannot go on)
+            self.error = error if isinstance(error, SpineliftError) else _stopped(error)
             self.on_error()
         finally:
-            for job in filter(None, self._running.values()):
-                self.jobs.release(job)
+            with suppress(sqlite3.Error):  # or they are recovered at the next start
+                for job in filter(None, self._running.values()):
+                    self.jobs.release(job)
 
     def _submit(self, submit: engine.Submit, function: Callable[[], Any], job: Job | None) -> None:
         future = submit(function)
@@ -112,8 +114,8 @@ class Pool:
     def _collect(self) -> None:
         """Keep the results of what has ended."""
         for future in [future for future in self._running if future.done()]:
+            result = engine.outcome(future)  # raises if the cluster has ended
             job, seconds = self._running.pop(future), time.monotonic() - self._since.pop(future)
-            result = _outcome(future)
             if job is None:
                 if isinstance(result, Exception):
                     raise _not_ready(result)
@@ -128,13 +130,6 @@ class Pool:
             for listener in self.on_finish:
                 with suppress(Exception):
                     listener(job, result)
-
-
-def _outcome(future: Future[Any]) -> Any:
-    try:
-        return engine.outcome(future)
-    except WorkerDiedError as error:  # the cluster has ended
-        return error
 
 
 def _died(error: Exception) -> Problem:
@@ -153,4 +148,12 @@ def _not_ready(error: Exception) -> SpineliftError:
         found=f"a {type(error).__name__} in a worker's first prediction",
         expected="a prediction of the shipped demo scan",
         do="Run spinelift demo, which shows the cause.",
+    )
+
+
+def _stopped(error: Exception) -> OutputError:
+    return OutputError(
+        found=f"jobs that cannot be kept ({type(error).__name__})",
+        expected="a folder for the data that has room and can be written to",
+        do="Free some space, and start the server again: with --data it continues.",
     )

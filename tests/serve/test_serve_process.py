@@ -1,0 +1,172 @@
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+import zipfile
+
+import httpx2
+import numpy as np
+import pytest
+from serve_cases import ROOT, Process, browser, left_over, send, stub_server, wait_for, wait_ready
+from tests.fuzz.case import PERSON
+from tests.fuzz.kinds import KINDS, keys, order_of
+from typer.testing import CliRunner
+
+from spinelift.bundle import PredictionCard, load_bundle
+from spinelift.cli import app as cli
+from spinelift.cli.demo import DATA
+from spinelift.inference.scans import name_scans
+from spinelift.inference.task import Job, predict_scan
+
+DEMO = DATA / "1900003_20158_2_0.zip"
+HOSTILE = ("dicom-bytes", "dicom-bombs", "dxa-zip-damaged", "zip-hostile", "picture-damaged", "picture-bombs")
+
+
+def test_a_scan_that_kills_its_worker_fails_alone(tmp_path, monkeypatch):
+    limits = {"job_s": 4, "worker_bytes": 300 << 20}
+    with browser(stub_server(tmp_path, monkeypatch, workers=2, limits=limits)) as client:
+        jobs = {content: send(client, content).json() for content in (b"abort", b"hold", b"hang", b"good")}
+        wait_for(client, jobs.pop(b"good"), seconds=60)
+        problems = {
+            content: wait_for(client, job, "failed", seconds=60)["error"] for content, job in jobs.items()
+        }
+        assert {problem["error"] for problem in problems.values()} == {"WorkerDiedError"}
+        assert "SIGABRT" in problems[b"abort"]["found"]
+        assert "more memory" in problems[b"hold"]["found"]
+        assert "more time" in problems[b"hang"]["found"]
+        wait_for(client, send(client).json(), seconds=60)
+
+
+def test_kill_in_the_middle_of_many_jobs_loses_none(tmp_path):
+    """Every job that was accepted ends, though the server is killed twice."""
+    data, accepted = tmp_path / "data", []
+    headers = {"Spinelift-Session": "s" * 43}
+    for number in range(3):
+        with (
+            Process(tmp_path, "--data", data, stub=True) as server,
+            httpx2.Client(base_url=server.url, headers=headers) as client,
+        ):
+            if number < 2:
+                scans = [("file", (f"{number}-{k}.zip", b"short")) for k in range(6)]
+                accepted += send(client, scans, path="/v1/batches").json()["predictions"]
+                wait_for(client, accepted[number], seconds=30)
+                assert server.stop(signal.SIGKILL) == -signal.SIGKILL
+                continue
+            for job in accepted:
+                wait_for(client, job, seconds=30)
+            for job in client.get("/v1/predictions").json():
+                assert client.delete(job["links"]["self"]).status_code == 204
+            assert server.stop() == 128 + signal.SIGTERM
+    assert left_over(data) == []
+    assert b"Traceback" not in (tmp_path / "stderr").read_bytes()
+
+
+def test_a_temporary_folder_is_deleted_at_exit_and_after_a_kill(tmp_path):
+    temporary = tmp_path / "tmp"
+    with Process(tmp_path, stub=True) as server, httpx2.Client(base_url=server.url) as client:
+        wait_for(client, send(client).json(), seconds=30)
+        (folder,) = temporary.iterdir()
+        assert folder.stat().st_mode & 0o77 == 0
+        server.stop(signal.SIGKILL)
+    assert list(temporary.iterdir()) == [folder]
+    with Process(tmp_path, stub=True) as server:
+        assert not folder.exists()
+        assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--host", "0.0.0.0"], "without a token"),
+        (["--token-file", "{folder}/short"], "no token in short"),
+        (["--scheduler", "tcp://localhost:1"], "without --data"),
+        (["--tls-cert", "{folder}/short", "--tls-key", "{folder}/short"], "certificate"),
+        (["--data", "{folder}/short"], "short"),
+    ],
+)
+def test_options_that_are_not_safe_or_cannot_work_are_refused(tmp_path, monkeypatch, options, words):
+    (tmp_path / "short").write_text("secret")
+    monkeypatch.setattr("os.umask", lambda _: 0)
+    monkeypatch.setattr("spinelift.serve.logs.start_logging", lambda **_: None)
+    arguments = ["serve", "--port", "0", "--no-browser", *(o.format(folder=tmp_path) for o in options)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code in (32, 33)
+    assert words in " ".join(done.output.split())
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A real server with its workers, and a client."""
+    folder = tmp_path_factory.mktemp("serve")
+    options = ("--data", folder / "data", "--log-json", "-v", "--max-rate", 100_000)
+    with Process(folder, *options) as server, httpx2.Client(base_url=server.url, timeout=60) as client:
+        wait_ready(client)
+        yield client, folder
+        assert server.stop() == 128 + signal.SIGTERM
+
+
+def test_the_result_is_that_of_the_command(real, tmp_path):
+    client, _ = real
+    job = send(client, DEMO.read_bytes(), name=f"scans/{DEMO.name}").json()
+    done = wait_for(client, job, seconds=60)
+    url = f"{job['links']['self']}/files/"
+    assert done["error"] is None
+    assert {"report.pdf", "spine.html", "sr.dcm", "run.json"} <= {file["name"] for file in done["files"]}
+    ((scan,), _) = name_scans([DEMO])
+    command = Job(tmp_path, load_bundle(PredictionCard, None).ref, pictures=False, threads=1)
+    assert predict_scan(scan, command).failure is None
+    expected = tmp_path / done["scan_id"] / "curves.json"
+    assert client.get(f"{url}curves.json").content == expected.read_bytes()
+    record = client.get(f"{url}run.json").json()
+    assert (record["eid"], record["instance"], record["array"]) == (1900003, 2, 0)
+    assert (record["file"], record["input"]) == (DEMO.name, None)
+    table = client.get("/v1/predictions.csv").text.splitlines()
+    assert table[1].startswith("1900003_2_0,done,,1900003_20158_2_0.zip,1900003,2,0,")
+
+
+def test_hostile_uploads_end_as_errors_and_leave_nothing(real, tmp_path):
+    client, folder = real
+    scans = []
+    for kind, seed, number in keys(11, 40, HOSTILE):
+        case = tmp_path / f"{kind}-{number}"
+        case.mkdir()
+        KINDS[kind](np.random.default_rng([seed, order_of(kind), number]), case)
+        scans += [("file", (path.name, path.read_bytes())) for path in case.rglob("*") if path.is_file()]
+    batch = send(client, scans, path="/v1/batches", spacing="2.4,2.4").json()
+    assert len(batch["predictions"]) == len(scans) >= 40
+    deadline = time.monotonic() + 60
+    while batch["counts"]["queued"] or batch["counts"]["running"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        batch = client.get(f"/v1/batches/{batch['id']}").json()
+    assert batch["counts"]["failed"] > 20
+    errors = [job["error"] for job in batch["predictions"] if job["error"]]
+    assert {"WorkerDiedError", "KeyError", "ValueError"}.isdisjoint(error["error"] for error in errors)
+    shown = [text for error in errors for text in (error["found"], error["expected"], error["do"])]
+    assert not [text for text in shown if PERSON in text or "/0000" in text or str(folder) in text]
+    for job in client.get("/v1/predictions").json():
+        assert client.delete(job["links"]["self"]).status_code == 204
+    assert left_over(folder / "data") == []
+    log = (folder / "stderr").read_text()
+    assert "Traceback" not in log
+    assert not [word for word in (PERSON, "20158", str(folder)) if word in log]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_examples_of_the_documentation_work(real, tmp_path):
+    client, _ = real
+    page = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "curl" in block]
+    script = "".join(blocks).replace("http://localhost:8765", str(client.base_url).rstrip("/"))
+    for name in (DEMO.name, "copy.zip"):
+        (tmp_path / name).write_bytes(DEMO.read_bytes())
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True, timeout=120)
+    assert json.loads((tmp_path / "curves.json").read_text())["scan_id"] == "1900003_2_0"
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert "1900003_2_0/sr.dcm" in zipfile.ZipFile(tmp_path / "result.zip").namelist()
+    assert len((tmp_path / "summary.csv").read_text().splitlines()) >= 3
+    counts = json.loads((tmp_path / "batch.json").read_text())["counts"]
+    assert (counts["queued"], counts["running"]) == (0, 0)
