@@ -5,12 +5,9 @@
 
 import sys
 import time
-from pathlib import Path
 
-from browser import CHROMIUM, FLAGS, drop, turns
+from browser import CHROMIUM, DEMO, FLAGS, drop, turns
 from playwright.sync_api import Browser, sync_playwright
-
-DEMO = Path(__file__).parents[1] / "src/spinelift/demo/1900003_20158_2_0.zip"
 
 
 def seconds(browser: Browser, url: str) -> tuple[float, float]:
@@ -32,5 +29,7 @@ if __name__ == "__main__":
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 3):
-            print("drop to turning spine {:.2f} s, to the PDF {:.2f} s".format(*seconds(chromium, sys.argv[1])))
+            print(
+                "drop to turning spine {:.2f} s, to the PDF {:.2f} s".format(*seconds(chromium, sys.argv[1]))
+            )
         chromium.close()

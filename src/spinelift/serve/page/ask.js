@@ -52,7 +52,7 @@ function ask(pictures) {
       row.focus();
     };
     $("ask-skip").onclick = () => done(null);
-    dialog.onclose = () => done(null);  // The Escape key.
+    dialog.onclose = () => { if (!dialog.open) done(null); };  // The Escape key.
     dialog.showModal();
     row.focus();
   });

@@ -82,10 +82,16 @@ function gone(seconds) {
   $("gone").hidden = !seconds;
   const text = `The server does not answer. Next try in ${plural(seconds, "second")}. If it was stopped, start it again: spinelift serve`;
   write($("gone"), seconds ? text : "");
+  if (!seconds) about();
 }
 
 async function take(picked) {
-  const { scans, passed } = await picked;
+  const found = await picked.catch(() => null);
+  if (!found) {
+    write($("passed-over"), "A folder cannot be read. Choose it again.");
+    return;
+  }
+  const { scans, passed } = found;
   const pictures = scans.filter((scan) => scan.isPicture), others = scans.filter((scan) => !scan.isPicture);
   const note = passed ? `${plural(passed, "file")} in the folder passed over: not a scan.` : "";
   write($("passed-over"), scans.length || passed ? note : "Nothing that could be a scan was found.");
@@ -104,7 +110,7 @@ for (const [name, read] of [["files", (files) => scansOf({ files: [...files], fo
     $(name).value = "";
   });
 }
-const over = (event) => event.dataTransfer?.types.includes("Files") && !$("work").hidden;
+const over = (event) => event.dataTransfer?.types.includes("Files") && !$("work").hidden && !$("ask").open;
 for (const name of ["dragenter", "dragover"]) {
   window.addEventListener(name, (event) => {
     if (!over(event)) return;
@@ -144,9 +150,14 @@ async function start() {
   $("login").hidden = true;
   $("work").hidden = false;
   later();
-  await session.poll();
-  session.pump();
-  const { version, bundle, use } = await request("GET", "v1/server");
+  await session.start();
+  about();
+}
+
+async function about() {
+  const found = await request("GET", "v1/server").catch(() => null);
+  if (!found) return;
+  const { version, bundle, use } = found;
   write($("made-by"), `${use} Bundle ${bundle.name} ${bundle.version}, SHA-256 ${bundle.sha256}. spinelift ${version}.`);
 }
 start();

@@ -27,8 +27,7 @@ export class Session {
   // `on` has changed(), moved(scan) after a change of a state, gone(seconds or 0) and login().
   constructor(on) {
     Object.assign(this, { on, scans: [], uploads: 0, pauseUntil: 0, timer: 0, wait: QUICK_MS, failures: 0 });
-    this.isPolling = false;
-    this.isAgain = false;
+    Object.assign(this, { isPolling: false, isAgain: false, isLocked: false, removed: new Set() });
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.poll(); });
   }
 
@@ -47,12 +46,18 @@ export class Session {
       try {
         await request("DELETE", `v1/predictions/${scan.job.id}`);
       } catch (error) {
-        if (!(error instanceof Problem && error.status === 404)) return this.trouble(error);
+        if (!(error instanceof Problem && error.status === 404)) {
+          this.trouble(error);
+          return;
+        }
       }
     }
-    if (scan.isFinal || !scan.job) this.scans = this.scans.filter((one) => one !== scan);
+    if (scan.isFinal || !scan.job) {
+      this.scans = this.scans.filter((one) => one !== scan);
+      this.removed.add(scan.job?.id);
+    }
     this.on.changed();
-    if (scan.job) this.poll();
+    this.soon();
   }
 
   // Send a scan again, with a pixel size or an area, in place of its failure.
@@ -62,8 +67,10 @@ export class Session {
     return this.add([{ ...scan.chosen, ...options }])[0];
   }
 
+  // Send what waits, unless the server wants to be left alone for a while, or wants a token first.
   pump() {
     clearTimeout(this.pumping);
+    if (this.isLocked) return;
     const left = this.pauseUntil - Date.now();
     if (left > 0) {
       this.pumping = setTimeout(() => this.pump(), left);
@@ -82,7 +89,9 @@ export class Session {
     this.on.changed();
     const progress = (share) => { scan.share = share; this.on.changed(); };
     try {
-      scan.job = await upload(scan.chosen, progress, scan.abort.signal);
+      const job = await upload(scan.chosen, progress, scan.abort.signal);
+      this.scans = this.scans.filter((one) => one.job?.id !== job.id);  // A list that came first may have it.
+      Object.assign(scan, { job, sent: Date.now() });
       this.alive();
     } catch (error) {
       if (error instanceof Problem && error.retryAfter) this.pause(scan, error.retryAfter, "the server is busy");
@@ -92,10 +101,15 @@ export class Session {
     }
     this.uploads -= 1;
     scan.isUploading = false;
-    this.on.moved(scan);
+    if (this.scans.includes(scan)) this.on.moved(scan);
     this.on.changed();
     this.soon();
     this.pump();
+  }
+
+  start() {
+    this.isLocked = false;
+    return this.poll().then(() => this.pump());
   }
 
   pause(scan, seconds, why) {
@@ -106,7 +120,10 @@ export class Session {
   // What a failed request means for the page; returns the seconds until the next try.
   trouble(error) {
     if (error instanceof Problem) {
-      if (error.status === 401) this.on.login();
+      if (error.status === 401) {
+        this.isLocked = true;
+        this.on.login();
+      }
       return error.retryAfter || MOST_RETRY_S;
     }
     this.failures += 1;
@@ -163,6 +180,7 @@ export class Session {
     const listed = new Set(jobs.map((job) => job.id));
     let changed = false;
     for (const job of jobs) {
+      if (this.removed.has(job.id)) continue;
       const scan = known.get(job.id), before = scan && JSON.stringify(scan.job);
       if (!scan) this.scans.push(new Scan({ name: job.name, files: [] }, Date.parse(job.created), job));
       const state = scan?.state;
@@ -170,7 +188,7 @@ export class Session {
       if (scan && state !== scan.state) this.on.moved(scan);
       changed ||= before !== JSON.stringify(job);
     }
-    const stays = (scan) => !scan.job || listed.has(scan.job.id) || Date.parse(scan.job.created) > begun - 5000;
+    const stays = (scan) => !scan.job || listed.has(scan.job.id) || scan.sent > begun;
     const count = this.scans.length;
     this.scans = this.scans.filter(stays);
     changed ||= count !== this.scans.length;

@@ -56,8 +56,9 @@ function show(scans, opened, open, drop) {
     else head.setAttribute("aria-sort", sorting.down ? "descending" : "ascending");
   }
   const sorted = [...scans].sort(compare), focused = document.activeElement;
+  const keys = new Set(scans.map((scan) => scan.key));
   for (const [key, row] of rows) {
-    if (scans.some((scan) => scan.key === key)) continue;
+    if (keys.has(key)) continue;
     row.element.remove();
     rows.delete(key);
   }
