@@ -1,6 +1,7 @@
 """Seconds from the drop of the demo scan on the page to its turning spine, and to all of its files.
 
-``PYTHONPATH=tests/cases python benchmarks/bench_page.py http://127.0.0.1:8765/ [RUNS]`` with a running ``spinelift serve``.
+With a running ``spinelift serve``:
+``PYTHONPATH=tests/cases python benchmarks/bench_page.py http://127.0.0.1:8765/ [RUNS]``
 """
 
 import sys

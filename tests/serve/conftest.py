@@ -43,7 +43,8 @@ def site(chromium, tmp_path_factory):
 @contextmanager
 def opened(chromium, site, *, faults=False, **options):
     """The page in a new context; afterwards no error may have been logged, and no other host asked."""
-    options = {"viewport": {"width": 1280, "height": 800}, "base_url": site, **options}
+    size, motion = {"width": 1280, "height": 800}, "reduce"  # without a graphics card, turning takes a core
+    options = {"viewport": size, "reduced_motion": motion, "base_url": site, **options}
     context = chromium.new_context(**options)
     context.set_default_timeout(WAIT_MS)
     hosts, errors = set(), []
@@ -71,10 +72,11 @@ def browse(chromium, site):
 @pytest.fixture(scope="package")
 def session(chromium, site):
     """Cookies of a session in which the demo was dropped, and the seconds from there to a turning spine."""
-    with opened(chromium, site) as page:
+    with opened(chromium, site, reduced_motion="no-preference") as page:
         begun = time.perf_counter()
         drop(page, DEMO)
         turns(page.frame_locator("iframe"))
         seconds = time.perf_counter() - begun
         page.get_by_role("link", name="Download PDF").wait_for()
-        yield {"storage_state": page.context.storage_state()}, seconds
+        cookies = page.context.storage_state()
+    return {"storage_state": cookies}, seconds

@@ -54,7 +54,7 @@ def test_from_start_to_pdf_by_keyboard(browse):
         page.keyboard.press("Enter")
     chooser.value.set_files(DEMO)
     page.get_by_role("link", name="Download PDF").wait_for()
-    assert "main angle" in page.get_by_role("status").all_inner_texts()[-1].lower()
+    page.get_by_role("status").filter(has_text="Main angle").wait_for(state="attached")
     tab_to("Download PDF")
     with page.expect_download() as download:
         page.keyboard.press("Enter")

@@ -27,7 +27,7 @@ CONTRAST = """() => {
 
 
 def test_phone_and_desktop_in_both_themes(browse, session, tmp_path):
-    page = browse(**session[0], color_scheme="dark", reduced_motion="reduce")
+    page = browse(**session[0], color_scheme="dark")
     page.get_by_role("link", name="Download PDF").wait_for()
     frame = page.frame_locator("iframe")
     drawn(frame)
