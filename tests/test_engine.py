@@ -130,6 +130,19 @@ def test_a_dask_cluster_does_the_same():
     assert results == {1: 2, "x": "xx"}
 
 
+def test_a_pool_ends_a_task_that_takes_too_long_and_goes_on():
+    with engine.pool(time.sleep, workers=1, seconds=0.3) as submit:
+        late, good = submit(30), submit(0)
+        assert engine.outcome(good) is None
+        assert "more time" in str(engine.outcome(late))
+
+
+def test_a_pool_without_processes_is_a_thread():
+    with engine.pool(cases.work, workers=0) as submit:
+        assert engine.outcome(submit(1)) == 2
+        assert isinstance(engine.outcome(submit(cases.RAISE)), ValueError)
+
+
 def test_closing_a_run_on_a_cluster_does_not_wait_for_its_tasks():
     distributed = pytest.importorskip("distributed")
     local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}

@@ -25,10 +25,6 @@ def predict(task):
             raise ValueError("Zzyzx")
         case b"abort":
             os.abort()
-        case b"hold":
-            block = bytearray(300 << 20)
-            time.sleep(60)
-            return len(block)
         case b"hang":
             time.sleep(60)
         case b"short":

@@ -49,11 +49,11 @@ def finish(jobs, job, result=GOOD):
 
 def test_a_job_from_start_to_end(jobs):
     (job,) = add(jobs)
-    assert (job.state, job.parts, jobs.position(job)) == (State.QUEUED, 1, 1)
+    assert (job.state, job.parts, jobs.positions()) == (State.QUEUED, 1, {job.id: 1})
     assert [p.name for p in (jobs.path(job) / "input").iterdir()] == ["0000.zip"]
     running = jobs.claim()
     assert (running.id, running.state, running.tries) == (job.id, State.RUNNING, 1)
-    assert jobs.position(running) is None
+    assert jobs.positions() == {}
     assert jobs.claim() is None
     finish(jobs, running)
     done = jobs.get(job.id, "me")

@@ -18,6 +18,8 @@ from spinelift.errors import ConfigError
 app = typer.Typer(add_completion=False)
 _TOKEN = 20
 """Least characters of a token."""
+_CONNECTIONS = 800
+"""Most open connections."""
 _STOP_S = 10
 """Seconds that open requests have when the server stops."""
 
@@ -109,6 +111,7 @@ def serve(
             application, log_config=None, access_log=False, server_header=False, ws="none",
             proxy_headers=proxy is not None, forwarded_allow_ips=proxy, ssl_certfile=tls_cert,
             ssl_keyfile=tls_key, timeout_graceful_shutdown=_STOP_S,
+            limit_concurrency=_CONNECTIONS,
         )  # fmt: skip
         _load_certificate(config)
         server = uvicorn.Server(config)
@@ -161,8 +164,9 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=200)
     except (OSError, UnicodeError) as error:
+        cause = os.strerror(getattr(error, "errno", 0) or 0)
         raise ConfigError(
-            found=f"no way to listen at {host}, port {port} ({getattr(error, 'strerror', '')})",
+            found=f"no way to listen at {host}, port {port} ({cause})",
             expected="an address of this machine, and a port that is free",
             do="Give another --port, or stop the program that uses it.",
         ) from None

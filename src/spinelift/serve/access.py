@@ -133,7 +133,7 @@ async def log_in(request: Request) -> Response:
     """Log this session in: `token`, as a form (`application/x-www-form-urlencoded`)."""
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))
     session: Session = request.state.session
-    proof = request.state.access.log_in(request, session, fields.get("token", [""])[0])
+    proof = request.state.access.log_in(request, session, fields.get("token", [""])[0].strip())
     response = Response(status_code=204)
     if proof:
         secure = request.url.scheme == "https"

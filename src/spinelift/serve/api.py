@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,10 +18,10 @@ from spinelift.inference.tables import summary_csv
 from spinelift.report import VIEWER
 from spinelift.serve.documents import BatchDocument, JobDocument, RefusalDocument, job_document, media_type
 from spinelift.serve.guard import RESULT_CSP
-from spinelift.serve.job import Job, JobOptions, State, clean_name
-from spinelift.serve.problems import RefusedError, not_found, problem_response
+from spinelift.serve.job import Job, State, clean_name
+from spinelift.serve.problems import not_found, problem_response
 from spinelift.serve.server import Server
-from spinelift.serve.uploads import Uploads, receive
+from spinelift.serve.uploads import receive
 from spinelift.serve.work import FIRST, SUMMARY
 
 WAIT_S = 0.05
@@ -94,7 +93,7 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
     """
     with server.upload() as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=False)
-        name, options = _scan_name(uploads), _options(uploads.fields)
+        name, options = uploads.scan_name, uploads.options
         (job,) = await run_in_threadpool(server.jobs.add, owner, [(name, folder / "0000")], options)
     if wait:
         return await _curves(request, server, job)
@@ -105,7 +104,8 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
 @router.get("/predictions", response_model=list[JobDocument])
 def predictions(server: This, owner: Owner) -> list[JobDocument]:
     """Predictions of this session, newest first."""
-    return [_document(server, job) for job in server.jobs.of(owner)]
+    jobs, positions = server.jobs.of(owner), server.jobs.positions()
+    return [_document(server, job, positions) for job in jobs]
 
 
 @router.get("/predictions.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
@@ -175,7 +175,7 @@ async def predict_batch(request: Request, server: This, owner: Owner) -> Respons
     with server.upload() as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=True)
         scans = [(clean_name(name), path.parent) for name, path in uploads.files]
-        options = _options(uploads.fields)
+        options = uploads.options
         batch_id = server.jobs.new_id()
         jobs = await run_in_threadpool(server.jobs.add, owner, scans, options, batch=batch_id)
     document = _batch(server, batch_id, jobs)
@@ -219,11 +219,15 @@ async def _curves(request: Request, server: Server, job: Job) -> Response:
 
 def _batch(server: Server, batch_id: str, jobs: list[Job]) -> BatchDocument:
     counts = {state: sum(job.state is state for job in jobs) for state in State}
-    return BatchDocument(id=batch_id, counts=counts, predictions=[_document(server, job) for job in jobs])
+    positions = server.jobs.positions()
+    documents = [_document(server, job, positions) for job in jobs]
+    return BatchDocument(id=batch_id, counts=counts, predictions=documents)
 
 
-def _document(server: Server, job: Job) -> JobDocument:
-    return job_document(job, server.jobs.position(job), _first(server, job))
+def _document(server: Server, job: Job, positions: dict[str, int] | None = None) -> JobDocument:
+    positions = server.jobs.positions() if positions is None else positions
+    position = positions.get(job.id) if job.state is State.QUEUED else None
+    return job_document(job, position, _first(server, job))
 
 
 def _first(server: Server, job: Job) -> tuple[dict[str, Any], dict[str, int]] | None:
@@ -247,28 +251,3 @@ def _file(server: Server, job: Job, name: str) -> Path | None:
     else:
         return None
     return path if path.is_file() else None
-
-
-def _scan_name(uploads: Uploads) -> str:
-    """Name of a scan: of its file, or of the folder of its files if the client gives that."""
-    first = uploads.files[0][0]
-    return clean_name(first if len(uploads.files) == 1 else first.rpartition("/")[0])
-
-
-def _options(fields: dict[str, str]) -> JobOptions:
-    spacing, area = fields.get("spacing") or None, fields.get("area") or None
-    pixel = None
-    if spacing:
-        try:
-            row, col = (float(part) for part in spacing.split(","))
-        except ValueError:
-            row = col = math.nan
-        if not (0 < row < math.inf and 0 < col < math.inf):
-            raise RefusedError(
-                422, found=f"spacing {spacing[:50]}", expected="two numbers in mm, such as 2.427,2.419",
-                do="Give the height of a pixel, a comma, and its width.",
-            )  # fmt: skip
-        pixel = (row, col)
-    if area not in (None, "total-body"):
-        raise RefusedError(422, found=f"area {area[:50]}", expected="total-body", do="Leave it out.")
-    return JobOptions(pixel, area)

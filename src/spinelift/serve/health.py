@@ -1,9 +1,7 @@
-"""For those who run a server: ``/healthz``, ``/readyz``, ``/metrics``, ``/v1/server``. Nothing personal."""
+"""For those who run a server: ``/healthz``, ``/readyz``, ``/metrics``. Nothing personal."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,10 +15,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 
-from spinelift.report import RESEARCH_USE
 from spinelift.serve.job import Job, Result
 from spinelift.serve.server import Server
-from spinelift.version import __version__
 
 _SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120)
 router = APIRouter()
@@ -84,13 +80,6 @@ def readyz(request: Request) -> Response:
 def metrics(request: Request) -> Response:
     """Metrics in Prometheus' text format."""
     return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-@router.get("/v1/server")
-def about(request: Request) -> dict[str, Any]:
-    """Version of the server and its bundle."""
-    server: Server = request.app.state.server
-    return {"version": __version__, "bundle": asdict(server.pool.ref), "use": RESEARCH_USE}
 
 
 def _is_ready(server: Server) -> bool:

@@ -148,13 +148,11 @@ class Jobs:
         where, values = ("AND batch = ?", (batch,)) if batch else ("", ())
         return self._select(f"owner = ? {where} ORDER BY number DESC", owner, *values)
 
-    def position(self, job: Job) -> int | None:
-        """Place in the queue, from 1; None if it does not wait."""
-        if job.state is not State.QUEUED:
-            return None
-        query = "SELECT count(*) FROM jobs WHERE state = 'queued' AND number <= ?"
+    def positions(self) -> dict[str, int]:
+        """Place in the queue, from 1, of each job that waits, by its id."""
         with self._lock:
-            return self._db.execute(query, (job.number,)).fetchone()[0] or None  # taken meanwhile
+            rows = self._db.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY number").fetchall()
+        return {row["id"]: place for place, row in enumerate(rows, start=1)}
 
     def counts(self) -> dict[State, int]:
         """Number of jobs in each state."""

@@ -1,6 +1,7 @@
 """Files of a multipart request: written to disk as they come, under names of the server's own."""
 
 import asyncio
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
+from spinelift.serve.job import JobOptions, clean_name
 from spinelift.serve.jobs import SUFFIXES
 from spinelift.serve.problems import RefusedError
 from spinelift.serve.settings import Limits
@@ -28,6 +30,20 @@ class Uploads:
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def scan_name(self) -> str:
+        """Name of the scan that all files are: of the file, or of the folder of files if the client gives it."""
+        first = self.files[0][0]
+        return clean_name(first if len(self.files) == 1 else first.rpartition("/")[0])
+
+    @property
+    def options(self) -> JobOptions:
+        """What is asked for; raises RefusedError if a value makes no sense."""
+        spacing, area = self.fields.get("spacing"), self.fields.get("area") or None
+        if area not in (None, "total-body"):
+            raise RefusedError(422, found=f"area {area[:50]}", expected="total-body", do="Leave it out.")
+        return JobOptions(_spacing(spacing) if spacing else None, area)
 
 
 async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool) -> Uploads:
@@ -54,6 +70,19 @@ async def receive(request: Request, folder: Path, limits: Limits, *, apart: bool
     if not form.ended or not form.uploads.files:
         raise _bad(400, "no file in the request" if form.ended else "a multipart form that is cut")
     return form.uploads
+
+
+def _spacing(text: str) -> tuple[float, float]:
+    try:
+        row, col = (float(part) for part in text.split(","))
+    except ValueError:
+        row = col = math.nan
+    if not (0 < row < math.inf and 0 < col < math.inf):
+        raise RefusedError(
+            422, found=f"spacing {text[:50]}", expected="two positive numbers, mm, such as 2.427,2.419",
+            do="Give the height of a pixel, a comma, and its width.",
+        )  # fmt: skip
+    return row, col
 
 
 def _bad(status: int, found: str) -> RefusedError:
@@ -91,6 +120,11 @@ class _Form:
             self._parser.write(chunk)
         except MultipartParseError:
             raise _bad(400, "a multipart form that cannot be read") from None
+        except OSError as error:
+            raise RefusedError(
+                507, found=f"no way to keep the file ({error.strerror})", expected="room on the disk",
+                do="Try again later.", headers={"Connection": "close"},
+            ) from None  # fmt: skip
 
     def close(self) -> None:
         if self._file:

@@ -20,7 +20,7 @@ from spinelift.inference.prediction import Prediction
 from spinelift.inference.scans import Scan
 from spinelift.io.dxa.read import scan_sha256
 from spinelift.io.dxa.scan import scan_id
-from spinelift.io.dxa.source import read_source
+from spinelift.io.dxa.source import FOR_OBJECTS, check_dicom, read_source
 from spinelift.report import VIEWER
 from spinelift.serve.job import JobOptions, Problem, Result
 
@@ -28,6 +28,12 @@ FIRST, SUMMARY = "first", "summary.json"
 """Folder of what is shown before a job is done: its summary and the 3D page."""
 _NOISY = ("PIL", "fontTools", "highdicom", "matplotlib", "pydicom", "weasyprint")
 _DEMO = "1900003_20158_2_0.zip"
+_VALUES = {
+    ": --spacing 2.427,2.419, or spacing_mm=(2.427, 2.419).": ", such as 2.427,2.419, as spacing.",
+    "(--spacing)": "(spacing)",
+    "pass --area total-body": "send it with area=total-body",
+}
+"""Options of the command that an error advises, as values of the form."""
 _SEND_AGAIN = "Send the file again. If it fails again, report it with the error's name."
 
 
@@ -100,10 +106,14 @@ def warm_up(folder: Path, bundle: str | None, ref: BundleRef) -> None:
 def _dicom(path: Path, area: Any) -> tuple[Literal["study"] | None, tuple[str, ...]]:
     """Whether DICOM objects can be made of a scan, and why not if its header is the cause."""
     try:
+        check_dicom(path)
+    except SpineliftError:  # a picture
+        return None, ()
+    try:
         read_source(path, area=area)
     except SpineliftError as error:
-        is_header = "DICOM header without" in error.found
-        return None, (f"No DICOM objects: found {error.found}.",) if is_header else ()
+        what, mark, _ = error.found.partition(FOR_OBJECTS)
+        return None, (f"No DICOM objects: {what}.",) if mark else ()
     except Exception:  # noqa: BLE001 (the prediction finds it again, as its own failure)
         return None, ()
     return "study", ()
@@ -123,5 +133,9 @@ def _write_first(folder: Path, prediction: Prediction, viewer: bytes) -> None:
 
 
 def _problem(failure: inference.Failure) -> Problem:
-    known = type(failure.shown) is not SpineliftError
-    return Problem.of(failure.shown, name=failure.error, do="" if known else _SEND_AGAIN)
+    if type(failure.shown) is SpineliftError:  # an unexpected one
+        return Problem.of(failure.shown, name=failure.error, do=_SEND_AGAIN)
+    do = failure.shown.do
+    for option, value in _VALUES.items():
+        do = do.replace(option, value)
+    return Problem.of(failure.shown, name=failure.error, do=do)

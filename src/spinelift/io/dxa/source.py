@@ -40,6 +40,8 @@ STUDY = (
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _IMAGE = (*_REFERENCE, "Modality", "Rows", "Columns")
 _SEXES = ("F", "M", "O")
+FOR_OBJECTS = ", for DICOM objects"
+"""Ends what is found where a scan can be read, but no DICOM objects can be made of it."""
 EXPECTED = "a DICOM file, or a zip or folder of them, whose header identifies image, series and study"
 
 
@@ -152,4 +154,4 @@ def _valid(header: Dataset, keywords: tuple[str, ...]) -> Dataset:
 def _refused(
     found: str, do: str = "Give --dicom-deidentified, which does without them."
 ) -> UnsupportedImageError:
-    return UnsupportedImageError(found=f"{found}, for DICOM objects", expected=EXPECTED, do=do)
+    return UnsupportedImageError(found=f"{found}{FOR_OBJECTS}", expected=EXPECTED, do=do)
