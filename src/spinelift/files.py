@@ -43,7 +43,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-            _synchronise(path.parent)
+            synchronise(path.parent)
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -62,7 +62,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield new
         for item in (new, *new.rglob("*")):
-            _synchronise(item)
+            synchronise(item)
         with _output_errors(path):
             try:
                 if path.exists():
@@ -71,7 +71,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             finally:
                 if old.exists() and not path.exists():
                     old.rename(path)
-            _synchronise(path.parent)
+            synchronise(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -205,7 +205,8 @@ def _check_target(path: Path, is_kind: Callable[[int], bool], kind: str) -> None
             )
 
 
-def _synchronise(path: Path) -> None:
+def synchronise(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk, where it can."""
     with suppress(OSError):  # not every system lets a folder be opened or synchronised
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -5,6 +5,7 @@ import re
 import tarfile
 import warnings
 import zipfile
+from importlib.resources import files
 
 import numpy as np
 import pydicom
@@ -115,9 +116,9 @@ def test_other_areas_alone_are_refused_with_what_was_found(tmp_path):
 
 def test_mri_is_refused_by_name_and_by_content(tmp_path):
     path = visit_zip(tmp_path)
-    with pytest.raises(WrongModalityError, match="20201"):
+    with pytest.raises(errors.WrongModalityError, match="20201"):
         read_dxa(path.rename(tmp_path / "1234567_20201_2_0.zip"))
-    with pytest.raises(WrongModalityError, match="MR"):
+    with pytest.raises(errors.WrongModalityError, match="MR"):
         read_dxa(zip_of(tmp_path / "a.zip", {"a.dcm": of(tmp_path, Modality="MR")}))
 
 
@@ -454,3 +455,10 @@ def test_first_bytes_count_for_more_than_the_name(tmp_path):
     np.testing.assert_array_equal(read_dxa(path, spacing=SPACING).bone, phantom())
     path = saved(dataset(tmp_path), tmp_path / "b.zip")
     np.testing.assert_array_equal(read_dxa(path).bone, phantom())
+
+
+def test_bytes_can_have_the_name_of_their_file():
+    data = (files("spinelift") / "demo" / "1900003_20158_2_0.zip").read_bytes()
+    assert read_dxa(data, name="1900003_20158_3_1.zip").scan_id == "1900003_3_1"
+    with pytest.raises(errors.WrongModalityError, match="20201"):
+        read_dxa(data, name="1900003_20201_2_0.zip")

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from spinelift.errors import OutputError, QueueFullError, SpineliftError
-from spinelift.files import make_folder
+from spinelift.files import make_folder, synchronise
 from spinelift.io.inputs import FileKind
 from spinelift.serve.job import Job, JobOptions, Problem, Result, State, to_text
 from spinelift.serve.settings import Limits
@@ -109,35 +109,26 @@ class Jobs:
         They are kept when this returns: also a server that is killed then does them when it starts again.
         Raises QueueFullError if too many jobs wait.
         """
-        now = self._clock()
-        rows = []
-        for name, files in scans:
-            job_id = self.new_id()
-            folder = self.folder / "jobs" / job_id
-            folder.mkdir(mode=0o700)
-            files.rename(folder / "input")
-            count = sum(1 for _ in (folder / "input").iterdir())
-            rows.append((job_id, owner, batch, name, count, to_text(options), now, now + self.limits.keep_s))
+        expires = (now := self._clock()) + self.limits.keep_s
+        taken = [(self.new_id(), name, files) for name, files in scans]
+        folders = [self.folder / "jobs" / job_id for job_id, *_ in taken]
         try:
-            with self._transaction() as db:
-                (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
-                if waiting + len(rows) > self.limits.queued:
-                    raise QueueFullError(
-                        found=f"{waiting} jobs that wait already",
-                        expected=f"at most {self.limits.queued} with the new ones",
-                        do="Send it again later.",
-                    )
-                db.executemany(
-                    "INSERT INTO jobs (id, owner, batch, name, parts, options, state, created, expires) "
-                    "VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
-                    rows,
-                )
+            rows = []
+            for folder, (job_id, name, files) in zip(folders, taken, strict=True):
+                folder.mkdir(mode=0o700)
+                parts = len(list(files.iterdir()))
+                files.rename(folder / "input")
+                synchronise(folder / "input")
+                synchronise(folder)
+                rows.append((job_id, owner, batch, name, parts, to_text(options), now, expires))
+            synchronise(self.folder / "jobs")
+            self._insert(rows)
         except BaseException:
-            for row in rows:
-                shutil.rmtree(self.folder / "jobs" / row[0], ignore_errors=True)
+            for folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         self.on_added()
-        return [self._one("id = ?", row[0]) for row in rows]
+        return [self._one("id = ?", job_id) for job_id, *_ in taken]
 
     def get(self, job_id: str, owner: str) -> Job | None:
         """A job of an owner."""
@@ -232,6 +223,22 @@ class Jobs:
         for folder in (self.folder / "jobs").iterdir():
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _insert(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Keep new jobs, if that many may wait."""
+        with self._transaction() as db:
+            (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
+            if waiting + len(rows) > self.limits.queued:
+                raise QueueFullError(
+                    found=f"{waiting} jobs that wait already",
+                    expected=f"at most {self.limits.queued} with the new ones",
+                    do="Send it again later.",
+                )
+            db.executemany(
+                "INSERT INTO jobs (id, owner, batch, name, parts, options, state, created, expires) "
+                "VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?)",
+                rows,
+            )
 
     def _select(self, where: str, *values: object) -> list[Job]:
         with self._lock, closing(self._db.execute(f"SELECT * FROM jobs WHERE {where}", values)) as rows:

@@ -33,7 +33,7 @@ class Uploads:
 
     @property
     def scan_name(self) -> str:
-        """Name of the scan that all files are: of the file, or of the folder of files if the client gives it."""
+        """Name of the one scan: of its file, or of the folder of its files if the client gives it."""
         first = self.files[0][0]
         return clean_name(first if len(self.files) == 1 else first.rpartition("/")[0])
 
