@@ -19,6 +19,8 @@ from spinelift.serve.problems import RefusedError
 from spinelift.serve.settings import Limits
 
 _FIELDS, _FIELD_BYTES, _HEADER_BYTES, _BOUNDARY_BYTES = 10, 1000, 4000, 200
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+"""What browsers write in file names (HTML, multipart form data)."""
 _EXAMPLE = "Send the file as curl --form file=@scan.zip does."
 
 
@@ -165,6 +167,8 @@ class _Form:
                 do="Send them in several requests.", headers={"Connection": "close"},
             )  # fmt: skip
         name = options[b"filename"].decode("utf-8", "replace")
+        for escape, character in _ESCAPES.items():
+            name = name.replace(escape, character)
         suffix = Path(name[-20:].replace("\0", "")).suffix.lower()
         folder = self._folder / (f"{number:04d}" if self._apart else "0000")
         folder.mkdir(exist_ok=True)

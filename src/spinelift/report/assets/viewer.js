@@ -20,7 +20,11 @@
     root.dataset.theme = name;
     film.visible = name === "light";  // Grey values that are transparent on black would be white on paper.
   };
-  theme(/light|dark/.exec(location.hash)?.[0] || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+  // After # in the address: a view, a theme, "vertebrae", "turn"; a page that embeds this one changes the theme so.
+  const asked = () => location.hash.slice(1).split(",");
+  const askedTheme = () => asked().find((name) => name === "light" || name === "dark");
+  theme(askedTheme() || (window.matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+  window.addEventListener("hashchange", () => theme(askedTheme() || root.dataset.theme));
   if (window.matchMedia("(max-width: 720px)").matches) $("details").open = false;
 
   let renderer;
@@ -178,6 +182,7 @@
     layers.tube.renderOrder = boxes.vertebrae.checked ? 1 : 0;
     $("#schematic").hidden = !boxes.vertebrae.checked;
     controls.autoRotate = boxes.turn.checked;
+    if (boxes.turn.checked) pressed("");
   }
   function turnBy(across, up) {
     const { x, y, z } = camera.position, away = Math.hypot(x, y, z);
@@ -238,8 +243,11 @@
   paper.addEventListener("pointermove", (event) => labels.hover(event.offsetX, event.offsetY));
   paper.addEventListener("pointerleave", () => labels.hover(NaN, NaN));
   const sight = new THREE.Vector3();
-  function draw() {
-    controls.update();
+  const SLOWEST_S = 0.5;
+  let drawn = performance.now();
+  function draw(now = drawn) {
+    controls.update(Math.min((now - drawn) / 1000, SLOWEST_S));  // The same speed of turning on every machine.
+    drawn = now;
     if (!stale) return;
     stale = false;
     renderer.render(scene, camera);
@@ -256,8 +264,8 @@
   }
   show();
   resize();
-  const asked = location.hash.slice(1).split(",");
-  look(asked.find((name) => VIEWS[name]) || "front");
-  if (asked.includes("vertebrae")) toggle("vertebrae");
+  look(asked().find((name) => VIEWS[name]) || "front");
+  if (asked().includes("vertebrae")) toggle("vertebrae");
+  if (asked().includes("turn") && !window.matchMedia("(prefers-reduced-motion: reduce)").matches) toggle("turn");
   renderer.setAnimationLoop(draw);
 })();
