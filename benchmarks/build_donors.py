@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from spinelift.geometry import Vertebra
-from spinelift.simulate.body.donors import DonorLibrary
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.donors.folder import load_folder
 from spinelift.simulate.donors.library import save_library
+from spinelift.simulate.donors.register import TRIANGLES, coarse, named, register_all, shipped_starts
 
-TRIANGLES = 1000
+ROOTS = {("slicer_ctacardio", Vertebra.T8), ("clouthier_mean_of_87", Vertebra.L3)}
+"""Whose decimated meshes are the topologies of the thoracic and the lumbar spine."""
 OPEN = {
     "slicer_ctacardio": ("MIT", "3D Slicer sample data CTACardio; github.com/raviumadi/scoliomorph"),
     "visible_human_male": ("BSD-3-Clause", "github.com/RemusR9/artisynth_lumbosacralSpineModel"),
@@ -34,7 +36,7 @@ FLAWED = {
 
 def build(anatomy: Path, licences: dict[str, tuple[str, str]] | None) -> DonorLibrary:
     """The people of ``licences``, or of VerSe."""
-    bones = load_folder(anatomy, triangles=TRIANGLES, refuse=lambda name, why: print(f"{name}: {why}"))
+    bones = load_folder(anatomy, refuse=_say)
     bones = [b for b in bones if (b.person, b.level) not in FLAWED]
     chosen = []
     for bone in bones:
@@ -42,7 +44,19 @@ def build(anatomy: Path, licences: dict[str, tuple[str, str]] | None) -> DonorLi
         terms = licences.get(bone.person) if licences is not None else terms
         if terms:
             chosen.append(replace(bone, licence=terms[0], source=terms[1]))
-    return DonorLibrary(tuple(chosen))
+    if licences is None:
+        return DonorLibrary(tuple(register_all(chosen, shipped_starts(), refuse=_say)))
+    starts = [named(coarse(b, TRIANGLES)) for b in chosen if (b.person, b.level) in ROOTS]
+    at = [start.level for start in starts]
+    rest = [b for b in chosen if (b.person, b.level) not in ROOTS]
+    people = [start.person for start in starts]
+    for bone in sorted(rest, key=lambda b: (b.person not in people, min(abs(b.level - k) for k in at))):
+        starts += register_all([bone], starts, refuse=_say)
+    return DonorLibrary(tuple(starts))
+
+
+def _say(name: str, reason: str) -> None:
+    print(f"{name}: {reason}")
 
 
 def main() -> None:
@@ -55,6 +69,8 @@ def main() -> None:
         if path:
             library = build(options.anatomy, licences)
             save_library(path, library)
+            for bone in library.vertebrae:
+                print(f"{bone.person} {bone.level.name}: {bone.fit_mm:.2f} mm from its registered mesh")
             print(f"{len(library.vertebrae)} vertebrae of {', '.join(library.people)}: {path.name}")
 
 

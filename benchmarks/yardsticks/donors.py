@@ -10,6 +10,9 @@ height, its arch by one factor for all levels of the donor's person, because arc
 of the body of their level. Its frame, that of its endplates, stands forward of the tangent of the centre
 line by ``FORWARD_DEG``, with a scatter between people and levels.
 
+Each vertebra is one donor's, never a blend. A registered one is at most 0.5 mm from its vertebra on average
+(`spinelift/simulate/donors/register.py`), others have their own mesh.
+
 Mineral is distributed as the CT of one lumbar vertebra shows it (``BONE``): the arch of real people holds
 about twice as much of it as the body, which the simulator's shell and core alone do not.
 """
@@ -28,7 +31,8 @@ from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.body import Body, build_body
 from spinelift.simulate.body.bones import make_mesh
-from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, DonorVertebra, arch_scales, fit_vertebra
+from spinelift.simulate.body.donors import DonorStyle, DonorVertebra, arch_scales, fit_vertebra
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.body.physique import T1_L5_PER_STATURE, Physique, sample_physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.solids import Solid, Tissue, shell

@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 from spinelift.errors import ConfigError
 from spinelift.geometry import SPINE_ROWS, Vertebra
 from spinelift.simulate.body.bones import signed_volume
-from spinelift.simulate.body.donors import DonorLibrary, DonorStyle, fit_vertebra
+from spinelift.simulate.body.donors import DonorStyle, fit_vertebra
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.prior import N_LEVELS, ShapePrior
 from spinelift.simulate.body.spine import FORWARD_DEG, frames_along

@@ -44,6 +44,7 @@ def jobs(tmp_path):
 def finish(jobs, job, result=GOOD):
     (jobs.path(job) / "result" / "scan").mkdir(parents=True)
     (jobs.path(job) / "result" / "scan" / "a.txt").write_text("abc")
+    (jobs.path(job) / "first").mkdir()
     jobs.finish(job, result)
 
 
@@ -59,7 +60,8 @@ def test_a_job_from_start_to_end(jobs):
     done = jobs.get(job.id, "me")
     assert (done.state, done.result) == (State.DONE, GOOD)
     assert (jobs.results(done) / "a.txt").read_text() == "abc"
-    assert not (jobs.path(done) / "input").exists()  # the scan is kept no longer than it is needed
+    # The scan, and what was shown first, are kept no longer than they are needed.
+    assert [path.name for path in jobs.path(done).iterdir()] == ["result"]
 
 
 def test_a_failed_job_keeps_its_problem_and_no_file(jobs):

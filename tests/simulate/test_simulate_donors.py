@@ -18,16 +18,19 @@ from spinelift.learn.people import donors_of_training
 from spinelift.simulate.body.body import sample_body
 from spinelift.simulate.body.bones import make_mesh, outward, signed_volume
 from spinelift.simulate.body.donors import (
-    DonorLibrary,
     DonorStyle,
     DonorVertebra,
     fit_vertebra,
     mirrored,
 )
+from spinelift.simulate.body.library import BLEND, DonorLibrary, blend
+from spinelift.simulate.body.physique import sample_physique
+from spinelift.simulate.body.spine import LORDOSIS_DEG, LORDOSIS_SD_DEG, sample_spine
 from spinelift.simulate.donors.check import check_vertebra
 from spinelift.simulate.donors.choice import ALL_SHIPPED, Donors
 from spinelift.simulate.donors.frame import donor_vertebra
 from spinelift.simulate.donors.library import SHIPPED, load_library, save_library
+from spinelift.simulate.donors.register import register
 from spinelift.simulate.donors.surface import decimated, is_closed, surface_of
 from spinelift.simulate.dxa.project import add_mesh
 from spinelift.simulate.stores import make_pair
@@ -266,3 +269,62 @@ def test_a_store_and_the_record_of_a_training_name_the_donors(tmp_path):
     assert names == ["clouthier_mean_of_87", "earlier", *store.about["donors"][1:]]
     refused = CliRunner().invoke(app, [*words, "--no-donors"])
     assert refused.exit_code == ConfigError.exit_code
+
+
+def test_a_registered_vertebra_keeps_its_shape_and_its_sides():
+    """The mesh of T8 is bent onto a T7 that is made asymmetric; vertices keep their sides, front and back."""
+    bones = {b.level: b for b in ALL_SHIPPED.load().vertebrae if b.person == "slicer_ctacardio"}
+    start, other = bones[Vertebra.T8], bones[Vertebra.T7]
+    true = other.mesh.vertices.copy()
+    true[:, 0] *= np.where(true[:, 0] > 10, 1.25, 1.0)
+    finer = trimesh.Trimesh(true, other.mesh.faces, process=False).subdivide()
+    target = replace(other, mesh=make_mesh(finer.vertices, finer.faces), topology="", fit_mm=np.nan)
+    made, fit = register(target, [start], 1000)
+    assert fit is not None
+    assert fit.good
+    assert made.topology == start.topology
+    assert np.linalg.norm(made.mesh.vertices - true, axis=1).mean() < 1.5
+    far = np.abs(start.mesh.vertices) > 8
+    same = np.sign(made.mesh.vertices) == np.sign(start.mesh.vertices)
+    assert same[far[:, 0], 0].all()
+    assert same[far[:, 1], 1].all()
+    apart, none = register(replace(target, level=Vertebra.L1), [start], 600)
+    assert (apart.topology, none) == ("", None)
+    assert len(apart.mesh.faces) <= 600
+
+
+def test_a_blend_is_the_mean_of_its_donors_and_follows_the_spine():
+    library = ALL_SHIPPED.load()
+    bones = [b for b in library.vertebrae if b.level == Vertebra.L3]
+    mixed = blend(Vertebra.L3, bones[:2], np.array([3.0, 1.0]))
+    mean = 0.75 * bones[0].mesh.vertices + 0.25 * bones[1].mesh.vertices
+    np.testing.assert_allclose(mixed.mesh.vertices, mean)
+    assert is_closed(mixed.mesh.faces)
+    assert signed_volume(mixed.mesh.vertices, mixed.mesh.faces) > 0
+    drawn = [replace(library, blend_share=1.0).draw(np.random.default_rng(k)) for k in range(20)]
+    levels = [(k, b) for shapes in drawn for k, b in enumerate(shapes) if b is not None]
+    assert all(b.level == k and b.topology for k, b in levels)
+    assert any(b.person == BLEND for _, b in levels)
+    alone = replace(library, blend_share=0.0).draw(np.random.default_rng(3))
+    assert all(b is None or b in library.vertebrae for b in alone)
+
+
+def test_one_cortex_a_topology_comes_back_from_disk(tmp_path):
+    bones = ALL_SHIPPED.load().vertebrae
+    save_library(tmp_path / "a.npz", DonorLibrary(bones))
+    for old, new in zip(bones, load_library([tmp_path / "a.npz"]).vertebrae, strict=True):
+        assert (old.topology, old.person) == (new.topology, new.person)
+        np.testing.assert_array_equal(old.mesh.faces, new.mesh.faces)
+        assert (old.cortex is None) == (new.cortex is None)
+        if old.cortex is not None:
+            np.testing.assert_array_equal(old.cortex, new.cortex)
+            assert 0.05 <= old.cortex.min() <= old.cortex.max() < 6
+
+
+def test_the_mean_lordosis_of_simulated_people_is_the_constant(prior):
+    found = [
+        sample_spine(prior, sample_physique(rng), rng).lordosis_deg
+        for rng in map(np.random.default_rng, range(60))
+    ]
+    assert np.mean(found) == pytest.approx(LORDOSIS_DEG, abs=3 * LORDOSIS_SD_DEG / np.sqrt(60))
+    assert np.std(found) == pytest.approx(LORDOSIS_SD_DEG, rel=0.3)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = command_group("Libraries of vertebrae of real people, for simulated ones.")
 
 Library = Annotated[Path, typer.Option("--out", help="Library, .npz; an existing one is extended.")]
-Triangles = Annotated[int, typer.Option(min=200, max=20000, help="Triangles of a vertebra, about.")]
+Triangles = Annotated[int, typer.Option(min=200, max=20000, help="Triangles of one that is not registered.")]
 Licence = Annotated[str, typer.Option(help="Licence of the data, recorded in the library.")]
 Source = Annotated[str, typer.Option(help="Where the data come from, recorded in the library.")]
 
@@ -44,8 +44,8 @@ def add(
     from spinelift.simulate.donors.labels import donors_of_labels
 
     scheme = LabelScheme.named(label_scheme, "--label-scheme") if label_scheme else None
-    bones = donors_of_labels(labels, person, ct=ct, scheme=scheme, triangles=triangles, refuse=_left_out)
-    _extend(out, bones, licence, source)
+    bones = donors_of_labels(labels, person, ct=ct, scheme=scheme, refuse=_left_out)
+    _extend(out, bones, licence, source, triangles)
 
 
 @app.command()
@@ -64,25 +64,29 @@ def build(
     """
     from spinelift.simulate.donors.folder import load_folder
 
-    bones = load_folder(folder, people=person, triangles=triangles, refuse=_left_out)
-    _extend(out, bones, licence, source)
+    bones = load_folder(folder, people=person, refuse=_left_out)
+    _extend(out, bones, licence, source, triangles)
 
 
 @app.command("list")
 def list_(
     library: Annotated[Path | None, typer.Argument(help="Library, .npz.", show_default="shipped")] = None,
 ) -> None:
-    """List the donors of a library: levels, licence, source."""
+    """List the donors of a library: levels, licence, source.
+
+    Levels that are not registered are used as they are and not blended.
+    """
     from rich.console import Console
 
     from spinelift.simulate.donors.library import SHIPPED, load_library
 
     bones = load_library([library or SHIPPED]).vertebrae
-    table = Table("person", "levels", "licence", "source")
+    table = Table("person", "levels", "not registered", "licence", "source")
     for name in sorted({bone.person for bone in bones}):
         own = sorted((b for b in bones if b.person == name), key=lambda b: b.level)
         words = ({b.licence for b in own}, {b.source for b in own})
-        table.add_row(name, " ".join(b.level.name for b in own), *("; ".join(sorted(w)) for w in words))
+        levels = (" ".join(b.level.name for b in some) for some in (own, [b for b in own if not b.topology]))
+        table.add_row(name, *levels, *("; ".join(sorted(w)) for w in words))
     Console().print(table)
 
 
@@ -90,11 +94,16 @@ def _left_out(name: str, reason: str) -> None:
     typer.echo(f"left out: {name}: {reason}", err=True)
 
 
-def _extend(out: Path, bones: "Sequence[DonorVertebra]", licence: str, source: str) -> None:
+def _not_registered(name: str, reason: str) -> None:
+    typer.echo(f"not registered, so used as it is and not blended: {name}: {reason}", err=True)
+
+
+def _extend(out: Path, bones: "Sequence[DonorVertebra]", licence: str, source: str, triangles: int) -> None:
     from dataclasses import replace
 
-    from spinelift.simulate.body.donors import DonorLibrary
+    from spinelift.simulate.body.library import DonorLibrary
     from spinelift.simulate.donors.library import load_library, save_library
+    from spinelift.simulate.donors.register import register_all, shipped_starts
 
     if not bones:
         raise NoSpineError(
@@ -102,8 +111,9 @@ def _extend(out: Path, bones: "Sequence[DonorVertebra]", licence: str, source: s
             expected="a whole vertebra from T1 to L5",
             do="Look at the reasons above.",
         )
+    made = register_all(bones, shipped_starts(), triangles=triangles, refuse=_not_registered)
     new = DonorLibrary(
-        tuple(replace(b, licence=licence or b.licence, source=source or b.source) for b in bones)
+        tuple(replace(b, licence=licence or b.licence, source=source or b.source) for b in made)
     )
     before = load_library([out]) if out.is_file() else DonorLibrary()
     library = before.without(new.people).joined([new])

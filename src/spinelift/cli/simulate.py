@@ -81,6 +81,10 @@ def training(
         list[str] | None, typer.Option(help="Donor to leave out; can be given several times.")
     ] = None,
     no_donors: Annotated[bool, typer.Option("--no-donors", help="The template's vertebrae alone.")] = False,
+    no_blends: Annotated[bool, typer.Option("--no-blends", help="One donor at a time.")] = False,
+    plain_bone: Annotated[
+        bool, typer.Option("--plain-bone", help="Cortex of fixed thickness, not that of CTs.")
+    ] = False,
     foreign_bodies: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Share of people in the body of another spine; 0.9 by default."),
@@ -106,9 +110,16 @@ def training(
             expected="the template alone, or donors",
             do="Leave one of them out.",
         )
-    chosen = Donors(tuple(donors or ()), tuple(without_donor or ()), shipped=not no_donors)
+    chosen = Donors(
+        tuple(donors or ()),
+        tuple(without_donor or ()),
+        shipped=not no_donors,
+        blends=not no_blends,
+        bone_map=not plain_bone,
+    )
     about: dict[str, object] = {
         "simulator": "spinelift", "seed": seed, "other": other, "donors": list(chosen.load().people),
+        "blends": chosen.blends, "bone_map": chosen.bone_map,
     }  # fmt: skip
     made = {"people": people, "seed": seed, "workers": workers}
     if foreign_bodies is not None and (whole_body or lateral or other):

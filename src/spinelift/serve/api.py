@@ -19,10 +19,11 @@ from spinelift.report import VIEWER
 from spinelift.serve.documents import BatchDocument, JobDocument, RefusalDocument, job_document, media_type
 from spinelift.serve.guard import RESULT_CSP
 from spinelift.serve.job import Job, State, clean_name
+from spinelift.serve.jobs import FIRST
 from spinelift.serve.problems import not_found, problem_response
 from spinelift.serve.server import Server
 from spinelift.serve.uploads import receive
-from spinelift.serve.work import FIRST, SUMMARY
+from spinelift.serve.work import SUMMARY
 
 WAIT_S = 0.05
 """Seconds between two looks at a job that a client waits for."""

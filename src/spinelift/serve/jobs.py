@@ -1,7 +1,7 @@
 """The jobs of a server: a table in SQLite and one folder a job, which outlive the process.
 
-``jobs.sqlite3``, ``incoming/`` (uploads that are not complete) and ``jobs/<id>/input/``,
-``jobs/<id>/result/<scan id>/``. Files of an upload are called ``0000``, ``0001``, …, with a suffix of
+``jobs.sqlite3``, ``incoming/`` (uploads that are not complete) and ``jobs/<id>/`` with ``input/``, ``first/``
+and ``result/<scan id>/``. Files of an upload are called ``0000``, ``0001``, …, with a suffix of
 ``SUFFIXES``; the client's name is in the table alone.
 """
 
@@ -22,6 +22,8 @@ from spinelift.serve.settings import Limits
 
 SUFFIXES = frozenset(suffix for kind in FileKind for suffix in kind.value)
 """Suffixes that a reader looks at where the content does not show the kind."""
+FIRST = "first"
+"""Folder of what is shown before a job is done."""
 TRIES = 3
 """How often a job is started, if the server ends while it runs."""
 _TABLE = """
@@ -167,7 +169,8 @@ class Jobs:
                 (state, now, now + self.limits.keep_s, to_text(result), job.id),
             ).rowcount
         folder = self.path(job)
-        shutil.rmtree(folder / "input" if kept and state is State.DONE else folder, ignore_errors=True)
+        for path in (folder / "input", folder / FIRST) if kept and state is State.DONE else (folder,):
+            shutil.rmtree(path, ignore_errors=True)
 
     def release(self, job: Job) -> None:
         """Let a running job wait again, as if it had not been started."""

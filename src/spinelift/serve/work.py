@@ -23,9 +23,10 @@ from spinelift.io.dxa.scan import scan_id
 from spinelift.io.dxa.source import FOR_OBJECTS, check_dicom, read_source
 from spinelift.report import VIEWER
 from spinelift.serve.job import JobOptions, Problem, Result
+from spinelift.serve.jobs import FIRST
 
-FIRST, SUMMARY = "first", "summary.json"
-"""Folder of what is shown before a job is done: its summary and the 3D page."""
+SUMMARY = "summary.json"
+"""What is shown before a job is done, besides the 3D page."""
 _NOISY = ("PIL", "fontTools", "highdicom", "matplotlib", "pydicom", "weasyprint")
 _DEMO = "1900003_20158_2_0.zip"
 _VALUES = {

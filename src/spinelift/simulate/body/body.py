@@ -8,8 +8,8 @@ from spinelift.geometry.arrays import Float
 from spinelift.simulate.body.bones import template
 from spinelift.simulate.body.clutter import place_clutter
 from spinelift.simulate.body.column import place_vertebrae
-from spinelift.simulate.body.donors import DonorLibrary
 from spinelift.simulate.body.flesh import place_flesh
+from spinelift.simulate.body.library import DonorLibrary
 from spinelift.simulate.body.physique import Physique, sample_physique
 from spinelift.simulate.body.prior import ShapePrior
 from spinelift.simulate.body.skeleton import Joints, place_skeleton

@@ -19,7 +19,16 @@ from spinelift.simulate.body.physique import Physique
 from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.solids import Solid, Tissue, ellipsoid, shell
 from spinelift.simulate.body.spine import PosedSpine
-from spinelift.simulate.body.vertebrae import CONCAVITY, VertebraStyle, cortex_mm, morph, sample_styles
+from spinelift.simulate.body.vertebrae import (
+    CONCAVITY,
+    USUAL_CORTEX_ARCH_MM,
+    USUAL_CORTEX_BODY_MM,
+    VertebraStyle,
+    by_part,
+    cortex_mm,
+    morph,
+    sample_styles,
+)
 
 SPINOUS_DROOP: Float = np.array([0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.3, 1.2, 1.0, 0.7, 0.5, 0.35] + [0.25] * 5)
 """Tangent of the angle by which a spinous process points to the feet [17]: set by hand."""
@@ -71,7 +80,12 @@ def place_vertebrae(
             style = replace(style, cortex_arch_mm=style.cortex_arch_mm * float(arch[i]) * arch_density(donor))
         mesh = make_mesh(spine.centres[i] + local @ spine.frames[i].T, faces)
         core, cortex = Tissue.SPINE_TRABECULAR, Tissue.SPINE_CORTEX
-        thickness = cortex_mm(local, size, style)
+        if donor is None or donor.cortex is None:
+            thickness = cortex_mm(local, size, style)
+        else:
+            usual_arch = DONOR_CORTEX * USUAL_CORTEX_ARCH_MM[i]
+            factors = style.cortex_body_mm / USUAL_CORTEX_BODY_MM, style.cortex_arch_mm / usual_arch
+            thickness = donor.cortex * by_part(local, size, *factors)
         solids += shell(f"vertebra_{i}", mesh, thickness, core, cortex=cortex, density=style.density)
         if donor is None:
             solids += _arch_masses(i, spine, pitch, style, rng)

@@ -1,12 +1,12 @@
-"""Vertebrae of real people as donors of shape: which one stands where, and how it is made another person's.
+"""Vertebrae of real people as donors of shape, and how one is made another person's.
 
 A donor's vertebra is fitted to the size of a level, and then differs from itself as much as the vertebrae
 of two real people differ once their bodies have the same size. Measured on CT: height of the arch's
 centroid 1.2 to 1.9 mm (standard deviation between people at one level), slope 3.4°.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -17,29 +17,17 @@ from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import Mesh
 from spinelift.simulate.body.links import correlated
 from spinelift.simulate.body.prior import N_LEVELS
-from spinelift.simulate.body.spine import PosedSpine
+from spinelift.simulate.body.spine import LORDOSIS_DEG, LORDOSIS_SD_DEG, PosedSpine
 from spinelift.simulate.body.warp import Warp, sample_warps
 
-TEMPLATE_SHARE = 0.12
-"""Share of people who have no donors, where there is a library."""
-TEMPLATE_WEIGHT = 0.35
-"""Weight of the template among the donors of a level; a donor with that very level has 1."""
-STAND_IN_WEIGHT = 0.35
-"""Weight of a donor who has a neighbouring level only."""
-CHANGE_SHARE = 0.08
-"""Probability that the next level has another donor though this one has it."""
-STAND_IN_LEVELS = 2
-"""Farthest level, of the same region, whose vertebra may stand in for another."""
 ARCH_SCALE_SD = 0.05
 """Standard deviation between people of the log of the arch's size over the body's."""
-SHIFT_MM, SHIFT_LEVEL_MM = 1.3, 0.5
+SHIFT_MM, SHIFT_LEVEL_MM = 1.0, 0.5
 """Height of the arch against the donor's: standard deviation of the person's part and of each level's."""
 SLOPE, SLOPE_LEVEL = np.tan(np.radians([3.2, 1.2]))
 """The same of its slope, as tangents."""
 WARP_MM: Float = np.array([0.8, 0.9, 1.0])
 """Standard deviation of free-form differences of the arch (left, posterior, down)."""
-LORDOSIS_DEG, LORDOSIS_SD_DEG = 27.0, 12.0
-"""Mean and standard deviation of the lordosis L1 to L5 of simulated people."""
 SPINOUS_HEIGHT_SD, SPINOUS_LORDOSIS_R = 0.12, -0.8
 """Variation of the height of lumbar spinous processes, and its correlation with lordosis (CT)."""
 ARCH_MINERAL: Float = np.interp(
@@ -67,6 +55,13 @@ class DonorVertebra:
         Of the mesh.
     arch_mineral
         Mineral in a cubic centimetre of the arch over that of the body, from CT; NaN if unknown.
+    topology
+        Name of the triangles that the mesh shares with others, so that vertices correspond; empty for a mesh
+        of its own.
+    fit_mm
+        Mean distance of the mesh from the vertebra to which it was registered.
+    cortex
+        Thickness of the cortex at each vertex by CTs [v], mm; None where it is unknown.
     """
 
     person: str
@@ -78,62 +73,9 @@ class DonorVertebra:
     licence: str = ""
     source: str = ""
     arch_mineral: float = float("nan")
-
-
-@dataclass(frozen=True)
-class DonorLibrary:
-    """Vertebrae to draw from, each person's levels once."""
-
-    vertebrae: tuple[DonorVertebra, ...] = ()
-    _by_person: dict[str, dict[int, DonorVertebra]] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        by_person: dict[str, dict[int, DonorVertebra]] = {name: {} for name in self.people}
-        for vertebra in self.vertebrae:
-            by_person[vertebra.person][int(vertebra.level)] = vertebra
-        object.__setattr__(self, "_by_person", by_person)
-
-    @property
-    def people(self) -> tuple[str, ...]:
-        """Names of the donors, in order."""
-        return tuple(sorted({vertebra.person for vertebra in self.vertebrae}))
-
-    def without(self, people: Collection[str]) -> "DonorLibrary":
-        """The library without some donors."""
-        return DonorLibrary(tuple(v for v in self.vertebrae if v.person not in people))
-
-    def joined(self, others: Iterable["DonorLibrary"]) -> "DonorLibrary":
-        """This library and others; of a person's level that several have, the last one's is taken."""
-        found = {(v.person, v.level): v for library in (self, *others) for v in library.vertebrae}
-        return DonorLibrary(tuple(found.values()))
-
-    def nearest(self, person: str, level: int) -> DonorVertebra | None:
-        """A person's vertebra for a level: that level's, or one of the same region that is near enough."""
-        own = self._by_person[person]
-        first, last = (Vertebra.T1, Vertebra.T12) if level <= Vertebra.T12 else (Vertebra.L1, Vertebra.L5)
-        near = [k for k in own if first <= k <= last and abs(k - level) <= STAND_IN_LEVELS]
-        return own[min(near, key=lambda k: (abs(k - level), k))] if near else None
-
-    def draw(self, rng: np.random.Generator) -> list[DonorVertebra | None]:
-        """The vertebra that serves for each of the 17 levels of a random person; None for the template.
-
-        A donor is kept along the spine, from either end, while he has a vertebra for the level.
-        """
-        out: list[DonorVertebra | None] = [None] * N_LEVELS
-        upwards, template = rng.random() < 0.5, rng.random() < TEMPLATE_SHARE
-        if template or not self.vertebrae:
-            return out
-        people = self.people
-        current: str | None = None
-        for k, level in enumerate(reversed(range(N_LEVELS)) if upwards else range(N_LEVELS)):
-            serving = {name: v for name in people if (v := self.nearest(name, level)) is not None}
-            if not k or rng.random() < CHANGE_SHARE or (current is not None and current not in serving):
-                names: list[str | None] = [*serving, None]
-                weight = [1.0 if v.level == level else STAND_IN_WEIGHT for v in serving.values()]
-                share = np.array([*weight, TEMPLATE_WEIGHT])
-                current = names[rng.choice(len(names), p=share / share.sum())]
-            out[level] = serving[current] if current is not None else None
-        return out
+    topology: str = ""
+    fit_mm: float = float("nan")
+    cortex: Float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
-from spinelift.simulate.body.spine import PosedSpine, inclination_deg
+from spinelift.simulate.body.spine import LORDOSIS_DEG, LORDOSIS_SD_DEG, PosedSpine, inclination_deg
 
 RIBS = 12
 PELVIC_INCIDENCE_SD, PELVIC_TILT_SD = 10.0, 6.0
@@ -29,8 +29,6 @@ INCIDENCE_OF_TILT = 0.6
 """Correlation of pelvic tilt with pelvic incidence."""
 INCIDENCE_OF_LORDOSIS = 0.5
 """Correlation of pelvic incidence with the lordosis L1-L5; that with L1-S1, which holds the slope, is 0.6."""
-LORDOSIS_DEG = (38.0, 16.0)
-"""Mean and standard deviation of the angle between the bodies of L1 and L5 in simulated people."""
 MAX_L5_S1_DEG = 18.0
 """Largest deviation of the angle between L5 and the sacrum from its mean."""
 MEAN_L5_DEG = 25.0
@@ -117,7 +115,7 @@ def _sides(share: float, both: float, rng: np.random.Generator) -> Float:
 
 def _sacral_slope_and_tilt(spine: PosedSpine, rng: np.random.Generator) -> tuple[float, float]:
     """Deviations of sacral slope and pelvic tilt from their means, degrees."""
-    lordosis = np.clip((spine.lordosis_deg - LORDOSIS_DEG[0]) / LORDOSIS_DEG[1], -2.5, 2.5)
+    lordosis = np.clip((spine.lordosis_deg - LORDOSIS_DEG) / LORDOSIS_SD_DEG, -2.5, 2.5)
     incidence = correlated(lordosis, INCIDENCE_OF_LORDOSIS, rng)
     tilt = PELVIC_TILT_SD * correlated(incidence, INCIDENCE_OF_TILT, rng)
     slope = PELVIC_INCIDENCE_SD * incidence - tilt

@@ -23,6 +23,8 @@ KYPHOSIS_DEG_PER_YEAR, MEAN_AGE = 0.3, 63.0
 to which the prior's kyphosis belongs. At ages of 63 ± 9 years it makes a correlation of about 0.3."""
 STEEPEST_DEG = 45.0
 """Largest coronal angle of a step from one body to the next, degrees: that of a Cobb angle of 90."""
+LORDOSIS_DEG, LORDOSIS_SD_DEG = 34.0, 16.0
+"""Mean and standard deviation of `PosedSpine.lordosis_deg` in simulated people."""
 FORWARD_DEG: Float = np.interp(np.arange(N_LEVELS), [Vertebra.T9, Vertebra.L1], [0.0, 3.3])
 """By how much the endplates of real vertebrae stand forward of the tangent of the centre line [17]. Means
 of real people: 0 in the thorax, 3.3 in the lumbar spine; linear from T9 to L1."""

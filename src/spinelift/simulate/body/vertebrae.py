@@ -17,6 +17,10 @@ SPREAD_LOG = 0.35
 
 CONCAVITY = 0.08
 """Mean relative depth of the template's hollow endplates; donors have their own."""
+_CHEST: Float = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))
+"""1 in the thoracic, 0 in the lumbar spine [17]."""
+USUAL_CORTEX_BODY_MM, USUAL_CORTEX_ARCH_MM = 0.28, 1.1 - 0.5 * _CHEST
+"""Geometric mean of the thickness of the template's cortex, mm; of the arch by level [17]."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def sample_styles(
         return spread * (both(common, level) + rng.normal(0, slow, 3) @ waves)
 
     waves = np.cos(np.pi * np.arange(1, 4)[:, None] * np.linspace(0, 1, N_LEVELS)) / np.arange(1, 4)[:, None]
-    chest = 1 / (1 + np.exp((np.arange(N_LEVELS) - 10.5) / 1.2))  # 1 in the thoracic, 0 in the lumbar spine
+    chest = _CHEST
     levels = {
         "posterior_length": np.clip(1 + along(0.12, 0.06, 0.03), 0.65, 1.4),
         "posterior_width": np.clip(1 + along(0.05, 0.03, 0.03), 0.7, 1.3),
@@ -94,8 +98,8 @@ def sample_styles(
     levels["wedge"] += fractured * rng.uniform(0.1, 0.3, N_LEVELS)
     levels["concavity"] += fractured * rng.uniform(0.0, 0.15, N_LEVELS)
     levels |= {
-        "cortex_body_mm": 0.28 * np.exp(both(0.3, 0.06)),
-        "cortex_arch_mm": (1.1 - 0.5 * chest) * np.exp(along(0.28, 0.12, 0.08)),
+        "cortex_body_mm": USUAL_CORTEX_BODY_MM * np.exp(both(0.3, 0.06)),
+        "cortex_arch_mm": USUAL_CORTEX_ARCH_MM * np.exp(along(0.28, 0.12, 0.08)),
         "endplate": 1.5 * np.exp(both(0.3, 0.1)),
         "density": np.exp(0.15 * chest + along(0.0, 0.12, 0.05)),
     }
@@ -170,10 +174,15 @@ def cortex_mm(local: Float, size: Float, style: VertebraStyle) -> Float:
     bear: pedicles, articular processes and the pillars between them.
     """
     across = np.abs(local[:, 0])
-    behind = np.clip((local[:, 1] - size[1] / 2) / 5 + 0.5, 0, 1)
     pillar = np.exp(-(((across - 0.33 * size[0]) / 6.5) ** 2))
     arm = _step(across - 0.52 * size[0], 2.0)
     arch = style.cortex_arch_mm * (0.45 + style.pillar * pillar) * (1 - 0.7 * arm)
     end = _step(np.abs(local[:, 2]) - 0.4 * size[2], 0.6)
     body = style.cortex_body_mm * (1 + (style.endplate - 1) * end)
+    return by_part(local, size, body, arch)
+
+
+def by_part(local: Float, size: Float, body: Float | float, arch: Float | float) -> Float:
+    """One value in the body, another in the arch, and between them in the pedicles, at points [n, 3]."""
+    behind = np.clip((local[:, 1] - size[1] / 2) / 5 + 0.5, 0, 1)
     return np.asarray(body * (1 - behind) + arch * behind)

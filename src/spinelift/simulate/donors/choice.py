@@ -1,6 +1,6 @@
 """Which donors simulated people have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spinelift.errors import ConfigError
 
 if TYPE_CHECKING:
-    from spinelift.simulate.body.donors import DonorLibrary
+    from spinelift.simulate.body.library import DonorLibrary
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,17 @@ class Donors:
         People who are left out.
     shipped
         Whether the shipped library takes part. Without it and ``files`` all vertebrae are the template's.
+    blends
+        Whether vertebrae of several donors are blended.
+    bone_map
+        Whether the cortex of registered donors is that of CTs, and not a shell of fixed thickness.
     """
 
     files: tuple[Path, ...] = ()
     without: tuple[str, ...] = ()
     shipped: bool = True
+    blends: bool = True
+    bone_map: bool = True
 
     def load(self) -> "DonorLibrary":
         """The library; read once a process.
@@ -57,4 +63,7 @@ def _load(donors: Donors) -> "DonorLibrary":
             expected=f"some of {', '.join(library.people) or 'no one'}",
             do="Check --without-donor; spinelift simulate donors list shows who is in a library.",
         )
-    return library.without(donors.without)
+    library = library.without(donors.without)
+    if not donors.bone_map:
+        library = replace(library, vertebrae=tuple(replace(v, cortex=None) for v in library.vertebrae))
+    return library if donors.blends else replace(library, blend_share=0.0)

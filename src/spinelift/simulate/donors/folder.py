@@ -19,7 +19,6 @@ from spinelift.simulate.body.bones import Mesh, make_mesh, outward
 from spinelift.simulate.body.donors import DonorVertebra
 from spinelift.simulate.donors.check import check_vertebra
 from spinelift.simulate.donors.frame import donor_vertebra
-from spinelift.simulate.donors.surface import decimated
 
 Refuse = Callable[[str, str], None]
 """Is called with the name of a vertebra that cannot be used, and the reason."""
@@ -30,13 +29,11 @@ def load_folder(
     *,
     people: Collection[str] | None = None,
     wanted: Collection[tuple[str, Vertebra]] | None = None,
-    triangles: int | None = None,
     refuse: Refuse | None = None,
 ) -> list[DonorVertebra]:
     """Vertebrae of a folder of meshes: all, those of some people, or ``wanted`` ones as far as it has them.
 
-    With ``triangles`` meshes are decimated to as many. With ``refuse`` vertebrae that cannot be used are
-    reported and left out.
+    With ``refuse`` vertebrae that cannot be used are reported and left out.
 
     Raises
     ------
@@ -61,8 +58,7 @@ def load_folder(
                     raise
                 refuse(f"{key[0]} {key[1].name}", str(error))
                 continue
-            bone = replace(bone, licence=row.get("licence") or "", source=row.get("source") or "")
-            out.append(bone if triangles is None else coarse(bone, triangles))
+            out.append(replace(bone, licence=row.get("licence") or "", source=row.get("source") or ""))
     except (OSError, KeyError, ValueError) as error:
         raise ConfigError(
             found=f"a folder of donors that cannot be used: {error!r}",
@@ -70,11 +66,6 @@ def load_folder(
             do="Check the folder.",
         ) from error
     return out
-
-
-def coarse(bone: DonorVertebra, triangles: int) -> DonorVertebra:
-    """A vertebra with at most about ``triangles``."""
-    return replace(bone, mesh=make_mesh(*decimated(bone.mesh.vertices, bone.mesh.faces, triangles)))
 
 
 def _read(path: Path) -> Mesh:

@@ -17,7 +17,7 @@ from spinelift.io.nifti.volume import read_nifti
 from spinelift.simulate.body.bones import make_mesh, outward
 from spinelift.simulate.body.donors import DonorVertebra
 from spinelift.simulate.donors.check import check_vertebra
-from spinelift.simulate.donors.folder import Refuse, coarse
+from spinelift.simulate.donors.folder import Refuse
 from spinelift.simulate.donors.frame import donor_vertebra
 from spinelift.simulate.donors.surface import surface_of
 
@@ -48,7 +48,6 @@ def donors_of_labels(
     *,
     ct: Path | None = None,
     scheme: LabelScheme | None = None,
-    triangles: int,
     refuse: Refuse,
 ) -> list[DonorVertebra]:
     """The whole vertebrae T1 to L5 of a label map; ``refuse`` is called for those that cannot be used.
@@ -83,7 +82,7 @@ def donors_of_labels(
             continue
         if hu is not None:
             bone = replace(bone, arch_mineral=arch_mineral(bone, mask, placed, *hu))
-        out.append(coarse(bone, triangles))
+        out.append(bone)
     return out
 
 
