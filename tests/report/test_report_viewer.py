@@ -186,26 +186,6 @@ def test_labels_keys_and_pointer(tmp_path, size, theme):
 
 
 @needs_chromium
-def test_the_address_turns_the_spine_and_changes_the_theme(tmp_path):
-    steps = """
-      const turn = document.querySelector("[data-layer=turn]");
-      seen.first = (await frame()).filter((word) => word[0] === "T1" || word[0] === "L");
-      for (let k = 0; k < 20; k++) await frame();
-      seen.later = (await frame()).filter((word) => word[0] === "T1" || word[0] === "L");
-      seen.pressed = document.querySelectorAll("[aria-pressed=true]").length;
-      seen.themes = [document.documentElement.dataset.theme];
-      location.hash = "#light";
-      await frame();
-      seen.themes.push(document.documentElement.dataset.theme);
-      seen.turns = turn.checked;
-    """
-    seen = probe(tmp_path, steps, view="dark,turn")
-    assert seen["problems"] == []
-    assert seen["first"] != seen["later"]
-    assert (seen["themes"], seen["turns"], seen["pressed"]) == (["dark", "light"], True, 0)
-
-
-@needs_chromium
 def test_the_side_view_shows_the_front_of_the_body_on_the_left(tmp_path):
     page = tmp_path / "spine.html"
     page.write_text(viewer_html(scene(plausible=())), "utf-8")

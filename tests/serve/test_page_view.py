@@ -46,6 +46,7 @@ def test_phone_and_desktop_in_both_themes(browse, session, tmp_path):
             page.set_viewport_size({"width": width, "height": 860})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("iframe").get_attribute("src").endswith("#dark")
+    assert frame.locator("html").get_attribute("data-theme") == "dark", "the 3D page follows"
     assert page.evaluate("localStorage.theme") == "dark"
 
 
