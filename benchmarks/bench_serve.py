@@ -112,9 +112,13 @@ def hostile(folder: Path, count: int) -> list[Row]:
             while reply.status_code == 503:
                 time.sleep(float(reply.headers["retry-after"]))
                 reply = send(http, parts, path="/v1/batches", spacing="2.4,2.4")
+            if reply.status_code >= 400:
+                refused[reply.status_code] += 1
+                return []
             documents: list[dict[str, Any]] = reply.json()["predictions"]
         return documents
 
+    refused: Counter[int] = Counter()
     session = {"Spinelift-Session": "b" * 43}
     with (
         Process(folder, "--data", folder / "data", "--workers", WORKERS, "--max-rate", 1_000_000) as server,
@@ -137,7 +141,11 @@ def hostile(folder: Path, count: int) -> list[Row]:
     died = sum(job["error"] is not None and job["error"]["error"] == "WorkerDiedError" for job in jobs)
     tracebacks = (folder / "stderr").read_text().count("Traceback")
     return [
-        (f"{len(sent)} hostile uploads", f"{states['done']} results, {states['failed']} errors"),
+        (
+            f"{count} hostile uploads",
+            f"{len(sent)} scans: {states['done']} results, {states['failed']} errors",
+        ),
+        ("Refused at once, by status", ", ".join(f"{code}: {n}" for code, n in refused.items()) or "none"),
         ("Server alive, workers died, tracebacks, files left", f"{alive}, {died}, {tracebacks}, {left}"),
     ]
 
