@@ -43,7 +43,7 @@ demo: $(VENV)/.base ## Predict a simulated person who was never in training; pic
 	@$(BIN)/spinelift demo --out demo_out
 
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TEST_ARGS)
 
 # SEED and COUNT can be set. Inputs that fail are kept in RUNS/fuzz; `python -m tests.fuzz --help` has more options.
 fuzz: $(VENV)/.dev ## Read thousands of damaged and hostile files, and write the table of docs/reliability.md
