@@ -138,12 +138,14 @@ def test_a_killed_server_loses_nothing_that_it_accepted(jobs):
     add(jobs, count=3)
     done, interrupted = jobs.claim(), jobs.claim()
     finish(jobs, done)
+    (jobs.path(done) / "input").mkdir()  # it was killed before it had removed the scan
     (jobs.folder / "incoming" / "cut").mkdir()
     (jobs.folder / "jobs" / "0" / "input").mkdir(parents=True)
     later = Jobs(jobs.folder, jobs.limits, clock=jobs._clock)  # the other one was not closed
     later.recover()
     assert [job.state for job in later.of("me")] == [State.QUEUED, State.QUEUED, State.DONE]
     assert later.claim().id == interrupted.id
+    assert [path.name for path in jobs.path(done).iterdir()] == ["result"]
     assert len(list((jobs.folder / "jobs").iterdir())) == 3
     assert not list((jobs.folder / "incoming").iterdir())
     later.close()

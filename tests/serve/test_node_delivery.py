@@ -3,6 +3,9 @@
 import shutil
 import socket
 import subprocess
+import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 from node_cases import RESULTS, Archive, image, quick, send, until, waiting, work, world
@@ -11,7 +14,9 @@ from pynetdicom.sop_class import EncapsulatedSTLStorage, MRImageStorage
 
 from spinelift.errors import ConfigError
 from spinelift.serve.node import outbox
-from spinelift.serve.node.config import Tls
+from spinelift.serve.node.archive import ArchiveError, DicomSender, Sent
+from spinelift.serve.node.config import DicomArchive, Tls
+from spinelift.serve.node.tables import Tables
 
 __all__ = ["quick", "world"]
 
@@ -77,6 +82,87 @@ def test_a_kill_between_sending_and_noting_it_sends_again(world, monkeypatch):
     world.start(with_archive=False)
     until(lambda: not len(world.node.outbox))
     assert len(world.archive.stored) == len(RESULTS), "they are the same objects"
+
+
+def box(folder, send):
+    """An outbox of two results, whose archive is a function."""
+    tables = Tables(folder)
+    sender = SimpleNamespace(commitment_s=None, send=send)
+    made = outbox.Outbox(tables, folder / "out", sender, names=["sr.dcm"], pause_after=lambda _: 60.0)
+    (folder / "sr.dcm").write_bytes(b"x")
+    for name in ("a", "b"):
+        made.add(name, SimpleNamespace(study=name, name=f"study-{name}"), folder)
+    return made, tables
+
+
+def test_a_delivery_of_which_nothing_is_left_to_send_has_ended(tmp_path):
+    """The node was killed after the last file was acknowledged, and before it had noted the delivery."""
+
+    def send(files, _):
+        assert files, "pynetdicom requests no association without a class"
+        return Sent(stored=list(files))
+
+    made, tables = box(tmp_path, send)
+    (tmp_path / "out" / "a" / "sr.dcm").unlink()
+    made.advance()
+    assert (len(made), list((tmp_path / "out").iterdir())) == (0, [])
+    tables.close()
+
+
+def test_a_result_that_cannot_be_sent_does_not_keep_the_others(tmp_path, caplog):
+    tries = []
+
+    def send(files, _):
+        tries.append(files[0].parent.name)
+        if tries[-1] == "a":
+            raise ValueError("Zzyzx")
+        return Sent(stored=list(files))
+
+    made, tables = box(tmp_path, send)
+    made.advance()
+    made.advance()
+    assert (tries, len(made)) == (["a", "b"], 1)
+    assert "Zzyzx" not in caplog.text
+    tables.close()
+
+
+def test_an_archive_whose_name_is_not_known_is_one_that_cannot_be_reached(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    archive = DicomArchive(ae_title="ARCHIVE", host="archive.test", port=104)
+    sender = DicomSender(archive, "SPINELIFT", lambda *_: True)
+    monkeypatch.setattr("spinelift.serve.node.archive.class_uid", lambda _: EncapsulatedSTLStorage)
+    with pytest.raises(ArchiveError):
+        sender.send(["x"], None)
+
+
+def test_stopping_does_not_wait_for_an_archive_that_hangs(world, monkeypatch):
+    monkeypatch.setattr("spinelift.serve.node.node.STOP_S", 0.1)
+    hangs, go = threading.Event(), threading.Event()
+
+    def send(*_):
+        hangs.set()
+        go.wait(10)
+        raise ArchiveError
+
+    world.start()
+    world.node.outbox._archive = SimpleNamespace(commitment_s=None, send=send)
+    thread = world.node._threads[1]
+    _send_one(world)
+    assert hangs.wait(10)
+    began = time.monotonic()
+    world.stop()
+    assert time.monotonic() - began < 5
+    go.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def _send_one(world):
+    send(world.port, world.images())
+    work(world.jobs)
 
 
 def test_a_job_that_is_gone_is_added_again(world):
@@ -167,12 +253,17 @@ def test_as_many_images_are_held_as_may_be(world):
     assert send(world.port, [first, second]) == [0x0000, 0xA700]
 
 
-def test_a_full_queue_delays_a_study(world):
+def test_a_full_queue_delays_a_study(world, monkeypatch):
     world.start()
     world.jobs.limits = type(world.jobs.limits)(queued=0)
+    tries, added = [], world.jobs.add
+    monkeypatch.setattr(world.jobs, "add", lambda *given: (tries.append(given), added(*given))[1])
     send(world.port, world.images())
-    until(world.node.inbox.due)
+    until(lambda: tries)
+    time.sleep(0.2)
     assert not waiting(world.jobs)
+    assert len(tries) == 1, "each try copies the study"
+    world.node.studies._paused.clear()
     world.jobs.limits = type(world.jobs.limits)()
     work(world.jobs)
     until(world.is_done)

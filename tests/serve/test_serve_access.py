@@ -86,6 +86,7 @@ def test_other_host_names_are_refused(app, host, status):
         ({"origin": "http://evil.test"}, 403),
         ({"origin": "http://localhost:8000"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
     ],
@@ -119,6 +120,12 @@ def test_the_right_token_is_a_header_or_a_login(guarded):
     login = guarded.cookies["spinelift_login"]
     del guarded.cookies["spinelift_session"]  # a login is of one session
     assert guarded.get("/v1/server", headers={"cookie": f"spinelift_login={login}"}).status_code == 401
+
+
+def test_a_login_reads_no_more_than_a_form_whatever_its_type_says(guarded):
+    """It is read into memory, and needs no token."""
+    headers = {"content-type": "multipart/form-data; boundary=a"}
+    assert guarded.post("/v1/session", content=b"x" * 70_000, headers=headers).status_code == 413
 
 
 def test_guesses_of_the_token_are_bounded(guarded):

@@ -2,8 +2,11 @@ import csv
 import io
 import json
 import logging
+import shutil
 import time
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -32,7 +35,7 @@ def problem(response, status):
     return document
 
 
-def test_a_scan_from_upload_to_files(client):
+def test_a_scan_from_upload_to_files(client, monkeypatch):
     accepted = send(client)
     assert accepted.status_code == 202
     job = accepted.json()
@@ -48,6 +51,7 @@ def test_a_scan_from_upload_to_files(client):
         assert (len(content.content), content.headers["content-type"]) == (file["bytes"], file["type"])
     saved = client.get(files["report.pdf"]["url"], params={"download": 1})
     assert saved.headers["content-disposition"] == 'attachment; filename="scan_report.pdf"'
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")  # results are in the data folder alone
     with zipfile.ZipFile(io.BytesIO(client.get(done["links"]["archive"]).content)) as packed:
         assert {f"scan/{name}" for name in files} == set(packed.namelist())
     assert [job["id"] for job in client.get("/v1/predictions").json()] == [done["id"]]
@@ -175,7 +179,29 @@ def test_values_that_make_no_sense_are_refused(client, fields):
 def test_too_many_files_and_fields_are_refused(client):
     problem(send(client, [("file", ("x", b"x"))] * 4), 413)
     problem(send(client, **{f"f{k}": "x" for k in range(11)}), 400)
+    problem(send(client, [("area", (None, b""))] * 11 + [("file", ("x", b"x"))]), 400)
     problem(send(client, area="x" * 2000), 400)
+
+
+def test_a_full_disk_is_a_507_and_keeps_nothing_of_an_upload(client, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+        problem(send(client), 507)
+    if Path("/dev/full").exists():
+        monkeypatch.setattr(Path, "open", lambda *_: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
+        problem(send(client), 507)
+    assert not list((tmp_path / "incoming").iterdir())
+
+
+def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_table(client, app, monkeypatch):
+    record = dict.fromkeys(("scan_id", "file", "screening", "main_curve"), "=1+1") | {
+        "bundle": dict.fromkeys(("name", "version", "sha256"), ""), "versions": {"spinelift": "1"},
+        "spine": {"confidence": 0.5}, "warnings": [], "measures": {"sagittal_offset_mm": -2.5},
+    }  # fmt: skip
+    monkeypatch.setattr("spinelift.inference.tables.read_record", lambda _: record)
+    wait_for(client, send(client).json())
+    (row,) = csv.DictReader(io.StringIO(client.get("/v1/predictions.csv").text))
+    assert (row["file"], row["sagittal_offset_mm"]) == ("'=1+1", "-2.5")
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/docs", "/v1/predictions/0/files/..%2f..%2fjobs.sqlite3"])

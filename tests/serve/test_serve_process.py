@@ -93,10 +93,22 @@ def test_a_folder_that_is_kept_is_used_by_one_server_at_a_time(tmp_path):
     assert folder.exists()
 
 
+@pytest.mark.parametrize("name", ["jobs", "incoming", "dicom"])
+def test_a_folder_of_somebody_else_is_refused_since_its_files_would_be_deleted(tmp_path, name):
+    theirs = tmp_path / name / "theirs"
+    theirs.mkdir(parents=True)
+    with pytest.raises(OutputError, match="not of a server"), data_folder(tmp_path):
+        pass
+    (tmp_path / "jobs.sqlite3").touch()
+    with data_folder(tmp_path):
+        assert theirs.exists()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--host", "0.0.0.0"], "without a token"),
+        (["--proxy", "127.0.0.1"], "without a token"),
         (["--token-file", "{folder}/short"], "no token in short"),
         (["--scheduler", "tcp://localhost:1"], "without --data"),
         (["--tls-cert", "{folder}/short", "--tls-key", "{folder}/short"], "certificate"),

@@ -1,7 +1,9 @@
 """What a worker does with a scan, as far as it needs no network."""
 
 import io
+import re
 import zipfile
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from pydicom import dcmread
 
 from spinelift.bundle import BundleRef
 from spinelift.cli.demo import DATA
+from spinelift.errors import WrongModalityError
 from spinelift.inference import task as inference
+from spinelift.io.dxa.visit import PASS_AREA
 from spinelift.serve import work
 from spinelift.serve.job import JobOptions
 from spinelift.serve.work import Task
@@ -45,6 +49,14 @@ def test_errors_know_a_scan_by_the_name_that_the_client_gave(tmp_path, name, con
     assert word in problem.found
     assert "0000" not in problem.found
     assert "--" not in problem.do
+
+
+def test_the_page_offers_the_area_where_an_error_advises_it():
+    error = WrongModalityError(found="a hip", expected="a total body", do=PASS_AREA)
+    advised = work._problem(inference.Failure.of(error, "read")).do
+    script = (files("spinelift") / "serve" / "page" / "result.js").read_text("utf-8")
+    (words,) = re.findall(r'problem\.do\.includes\("([^"]+)"\)', script)
+    assert words in advised
 
 
 def test_a_scan_has_the_id_of_its_name(tmp_path):

@@ -84,7 +84,7 @@ def serve(
     if scheduler:
         require_extra("cohort")
     token = _read_token(token_file) if token_file else None
-    _check_host(host, token)
+    _check_token(host, proxy, token)
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("give --tls-cert and --tls-key, or none of them", param_hint="--tls-cert")
     if scheduler and data is None:
@@ -156,10 +156,11 @@ def _read_token(path: Path) -> str:
     return token
 
 
-def _check_host(host: str, token: str | None) -> None:
-    if token is None and not _is_loopback(host):
+def _check_token(host: str, proxy: str | None, token: str | None) -> None:
+    if token is None and (proxy or not _is_loopback(host)):
+        option = "--proxy" if proxy else f"--host {host}"
         raise ConfigError(
-            found=f"--host {host}, which other machines can reach, without a token",
+            found=f"{option}, by which other machines reach the server, without a token",
             expected="a token that clients must know, or a loopback address",
             do="Give --token-file, and --tls-cert with --tls-key unless a proxy does HTTPS.",
         )

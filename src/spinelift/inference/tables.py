@@ -55,6 +55,7 @@ FAILED_COLUMNS = (
 RESULT_STAYS = ("NoScansError", "OutputError")
 """Errors after which a result of an earlier run stays: the input cannot be read, the new one not written."""
 _READERS = 8
+_FORMULA = ("=", "+", "-", "@")
 
 
 def write_tables(out: Path, failed: Sequence[Row], done: Iterable[Row], *, paths: bool = True) -> int:
@@ -98,8 +99,17 @@ def summary_rows(folders: Iterable[Path], *, paths: bool = True) -> tuple[list[R
 
 
 def summary_csv(folders: Iterable[Path]) -> str:
-    """Text of a ``summary.csv`` of results that need not lie in one folder."""
-    return csv_text(*_table(*summary_rows(folders)))
+    """Text of a ``summary.csv`` of results that need not lie in one folder, for a spreadsheet.
+
+    A text that it would take for a formula, such as a file name of somebody else's choice, begins with an
+    apostrophe.
+    """
+    rows, measures = summary_rows(folders)
+    safe = [
+        {name: f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for name, v in row.items()}
+        for row in rows
+    ]
+    return csv_text(*_table(safe, measures))
 
 
 def _folders(out: Path) -> list[Path]:

@@ -144,7 +144,7 @@ async def log_in(request: Request) -> Response:
 def _check_origin(request: HTTPConnection) -> None:
     """Refuse what a page of another site sends; programs that are no browsers send no origin."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site", "none")
-    same = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    same = origin is None or origin.partition("://")[2] == request.headers.get("host")
     if not same or site not in ("none", "same-origin"):
         raise RefusedError(
             403, found="a request from a page of another site",

@@ -140,7 +140,8 @@ def archive(server: This, job: OwnJob) -> Response:
     """All files of a result as a zip."""
     if job.state is not State.DONE:
         raise not_found("result")
-    file, stem = TemporaryFile(), job.result.scan_id  # noqa: SIM115 (closed when it has been sent)
+    file = TemporaryFile(dir=server.jobs.folder / "incoming")  # noqa: SIM115 (closed when it has been sent)
+    stem = job.result.scan_id
     with zipfile.ZipFile(file, "w") as packed:
         for name in job.result.files:
             packed.write(server.jobs.results(job) / name, f"{stem}/{name}")

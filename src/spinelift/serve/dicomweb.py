@@ -102,7 +102,7 @@ async def store(request: Request, server: This, owner: StudyOwner, study: str | 
         try:
             async with asyncio.timeout(server.settings.limits.upload_s):
                 async for chunk in request.stream():
-                    for data in parts.write(chunk):
+                    for data in await run_in_threadpool(parts.write, chunk):
                         await run_in_threadpool(_keep, server, owner, study, data, reply)
         except ClientDisconnect:
             raise _bad(400, "a connection that ended early") from None

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 
-from spinelift.serve.access import COOKIE, HEADER, Access, Session
+from spinelift.serve.access import COOKIE, HEADER, SESSION_PATH, Access, Session
 from spinelift.serve.health import Metrics
 from spinelift.serve.problems import RefusedError, response_to, too_large
 from spinelift.serve.settings import Settings
@@ -25,7 +25,7 @@ RESULT_CSP = (
     "style-src 'unsafe-inline'; img-src blob: data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
-"""Of pages that are results: their scripts have no origin, so they can read and send nothing."""
+"""Of pages that are results: their scripts have no origin, so they can read nothing of the server."""
 _HEADERS = {
     "Content-Security-Policy": _PAGE_CSP,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -85,7 +85,8 @@ class Guard:
 
 def _limited(request: HTTPConnection, receive: Any, upload_bytes: int) -> Any:
     """``receive`` that refuses a body as soon as it is too large."""
-    has_files = request.headers.get("content-type", "").lower().startswith("multipart/")
+    is_form = request.headers.get("content-type", "").lower().startswith("multipart/")
+    has_files = is_form and request.scope["path"] != SESSION_PATH  # which is read whole, and without a token
     most = upload_bytes if has_files else SMALL_BYTES
     length, total = request.headers.get("content-length", "0"), 0
     if not length.isdecimal() or int(length) > most:

@@ -58,7 +58,9 @@ class Jobs:
         shutil.rmtree(folder / "incoming", ignore_errors=True)
         make_folder(folder / "incoming")
         try:
-            self._db = sqlite3.connect(folder / "jobs.sqlite3", check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(
+                folder / "jobs.sqlite3", timeout=30, check_same_thread=False, isolation_level=None
+            )
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")  # a reply promises that the job is kept
@@ -68,7 +70,7 @@ class Jobs:
             raise OutputError(
                 found=f"a jobs.sqlite3 that cannot be used ({error})",
                 expected="the table of the jobs of an earlier server, or none",
-                do="Choose another folder with --data, or remove it.",
+                do="Choose another folder with --data.",
             ) from error
 
     def close(self) -> None:
@@ -168,9 +170,7 @@ class Jobs:
                 "WHERE id = ? AND state = 'running'",
                 (state, now, now + self.limits.keep_s, to_text(result), job.id),
             ).rowcount
-        folder = self.path(job)
-        for path in (folder / "input", folder / FIRST) if kept and state is State.DONE else (folder,):
-            shutil.rmtree(path, ignore_errors=True)
+        self._clean(self.path(job), state if kept else None)
 
     def release(self, job: Job) -> None:
         """Let a running job wait again, as if it had not been started."""
@@ -213,7 +213,7 @@ class Jobs:
     def recover(self) -> None:
         """At start: let jobs wait again that were running when an earlier server ended, ``TRIES`` times.
 
-        Remove folders that no job needs.
+        Remove folders that no job needs, and scans whose results are there.
         """
         for job in self._select("state = 'running'"):
             if job.tries >= TRIES:
@@ -221,11 +221,19 @@ class Jobs:
         with self._transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
         with self._lock:
-            keep = self._db.execute("SELECT id FROM jobs WHERE state IN ('queued', 'done')")
-            known = {row["id"] for row in keep}
+            keep = self._db.execute("SELECT id, state FROM jobs WHERE state IN ('queued', 'done')")
+            known = {row["id"]: State(row["state"]) for row in keep}
         for folder in (self.folder / "jobs").iterdir():
-            if folder.name not in known:
-                shutil.rmtree(folder, ignore_errors=True)
+            self._clean(folder, known.get(folder.name))
+
+    @staticmethod
+    def _clean(folder: Path, state: State | None) -> None:
+        """Remove what a job in a state does not need of its folder; None: there is no such job."""
+        if state is State.DONE:
+            for name in ("input", FIRST):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        elif state is not State.QUEUED:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _insert(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Keep new jobs, if that many may wait."""

@@ -9,7 +9,7 @@ import sys
 
 from spinelift.serve.job import timestamp
 
-_FIELDS = ("method", "route", "status", "seconds", "error", "place", "peer", "objects")
+_FIELDS = ("method", "route", "status", "seconds", "error", "place")
 """Fields of a record besides its message; others are not written."""
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import math
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +23,8 @@ from spinelift.serve.settings import Limits
 _FIELDS, _FIELD_BYTES, _HEADER_BYTES, _BOUNDARY_BYTES = 10, 1000, 4000, 200
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers write in file names (HTML, multipart form data)."""
+_RESERVE_BYTES = 64 << 20
+"""Room on the disk that uploads leave to the table of the jobs and to results."""
 _EXAMPLE = "Send the file as curl --form file=@scan.zip does."
 
 
@@ -92,6 +96,13 @@ def _bad(status: int, found: str) -> RefusedError:
     )  # fmt: skip
 
 
+def _no_room(cause: str) -> RefusedError:
+    return RefusedError(
+        507, found=f"no way to keep the file ({cause})", expected="room on the disk",
+        do="Try again later.", headers={"Connection": "close"},
+    )  # fmt: skip
+
+
 class _Form:
     """Writes what the parser finds."""
 
@@ -100,7 +111,7 @@ class _Form:
         self._folder, self._limits, self._apart = folder, limits, apart
         self._header, self._value, self._disposition = b"", b"", b""
         self._file: BinaryIO | None = None
-        self._field, self._data, self._name = "", b"", ""
+        self._field, self._data, self._fields = "", b"", 0
         self._parser = MultipartParser(
             boundary,
             {
@@ -117,18 +128,18 @@ class _Form:
 
     def write(self, chunk: bytes) -> None:
         try:
+            if shutil.disk_usage(self._folder).free < _RESERVE_BYTES + len(chunk):
+                raise _no_room("the disk is full")
             self._parser.write(chunk)
         except MultipartParseError:
             raise _bad(400, "a multipart form that cannot be read") from None
         except OSError as error:
-            raise RefusedError(
-                507, found=f"no way to keep the file ({error.strerror})", expected="room on the disk",
-                do="Try again later.", headers={"Connection": "close"},
-            ) from None  # fmt: skip
+            raise _no_room(error.strerror or type(error).__name__) from None
 
     def close(self) -> None:
         if self._file:
-            self._file.close()
+            with suppress(OSError):  # it writes what is left
+                self._file.close()
 
     def _begin(self) -> None:
         self._header = self._value = self._disposition = self._data = b""
@@ -155,7 +166,8 @@ class _Form:
         _, options = parse_options_header(self._disposition)
         self._field = options.get(b"name", b"").decode("utf-8", "replace")
         if b"filename" not in options:
-            if len(self.uploads.fields) >= _FIELDS:
+            self._fields += 1
+            if self._fields > _FIELDS:
                 raise _bad(400, "too many fields")
             return
         if self._field != "file":

@@ -78,11 +78,14 @@ class DicomSender:
             reported.set()
             return status, None
 
-        association = self._ae.associate(
-            self._archive.host, self._archive.port, contexts, self._archive.ae_title,
-            tls_args=(self._tls, self._archive.host) if self._tls else None,
-            evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)],
-        )  # fmt: skip
+        try:
+            association = self._ae.associate(
+                self._archive.host, self._archive.port, contexts, self._archive.ae_title,
+                tls_args=(self._tls, self._archive.host) if self._tls else None,
+                evt_handlers=[(evt.EVT_N_EVENT_REPORT, report)],
+            )  # fmt: skip
+        except OSError:  # a name that is not known now, as of a container that does not run
+            raise ArchiveError(f"{self._archive.ae_title} has no address") from None
         if not association.is_established:
             how = "refuses the association" if association.is_rejected else "cannot be reached"
             raise ArchiveError(f"{self._archive.ae_title} {how}")

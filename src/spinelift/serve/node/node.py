@@ -19,6 +19,8 @@ from spinelift.serve.node.tables import Tables
 HELD_BYTES, PAUSE_S, KEEP_S = 10_000_000_000, 5.0, 3600.0
 """Bounds of a server without a node, whose studies come by STOW-RS."""
 INTERVAL_S = 0.5
+STOP_S = 10.0
+"""Time for what is being sent when the node stops; what was not acknowledged is sent again."""
 _log = logging.getLogger(__name__)
 
 
@@ -85,5 +87,5 @@ class Node:
         self._stopped.set()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(STOP_S)
         self._tables.close()

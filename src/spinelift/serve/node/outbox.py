@@ -100,16 +100,24 @@ class Outbox:
                 self._resume = self._clock() + pause
                 _log.warning("archive: %s; %d results wait, next attempt in %g s", error, len(self), pause)
                 return
+            except Exception as error:  # noqa: BLE001 (of this delivery alone; its text may hold personal data)
+                pause = self._put_off(delivery)
+                name = type(error).__name__
+                _log.error("%s: unexpected %s; next attempt in %g s", delivery.name, name, pause)
+                continue
             self._failures = 0
 
     def _send(self, delivery: Delivery) -> None:
         folder = self.folder / delivery.delivery
+        files = self._files(delivery)
+        if not files:  # all were acknowledged before the node was killed
+            self._acknowledged(delivery)
+            return
         wait = self._archive.commitment_s
         uid = None
         if wait is not None:  # kept before it is used, since the report may come at once
             uid = str(generate_uid())
             self._change(delivery, commitment=uid, due=self._clock() + wait)
-        files = [folder / name for name in self._names if (folder / name).is_file()]
         try:
             sent = self._archive.send(files, uid)
         except ArchiveError:
@@ -121,8 +129,7 @@ class Outbox:
             (folder / STL_DICOM).unlink()
             _log.warning("%s: the archive does not take %s, which is left out", delivery.name, STL_DICOM)
         if failed:
-            pause = self._pause_after(delivery.tries + 1)
-            self._change(delivery, tries=delivery.tries + 1, due=self._clock() + pause)
+            pause = self._put_off(delivery)
             reasons = ", ".join(f"{file.name}: {reason}" for file, reason in failed.items())
             _log.warning("%s: not stored: %s; next attempt in %g s", delivery.name, reasons, pause)
         if wait is None:
@@ -135,17 +142,24 @@ class Outbox:
         """Take the archive's report; whether it is of a delivery. What it does not keep is sent again."""
         with self._reported:
             for delivery in self._select("commitment = ?", commitment):
-                files = (self.folder / delivery.delivery).iterdir()
-                if {instance_uid(file) for file in files} <= instances:
+                if {instance_uid(file) for file in self._files(delivery)} <= instances:
                     self._acknowledged(delivery)
                 else:
-                    pause = self._pause_after(delivery.tries + 1)
-                    self._change(
-                        delivery, tries=delivery.tries + 1, due=self._clock() + pause, commitment=None
-                    )  # fmt: skip
+                    self._put_off(delivery, commitment=None)
                     _log.warning("%s: the archive does not keep all results", delivery.name)
                 return True
         return False
+
+    def _files(self, delivery: Delivery) -> list[Path]:
+        """Files of a delivery that are still to be sent, of the kinds that are sent now."""
+        paths = [self.folder / delivery.delivery / name for name in self._names]
+        return [path for path in paths if path.is_file()]
+
+    def _put_off(self, delivery: Delivery, **values: object) -> float:
+        """Count an attempt; returns the seconds until the next one."""
+        pause = self._pause_after(delivery.tries + 1)
+        self._change(delivery, tries=delivery.tries + 1, due=self._clock() + pause, **values)
+        return pause
 
     def _acknowledged(self, delivery: Delivery) -> None:
         with self._tables.transaction() as db:

@@ -11,8 +11,8 @@ from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.inbox import Inbox, Stage, Study
 from spinelift.serve.node.outbox import Outbox
 
-RETRY_S = 30.0
-"""Pause after an unexpected error of a study, such as a full disk."""
+RETRY_S, QUEUE_S = 30.0, 5.0
+"""Pauses after an unexpected error of a study, such as a full disk, and where the queue is full."""
 _SESSION = "session:"
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Studies:
         try:
             function(study)
         except QueueFullError:  # there will be room
-            pass
+            self._paused[study.study] = self._clock() + QUEUE_S
         except Exception as error:  # noqa: BLE001 (its text may hold personal data)
             self._paused[study.study] = self._clock() + RETRY_S
             _log.error("%s: unexpected %s; next attempt in %g s", study.name, type(error).__name__, RETRY_S)

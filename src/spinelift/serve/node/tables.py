@@ -41,7 +41,7 @@ class Tables:
             raise OutputError(
                 found=f"a jobs.sqlite3 that cannot be used ({error})",
                 expected="the tables of an earlier server, or none",
-                do="Choose another folder with --data, or remove it.",
+                do="Choose another folder with --data.",
             ) from error
 
     @contextmanager

@@ -76,7 +76,7 @@ function unfinished(scan, act) {
       make("dl", {}, lines.map(([name, text]) => [make("dt", {}, name), make("dd", {}, text)]))));
     const isHere = chosen.files.length > 0;
     if (isHere && problem.error === "NoSpacingError") buttons.push(button("Give the pixel size", () => act.spacing(scan), "main"));
-    if (isHere && problem.do.includes("--area")) buttons.push(button("Take it as a total body", () => act.area(scan), "main"));
+    if (isHere && problem.do.includes("area=total-body")) buttons.push(button("Take it as a total body", () => act.area(scan), "main"));
   } else {
     parts.push(showProgress(make("div", { className: "progress" }, make("p"), make("progress")), scan));
   }
