@@ -1,5 +1,6 @@
 """The web application: page, ``/v1``, health and metrics, behind one guard."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     if PAGE.is_dir():
         app.mount("/static", StaticFiles(directory=PAGE), name="static")
         app.add_api_route("/", _page, include_in_schema=False)
-    for error in (RefusedError, SpineliftError):
+    for error in (RefusedError, SpineliftError, sqlite3.OperationalError):
         app.add_exception_handler(error, lambda _, error: response_to(error))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

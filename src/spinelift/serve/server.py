@@ -1,5 +1,7 @@
 """The parts of a running server, which its routes share."""
 
+import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,8 +9,10 @@ from pathlib import Path
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.node import Node
 from spinelift.serve.pool import Pool
-from spinelift.serve.problems import RefusedError
+from spinelift.serve.problems import RefusedError, no_room
 from spinelift.serve.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Server:
@@ -20,7 +24,10 @@ class Server:
 
     @contextmanager
     def upload(self) -> Iterator[Path]:
-        """A new folder for the files of a request; RefusedError if too many requests send files now."""
+        """A new folder for the files of a request.
+
+        Raises RefusedError if too many requests send files now, or if what they send cannot be kept.
+        """
         if self._uploads >= self.settings.limits.uploads:
             raise RefusedError(
                 503, found=f"{self._uploads} uploads at the same time", expected="fewer",
@@ -30,5 +37,8 @@ class Server:
         try:
             with self.jobs.incoming() as folder:
                 yield folder
+        except (OSError, sqlite3.OperationalError) as error:
+            _log.error("an upload cannot be kept", extra={"error": type(error).__name__})
+            raise no_room(type(error).__name__) from None
         finally:
             self._uploads -= 1
