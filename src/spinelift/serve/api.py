@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from spinelift.inference.outputs import CURVES_JSON
 from spinelift.inference.tables import summary_csv
 from spinelift.report import VIEWER
+from spinelift.serve.access import client_of
 from spinelift.serve.documents import BatchDocument, JobDocument, RefusalDocument, job_document, media_type
 from spinelift.serve.guard import RESULT_CSP
 from spinelift.serve.job import Job, State, clean_name
@@ -92,7 +93,7 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
     `spacing`: height and width of a pixel, mm, which pictures need. With `?wait=true` the response is the
     document of `curves.json`, or the problem of the scan.
     """
-    with server.upload() as folder:
+    with server.upload(client_of(request)) as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=False)
         name, options = uploads.scan_name, uploads.options
         (job,) = await run_in_threadpool(server.jobs.add, owner, [(name, folder / "0000")], options)
@@ -174,7 +175,7 @@ def file(server: This, job: OwnJob, name: str, download: Annotated[bool, Query()
 )
 async def predict_batch(request: Request, server: This, owner: Owner) -> Response:
     """Predict many scans: each `file` is one."""
-    with server.upload() as folder:
+    with server.upload(client_of(request)) as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=True)
         scans = [(clean_name(name), path.parent) for name, path in uploads.files]
         options = uploads.options

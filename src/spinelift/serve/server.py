@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,20 +21,22 @@ class Server:
 
     def __init__(self, settings: Settings, jobs: Jobs, pool: Pool, node: Node) -> None:
         self.settings, self.jobs, self.pool, self.node = settings, jobs, pool, node
-        self._uploads = 0
+        self._uploads = Counter[str]()
 
     @contextmanager
-    def upload(self) -> Iterator[Path]:
-        """A new folder for the files of a request.
+    def upload(self, client: str) -> Iterator[Path]:
+        """A new folder for the files of a request of a client, who may have half of all uploads.
 
         Raises RefusedError if too many requests send files now, or if what they send cannot be kept.
         """
-        if self._uploads >= self.settings.limits.uploads:
+        most = self.settings.limits.uploads
+        own, all_ = self._uploads[client], self._uploads.total()
+        if all_ >= most or own >= max(1, most // 2):
             raise RefusedError(
-                503, found=f"{self._uploads} uploads at the same time", expected="fewer",
+                503, found=f"{own} uploads of this client at the same time, {all_} of all", expected="fewer",
                 do="Send it again in a second.", headers={"Retry-After": "1"},
             )  # fmt: skip
-        self._uploads += 1  # by the thread of the event loop alone
+        self._uploads[client] += 1  # by the thread of the event loop alone
         try:
             with self.jobs.incoming() as folder:
                 yield folder
@@ -41,4 +44,5 @@ class Server:
             _log.error("an upload cannot be kept", extra={"error": type(error).__name__})
             raise no_room(type(error).__name__) from None
         finally:
-            self._uploads -= 1
+            self._uploads[client] -= 1
+            self._uploads += Counter()  # drops those at 0
