@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from spinelift.errors import SpineliftError
-from spinelift.serve import about, access, api, dicomweb, guard, health
+from spinelift.serve import about, access, api, batches, dicomweb, guard, health
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.node import Node
 from spinelift.serve.pool import Pool
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.state.server = server
     app.include_router(api.router)
+    app.include_router(batches.router)
     app.include_router(dicomweb.router)
     app.include_router(about.router)
     app.include_router(health.router)
