@@ -150,8 +150,8 @@ class Pool:
         for listener in self.on_finish:
             try:
                 listener(job, result)
-            except Exception as error:  # noqa: BLE001 (the job has ended all the same)
-                log.error("listener of jobs failed", extra={"error": type(error).__name__})
+            except Exception as fault:  # noqa: BLE001 (the job has ended all the same)
+                log.error("listener of jobs failed", extra={"error": type(fault).__name__})
 
 
 def _died(error: Exception) -> Problem:
