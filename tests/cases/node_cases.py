@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, build_context, evt
 from pynetdicom.sop_class import (
-    BasicTextSRStorage,
+    ComprehensiveSRStorage,
     ComputedRadiographyImageStorage,
     EncapsulatedPDFStorage,
     EncapsulatedSTLStorage,
@@ -45,7 +45,7 @@ RESULTS = dict(
     zip(
         FILES.values(),
         (
-            BasicTextSRStorage, SegmentationStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage,
+            ComprehensiveSRStorage, SegmentationStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage,
             EncapsulatedSTLStorage,
         ),
         strict=True,

@@ -20,6 +20,7 @@ from spinelift.report.dicom.segmentation import segmentation
 from spinelift.report.dicom.structured import structured_report
 from spinelift.report.dicom.study import Study
 from spinelift.report.overlay import overlay_png
+from spinelift.serve.node.objects import RESULT_CLASSES, SOP_CLASSES, read_object
 
 pytestmark = needs_pango
 
@@ -41,6 +42,12 @@ def files(path):
 @pytest.fixture(scope="module")
 def datasets(files):
     return read(files)
+
+
+def test_a_node_knows_every_object_that_comes_back(files):
+    found = [read_object(data) for data in files.values()]
+    assert all(one.is_result for one in found)
+    assert {one.sop_class for one in found} <= {*SOP_CLASSES, *RESULT_CLASSES}
 
 
 def segmented(path):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from io_cases import encoded
-from node_cases import RESULTS, config, free_port, image, quick, until
+from node_cases import RESULTS, config, free_port, held, image, quick, until
 from pydicom.uid import generate_uid
 from serve_cases import browser
 
@@ -95,17 +95,27 @@ def test_a_study_is_stored_predicted_and_its_results_are_retrieved_by_its_sessio
 
 
 def test_what_is_not_stored_is_named_with_its_reason(app):
-    good, other, made = image("1.2.3"), image("1.2.4"), image("1.2.3")
-    made.Manufacturer = "spinelift"
+    good, other = image("1.2.3"), image("1.2.4")
+    mesh = image("1.2.3", sop_class=RESULTS["stl.dcm"])
     with browser(app()) as client:
-        reply = post(client, *map(encoded, (good, other, made)), b"no DICOM", url=f"{STUDIES}/1.2.3")
+        reply = post(client, *map(encoded, (good, other, mesh)), b"no DICOM", url=f"{STUDIES}/1.2.3")
         assert reply.status_code == 202
         document = reply.json()
         assert of(document, STORED, INSTANCE) == [good.SOPInstanceUID]
-        assert of(document, FAILED, INSTANCE) == [other.SOPInstanceUID, made.SOPInstanceUID]
-        assert of(document, FAILED, REASON) == [0xA900, 0xC000]
+        assert of(document, FAILED, INSTANCE) == [other.SOPInstanceUID, mesh.SOPInstanceUID]
+        assert of(document, FAILED, REASON) == [0xA900, 0x0122]
         assert of(document, OTHER, REASON) == [0xC000]
         assert post(client, b"no DICOM").status_code == 409
+
+
+def test_a_result_that_comes_back_is_acknowledged_and_not_kept(app, tmp_path):
+    mesh = image("1.2.3", sop_class=RESULTS["stl.dcm"])
+    mesh.Manufacturer = "spinelift"
+    with browser(app()) as client:
+        reply = post(client, encoded(mesh))
+        assert reply.status_code == 200
+        assert of(reply.json(), STORED, INSTANCE) == [mesh.SOPInstanceUID]
+        assert held(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,9 @@ def test_any_bytes_are_an_object_or_refused(junk, place, value):
             said = str(error)
         assert (received is None) == bool(said)
         assert "Ashdown" not in said
-        assert received is None or (received.study_instance and received.sop_class in SOP_CLASSES)
+        assert received is None or (
+            received.study_instance and (received.is_result or received.sop_class in SOP_CLASSES)
+        )
 
 
 class Service(BaseHTTPRequestHandler):

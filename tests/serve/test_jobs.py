@@ -82,6 +82,27 @@ def test_over_the_bound_none_of_a_batch_is_kept(jobs):
     assert not list((jobs.folder / "incoming").iterdir())
 
 
+def test_a_full_disk_changes_nothing_and_what_follows_works(jobs):
+    (pages,) = jobs._database.rows("PRAGMA page_count")[0]
+    jobs._database.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        add(jobs, count=2, name="x" * 10_000)
+    assert not jobs.of("me")
+    assert not [*(jobs.folder / "jobs").iterdir(), *(jobs.folder / "incoming").iterdir()]
+    jobs._database.rows("PRAGMA max_page_count = 10000")
+    add(jobs, name="x" * 10_000)
+    assert jobs.claim()
+
+
+def test_a_transaction_that_cannot_be_committed_is_undone(jobs):
+    jobs._database.rows("PRAGMA foreign_keys = ON")
+    jobs._database.rows("CREATE TABLE t (id REFERENCES jobs (id) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), jobs._database.transaction() as db:
+        db.execute("INSERT INTO t VALUES ('none')")
+    (job,) = add(jobs)
+    assert jobs.claim().id == job.id
+
+
 def test_owners_see_their_own_jobs_alone(jobs):
     (mine,) = add(jobs)
     (theirs,) = add(jobs, owner="you")

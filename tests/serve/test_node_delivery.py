@@ -8,7 +8,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from node_cases import RESULTS, Archive, image, quick, send, until, waiting, work, world
+from node_cases import RESULTS, Archive, held, image, quick, send, until, waiting, work, world
 from pydicom.uid import generate_uid
 from pynetdicom.sop_class import EncapsulatedSTLStorage, MRImageStorage
 
@@ -16,6 +16,7 @@ from spinelift.errors import ConfigError
 from spinelift.serve.node import outbox
 from spinelift.serve.node.archive import ArchiveError, DicomSender, Sent
 from spinelift.serve.node.config import DicomArchive, Tls
+from spinelift.serve.node.objects import SOP_CLASSES
 from spinelift.serve.node.tables import Tables
 
 __all__ = ["quick", "world"]
@@ -207,11 +208,17 @@ def test_results_are_kept_until_the_archive_has_reported_that_it_keeps_them(worl
     assert world.archive.report() == 0x0110, "it is not awaited"
 
 
-def test_a_result_that_comes_back_is_refused_so_that_nothing_goes_in_circles(world):
+@pytest.mark.parametrize("maker", ["spinelift", "another"])
+def test_a_result_that_comes_back_is_acknowledged_and_not_kept(world, maker):
+    """An archive that forwards everything tries again without end what is refused."""
     world.start()
-    (one,) = world.images()
-    one.Manufacturer = "spinelift"
-    assert send(world.port, [one]) == [0xC000]
+    results = [image(generate_uid(), sop_class=sop_class) for sop_class in RESULTS.values()]
+    for one in results:
+        one.Manufacturer = maker
+    refused = [one.SOPClassUID not in SOP_CLASSES and maker != "spinelift" for one in results]
+    assert send(world.port, results) == [0x0122 if no else 0x0000 for no in refused]
+    assert len(held(world.folder)) == (maker != "spinelift")
+    assert len(world.node.inbox._select("1")) == (maker != "spinelift")
 
 
 def test_an_object_of_another_class_has_no_presentation_context(world):

@@ -1,7 +1,9 @@
+from contextlib import ExitStack
+
 import pytest
 from serve_cases import browser, send, stub_server, wait_for
 
-from spinelift.serve.access import Rate
+from spinelift.serve.access import Rate, Session
 
 TOKEN = "a" * 32
 
@@ -145,6 +147,27 @@ def test_uploads_at_the_same_time_are_bounded(tmp_path, monkeypatch):
     with browser(stub_server(tmp_path, monkeypatch, limits={"uploads": 0})) as client:
         reply = send(client)
         assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+
+
+def test_one_client_has_half_of_the_uploads_at_most(tmp_path, monkeypatch):
+    app = stub_server(tmp_path, monkeypatch, limits={"uploads": 4})
+    server, other = app.state.server, browser(app)
+    with browser(app) as mine, ExitStack() as uploads:
+        headers = {"Spinelift-Session": mine.get("/v1/predictions").headers["spinelift-session"]}
+        mine.cookies.clear()
+        for client in (Session(headers["Spinelift-Session"], is_new=False).owner, "testclient"):
+            for _ in range(2):
+                uploads.enter_context(server.upload(client))
+            for kind in (headers, {}):  # a session, and the address of a client without one
+                reply = mine.post("/v1/predictions", files={"file": ("a.zip", b"x")}, headers=kind)
+                refused = client == "testclient" or kind == headers
+                assert reply.status_code == (503 if refused else 202)
+                assert ("retry-after" in reply.headers) == refused
+                mine.cookies.clear()
+        assert send(other).status_code == 503, "all are taken"
+        uploads.close()
+        assert send(other).status_code == 202
+        assert not server._uploads
 
 
 def test_a_rate_allows_as_many_as_it_says():

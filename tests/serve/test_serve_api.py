@@ -3,6 +3,8 @@ import io
 import json
 import logging
 import shutil
+import sqlite3
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -10,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
-from serve_cases import browser, send, stub_server, wait_for
+from serve_cases import browser, left_over, send, stub_server, wait_for, wait_ready
 
 from spinelift.serve.logs import _Lines
 
@@ -191,6 +193,79 @@ def test_a_full_disk_is_a_507_and_keeps_nothing_of_an_upload(client, tmp_path, m
         monkeypatch.setattr(Path, "open", lambda *_: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
         problem(send(client), 507)
     assert not list((tmp_path / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "Zzyzx"), sqlite3.OperationalError("Zzyzx")])
+def test_what_cannot_be_kept_is_a_507(client, app, tmp_path, monkeypatch, error, caplog):
+    def fails(*_):
+        raise error
+
+    for path in ("/v1/predictions", "/v1/batches"):
+        with monkeypatch.context() as patch:
+            patch.setattr(app.state.server.jobs, "_insert", fails)
+            assert "Zzyzx" not in str(problem(send(client, path=path), 507))
+        assert left_over(tmp_path) == []
+    (tmp_path / "incoming").rmdir()
+    problem(send(client), 507)
+    (tmp_path / "incoming").mkdir()
+    job = wait_for(client, send(client).json())
+    monkeypatch.setattr(app.state.server.jobs, "remove", fails)
+    problem(client.delete(job["links"]["self"]), 507 if isinstance(error, sqlite3.Error) else 500)
+    assert "Zzyzx" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [("finish", sqlite3.OperationalError("Zzyzx")), ("claim", OSError(28, "Zzyzx"))],
+)
+def test_a_full_disk_or_a_locked_table_makes_the_queue_pause(client, app, monkeypatch, caplog, method, error):
+    wait_ready(client)
+    jobs, full = app.state.server.jobs, threading.Event()
+    works = getattr(jobs, method)
+
+    def fails(*given):
+        if full.is_set():
+            raise error
+        return works(*given)
+
+    full.set()
+    monkeypatch.setattr(jobs, method, fails)
+    job = send(client).json()
+    deadline = time.monotonic() + 10
+    while client.get("/readyz").status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert client.get("/healthz").status_code == 200
+    full.clear()
+    assert wait_for(client, job)["summary"]
+    wait_ready(client)
+    assert [m for m in caplog.messages if "pause" in m] == ["jobs pause: they cannot be kept"]
+    assert "Zzyzx" not in caplog.text
+    assert app.state.server.pool.error is None
+
+
+def test_a_fault_of_the_queue_itself_ends_it(client, app, monkeypatch):
+    wait_ready(client)
+    ended = threading.Event()
+    pool = app.state.server.pool
+    pool.on_error = ended.set
+    monkeypatch.setattr(pool.jobs, "claim", lambda: 1 / 0)
+    send(client)
+    assert ended.wait(10)
+    assert "ZeroDivisionError" in pool.error.found
+    assert client.get("/readyz").status_code == 503
+
+
+def test_a_listener_that_fails_is_logged_and_the_job_has_ended(client, app, caplog):
+    def fails(*_):
+        raise ValueError("Zzyzx")
+
+    app.state.server.pool.on_finish.insert(0, fails)
+    wait_for(client, send(client).json())
+    wait_for(client, send(client).json())
+    (record, *_) = [record for record in caplog.records if "listener" in record.getMessage()]
+    assert record.error == "ValueError"
+    assert "Zzyzx" not in caplog.text
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_a_text_in_the_table(client, app, monkeypatch):

@@ -92,7 +92,7 @@ class Access:
         if self._token and not _OPEN.fullmatch(request.scope["path"]):
             self._check_token(request, session, self._token)
         if method == "POST":
-            _refuse_many(self._sends.wait(_address(request)))
+            _refuse_many(self._sends.wait(address_of(request)))
 
     def log_in(self, request: HTTPConnection, session: Session, token: str) -> str:
         """The proof of a session for the right token."""
@@ -122,9 +122,9 @@ class Access:
             raise _unauthorised("no token")
 
     def _compare(self, request: HTTPConnection, given: str, token: str) -> None:
-        _refuse_many(self._wrong.wait(_address(request), count=False))
+        _refuse_many(self._wrong.wait(address_of(request), count=False))
         if not _equal(given, token):
-            self._wrong.wait(_address(request))
+            self._wrong.wait(address_of(request))
             raise _unauthorised("a wrong token")
 
 
@@ -153,8 +153,15 @@ def _check_origin(request: HTTPConnection) -> None:
         )  # fmt: skip
 
 
-def _address(request: HTTPConnection) -> str:
+def address_of(request: HTTPConnection) -> str:
+    """Address of a client."""
     return request.client.host if request.client else ""
+
+
+def client_of(request: HTTPConnection) -> str:
+    """Who sends a request: the session, or the client's address if it has none yet."""
+    session: Session = request.state.session
+    return address_of(request) if session.is_new else session.owner
 
 
 def _equal(one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""Routes of ``/v1``: predictions, batches and their files, of the session that asks."""
+"""Routes of ``/v1``: predictions and their files, of the session that asks."""
 
 import asyncio
 import json
@@ -16,9 +16,10 @@ from starlette.concurrency import run_in_threadpool
 from spinelift.inference.outputs import CURVES_JSON
 from spinelift.inference.tables import summary_csv
 from spinelift.report import VIEWER
-from spinelift.serve.documents import BatchDocument, JobDocument, RefusalDocument, job_document, media_type
+from spinelift.serve.access import client_of
+from spinelift.serve.documents import JobDocument, RefusalDocument, job_document, media_type
 from spinelift.serve.guard import RESULT_CSP
-from spinelift.serve.job import Job, State, clean_name
+from spinelift.serve.job import Job, State
 from spinelift.serve.jobs import FIRST
 from spinelift.serve.problems import not_found, problem_response
 from spinelift.serve.server import Server
@@ -28,7 +29,7 @@ from spinelift.serve.work import SUMMARY
 WAIT_S = 0.05
 """Seconds between two looks at a job that a client waits for."""
 _CHUNK = 1 << 20
-_FORM: dict[str, Any] = {
+FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -46,11 +47,12 @@ _FORM: dict[str, Any] = {
         },
     }
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": RefusalDocument, "content": {"application/problem+json": {}}, "description": text}
     for status, text in {
         400: "No multipart form with a file", 401: "No token, or a wrong one", 413: "Too large",
-        422: "A value, or a scan, that cannot be used", 429: "Too many requests", 503: "The queue is full",
+        422: "A value, or a scan, that cannot be used", 429: "Too many requests",
+        503: "The queue is full, or too many uploads at the same time", 507: "No room on the disk",
     }.items()
 }  # fmt: skip
 router = APIRouter(prefix="/v1")
@@ -83,8 +85,15 @@ def own_job(job_id: str, server: This, owner: Owner) -> Job:
 OwnJob = Annotated[Job, Depends(own_job)]
 
 
+def document_of(server: Server, job: Job, positions: dict[str, int] | None = None) -> JobDocument:
+    """The document of a job; ``positions``: of all jobs that wait, if they are known."""
+    positions = server.jobs.positions() if positions is None else positions
+    position = positions.get(job.id) if job.state is State.QUEUED else None
+    return job_document(job, position, _first(server, job))
+
+
 @router.post(
-    "/predictions", status_code=202, response_model=JobDocument, responses=_PROBLEMS, openapi_extra=_FORM
+    "/predictions", status_code=202, response_model=JobDocument, responses=PROBLEMS, openapi_extra=FORM
 )
 async def predict(request: Request, server: This, owner: Owner, wait: bool = False) -> Response:
     """Predict one scan: `file`, or several, which are the DICOM files of one folder.
@@ -92,13 +101,13 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
     `spacing`: height and width of a pixel, mm, which pictures need. With `?wait=true` the response is the
     document of `curves.json`, or the problem of the scan.
     """
-    with server.upload() as folder:
+    with server.upload(client_of(request)) as folder:
         uploads = await receive(request, folder, server.settings.limits, apart=False)
         name, options = uploads.scan_name, uploads.options
         (job,) = await run_in_threadpool(server.jobs.add, owner, [(name, folder / "0000")], options)
     if wait:
         return await _curves(request, server, job)
-    document = _document(server, job)
+    document = document_of(server, job)
     return JSONResponse(document.model_dump(mode="json"), 202, {"Location": document.links.self})
 
 
@@ -106,7 +115,7 @@ async def predict(request: Request, server: This, owner: Owner, wait: bool = Fal
 def predictions(server: This, owner: Owner) -> list[JobDocument]:
     """Predictions of this session, newest first."""
     jobs, positions = server.jobs.of(owner), server.jobs.positions()
-    return [_document(server, job, positions) for job in jobs]
+    return [document_of(server, job, positions) for job in jobs]
 
 
 @router.get("/predictions.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
@@ -120,7 +129,7 @@ def table(server: This, owner: Owner) -> Response:
 @router.get("/predictions/{job_id}", response_model=JobDocument)
 def prediction(server: This, job: OwnJob) -> JobDocument:
     """One prediction."""
-    return _document(server, job)
+    return document_of(server, job)
 
 
 @router.delete(
@@ -130,7 +139,7 @@ def delete(server: This, job: OwnJob) -> Response:
     """Cancel a prediction that has not ended; remove one that has, with its files."""
     if server.jobs.cancel(job):
         after = server.jobs.get(job.id, job.owner) or replace(job, state=State.CANCELLED)
-        return JSONResponse(_document(server, after).model_dump(mode="json"))
+        return JSONResponse(document_of(server, after).model_dump(mode="json"))
     server.jobs.remove(job)
     return Response(status_code=204)
 
@@ -169,38 +178,6 @@ def file(server: This, job: OwnJob, name: str, download: Annotated[bool, Query()
     return FileResponse(path, media_type=media_type(name), headers=headers)
 
 
-@router.post(
-    "/batches", status_code=202, response_model=BatchDocument, responses=_PROBLEMS, openapi_extra=_FORM
-)
-async def predict_batch(request: Request, server: This, owner: Owner) -> Response:
-    """Predict many scans: each `file` is one."""
-    with server.upload() as folder:
-        uploads = await receive(request, folder, server.settings.limits, apart=True)
-        scans = [(clean_name(name), path.parent) for name, path in uploads.files]
-        options = uploads.options
-        batch_id = server.jobs.new_id()
-        jobs = await run_in_threadpool(server.jobs.add, owner, scans, options, batch=batch_id)
-    document = _batch(server, batch_id, jobs)
-    return JSONResponse(document.model_dump(mode="json"), 202, {"Location": f"/v1/batches/{batch_id}"})
-
-
-@router.get("/batches/{batch_id}", response_model=BatchDocument)
-def batch(server: This, owner: Owner, batch_id: str) -> BatchDocument:
-    """A batch of this session."""
-    jobs = server.jobs.of(owner, batch_id)[::-1]
-    if not jobs:
-        raise not_found("batch")
-    return _batch(server, batch_id, jobs)
-
-
-@router.delete("/batches/{batch_id}", response_model=BatchDocument)
-def cancel_batch(server: This, owner: Owner, batch_id: str) -> BatchDocument:
-    """Cancel the predictions of a batch that have not ended."""
-    for job in server.jobs.of(owner, batch_id):
-        server.jobs.cancel(job)
-    return batch(server, owner, batch_id)
-
-
 async def _curves(request: Request, server: Server, job: Job) -> Response:
     """The document of ``curves.json`` once the job has ended, or its problem."""
     while True:
@@ -217,19 +194,6 @@ async def _curves(request: Request, server: Server, job: Job) -> Response:
         return problem_response(422, now.result.problem, links)
     path = server.jobs.results(now) / CURVES_JSON
     return FileResponse(path, media_type="application/json", headers=links)
-
-
-def _batch(server: Server, batch_id: str, jobs: list[Job]) -> BatchDocument:
-    counts = {state: sum(job.state is state for job in jobs) for state in State}
-    positions = server.jobs.positions()
-    documents = [_document(server, job, positions) for job in jobs]
-    return BatchDocument(id=batch_id, counts=counts, predictions=documents)
-
-
-def _document(server: Server, job: Job, positions: dict[str, int] | None = None) -> JobDocument:
-    positions = server.jobs.positions() if positions is None else positions
-    position = positions.get(job.id) if job.state is State.QUEUED else None
-    return job_document(job, position, _first(server, job))
 
 
 def _first(server: Server, job: Job) -> tuple[dict[str, Any], dict[str, int]] | None:

@@ -1,5 +1,6 @@
 """The web application: page, ``/v1``, health and metrics, behind one guard."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from spinelift.errors import SpineliftError
-from spinelift.serve import about, access, api, dicomweb, guard, health
+from spinelift.serve import about, access, api, batches, dicomweb, guard, health
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.node.node import Node
 from spinelift.serve.pool import Pool
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )  # fmt: skip
     app.state.server = server
     app.include_router(api.router)
+    app.include_router(batches.router)
     app.include_router(dicomweb.router)
     app.include_router(about.router)
     app.include_router(health.router)
@@ -57,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     if PAGE.is_dir():
         app.mount("/static", StaticFiles(directory=PAGE), name="static")
         app.add_api_route("/", _page, include_in_schema=False)
-    for error in (RefusedError, SpineliftError):
+    for error in (RefusedError, SpineliftError, sqlite3.OperationalError):
         app.add_exception_handler(error, lambda _, error: response_to(error))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

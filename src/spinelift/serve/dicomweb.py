@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from spinelift.io.inputs import MAX_IMAGE_BYTES
 from spinelift.report import DICOM_NAMES
+from spinelift.serve.access import address_of, client_of
 from spinelift.serve.api import Owner, This
 from spinelift.serve.job import State
 from spinelift.serve.node.objects import ReceivedObject, RefusedObjectError, Status, read_object
@@ -80,8 +81,7 @@ def study_owner(request: Request, server: This, owner: Owner) -> str:
     """Owner of a study: the session, or the client's address if it has none and there is an archive."""
     if not request.state.session.is_new or server.node.outbox is None:
         return owner
-    address = request.client.host if request.client else ""
-    return f"stow:{hashlib.sha256(address.encode()).hexdigest()}"
+    return f"stow:{hashlib.sha256(address_of(request).encode()).hexdigest()}"
 
 
 StudyOwner = Annotated[str, Depends(study_owner)]
@@ -98,7 +98,7 @@ async def store(request: Request, server: This, owner: StudyOwner, study: str | 
         raise _bad(415, "a body of another type")
     parts = _Parts(boundary, server.settings.limits.files)
     reply = _Reply()
-    with server.upload():
+    with server.upload(client_of(request)):
         try:
             async with asyncio.timeout(server.settings.limits.upload_s):
                 async for chunk in request.stream():

@@ -71,7 +71,7 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready"}})
 def readyz(request: Request) -> Response:
-    """Whether work is taken: every worker has done a first prediction, and the disk can be written to."""
+    """Whether work is taken: every worker has done a first prediction, and jobs can be kept."""
     ready = _is_ready(request.app.state.server)
     return JSONResponse({"ready": ready}, 200 if ready else 503)
 
@@ -84,4 +84,4 @@ def metrics(request: Request) -> Response:
 
 def _is_ready(server: Server) -> bool:
     folder = server.jobs.folder / "incoming"
-    return server.pool.ready.is_set() and server.pool.is_alive and os.access(folder, os.W_OK)
+    return server.pool.is_working and os.access(folder, os.W_OK)

@@ -7,16 +7,15 @@ and ``result/<scan id>/``. Files of an upload are called ``0000``, ``0001``, …
 
 import secrets
 import shutil
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-from spinelift.errors import OutputError, QueueFullError, SpineliftError
+from spinelift.errors import QueueFullError, SpineliftError
 from spinelift.files import make_folder, synchronise
 from spinelift.io.inputs import FileKind
+from spinelift.serve.database import Database
 from spinelift.serve.job import Job, JobOptions, Problem, Result, State, to_text
 from spinelift.serve.settings import Limits
 
@@ -53,30 +52,14 @@ class Jobs:
     ) -> None:
         self.folder, self.limits, self._clock = folder, limits or Limits(), clock
         self.on_added: Callable[[], None] = lambda: None
-        self._lock = threading.RLock()
         make_folder(folder / "jobs")
         shutil.rmtree(folder / "incoming", ignore_errors=True)
         make_folder(folder / "incoming")
-        try:
-            self._db = sqlite3.connect(
-                folder / "jobs.sqlite3", timeout=30, check_same_thread=False, isolation_level=None
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # a reply promises that the job is kept
-            self._db.execute("PRAGMA secure_delete = ON")
-            self._db.executescript(_TABLE)
-        except sqlite3.Error as error:
-            raise OutputError(
-                found=f"a jobs.sqlite3 that cannot be used ({error})",
-                expected="the table of the jobs of an earlier server, or none",
-                do="Choose another folder with --data.",
-            ) from error
+        self._database = Database(folder, _TABLE)
 
     def close(self) -> None:
         """Close the table."""
-        with self._lock:
-            self._db.close()
+        self._database.close()
 
     @staticmethod
     def new_id() -> str:
@@ -145,26 +128,24 @@ class Jobs:
 
     def positions(self) -> dict[str, int]:
         """Place in the queue, from 1, of each job that waits, by its id."""
-        with self._lock:
-            rows = self._db.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY number").fetchall()
+        rows = self._database.rows("SELECT id FROM jobs WHERE state = 'queued' ORDER BY number")
         return {row["id"]: place for place, row in enumerate(rows, start=1)}
 
     def counts(self) -> dict[State, int]:
         """Number of jobs in each state."""
-        with self._lock:
-            rows = self._db.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        rows = self._database.rows("SELECT state, count(*) FROM jobs GROUP BY state")
         return dict.fromkeys(State, 0) | {State(state): count for state, count in rows}
 
     def claim(self) -> Job | None:
         """The next job, which is running then; None if none waits."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             row = db.execute(_CLAIM, (self._clock(),)).fetchone()
         return Job.of(row) if row else None
 
     def finish(self, job: Job, result: Result) -> None:
         """Keep what became of a running job; nothing of one that was cancelled or removed meanwhile."""
         now, state = self._clock(), State.FAILED if result.problem else State.DONE
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             kept = db.execute(
                 "UPDATE jobs SET state = ?, finished = ?, expires = ?, result = ? "
                 "WHERE id = ? AND state = 'running'",
@@ -174,7 +155,7 @@ class Jobs:
 
     def release(self, job: Job) -> None:
         """Let a running job wait again, as if it had not been started."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "UPDATE jobs SET state = 'queued', started = NULL, tries = tries - 1 "
                 "WHERE id = ? AND state = 'running'",
@@ -184,7 +165,7 @@ class Jobs:
     def cancel(self, job: Job) -> bool:
         """Cancel a job that has not ended; whether it was one."""
         now = self._clock()
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             row = db.execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ?, expires = ? "
                 "WHERE id = ? AND state IN ('queued', 'running') RETURNING started",
@@ -196,7 +177,7 @@ class Jobs:
 
     def remove(self, job: Job) -> None:
         """Remove a job and its files; those of a running one when it has ended."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             row = db.execute("DELETE FROM jobs WHERE id = ? RETURNING state", (job.id,)).fetchone()
         if row and row["state"] != State.RUNNING:
             shutil.rmtree(self.path(job), ignore_errors=True)
@@ -206,8 +187,7 @@ class Jobs:
         old = self._select("expires < ? AND state IN ('done', 'failed', 'cancelled')", self._clock())
         for job in old:
             self.remove(job)
-        with self._lock:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # which holds what was removed
+        self._database.truncate()
         return len(old)
 
     def recover(self) -> None:
@@ -218,11 +198,10 @@ class Jobs:
         for job in self._select("state = 'running'"):
             if job.tries >= TRIES:
                 self.finish(job, Result(problem=Problem.of(_interrupted(job.tries), name="WorkerDiedError")))
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
-        with self._lock:
-            keep = self._db.execute("SELECT id, state FROM jobs WHERE state IN ('queued', 'done')")
-            known = {row["id"]: State(row["state"]) for row in keep}
+        keep = self._database.rows("SELECT id, state FROM jobs WHERE state IN ('queued', 'done')")
+        known = {row["id"]: State(row["state"]) for row in keep}
         for folder in (self.folder / "jobs").iterdir():
             self._clean(folder, known.get(folder.name))
 
@@ -237,7 +216,7 @@ class Jobs:
 
     def _insert(self, rows: Sequence[tuple[object, ...]]) -> None:
         """Keep new jobs, if that many may wait."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             (waiting,) = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
             if waiting + len(rows) > self.limits.queued:
                 raise QueueFullError(
@@ -252,23 +231,11 @@ class Jobs:
             )
 
     def _select(self, where: str, *values: object) -> list[Job]:
-        with self._lock, closing(self._db.execute(f"SELECT * FROM jobs WHERE {where}", values)) as rows:
-            return [Job.of(row) for row in rows]
+        return [Job.of(row) for row in self._database.rows(f"SELECT * FROM jobs WHERE {where}", *values)]
 
     def _one(self, where: str, *values: object) -> Job:
         (job,) = self._select(where, *values)
         return job
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
 
 
 def _interrupted(tries: int) -> SpineliftError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from spinelift import engine
 from spinelift.bundle import PredictionCard, load_bundle
-from spinelift.errors import OutputError, SpineliftError
+from spinelift.errors import SpineliftError
 from spinelift.serve.job import Job, Problem, Result
 from spinelift.serve.jobs import Jobs
 from spinelift.serve.settings import Settings
@@ -32,7 +32,8 @@ class Pool:
     """Works off the jobs, from ``start`` to ``stop``, in a thread that waits for worker processes.
 
     ``ready`` is set when the workers have done a first prediction. ``on_finish`` gets every job that ended.
-    ``on_error`` is called when there are no workers any more, for the cause ``error``.
+    A full disk or a locked table makes it pause. ``on_error`` is called when there are no workers any more,
+    for the cause ``error``.
     """
 
     def __init__(self, jobs: Jobs, settings: Settings) -> None:
@@ -43,16 +44,17 @@ class Pool:
         self._changed = threading.Event()
         self._running: dict[Future[Any], Job | None] = {}
         self._since: dict[Future[Any], float] = {}
-        self._stopped, self._room = False, max(1, settings.workers)
+        self._stopped, self._paused, self._room = False, False, max(1, settings.workers)
+        self._expired = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="jobs")
         self.error: SpineliftError | None = None
         self.on_error: Callable[[], None] = lambda: None
         jobs.on_added = self._wake
 
     @property
-    def is_alive(self) -> bool:
-        """Whether jobs are worked off."""
-        return self._thread.is_alive()
+    def is_working(self) -> bool:
+        """Whether jobs are worked off now."""
+        return self.ready.is_set() and not self._paused and self._thread.is_alive()
 
     def start(self) -> None:
         """Continue the jobs of an earlier server, and begin."""
@@ -79,14 +81,9 @@ class Pool:
                 for _ in range(self._room):
                     folder = self.jobs.folder / "incoming" / self.jobs.new_id()
                     self._submit(submit, partial(warm_up, folder, settings.bundle, self.ref), None)
-                expired = time.monotonic()
                 while not self._stopped:
                     self._changed.clear()
-                    self._collect()
-                    self._fill(submit)
-                    if time.monotonic() - expired > _EXPIRE_S:
-                        self.jobs.expire()
-                        expired = time.monotonic()
+                    self._paused = not self._advance(submit)
                     self._changed.wait(1.0)
         except Exception as error:  # noqa: BLE001 (whatever it is, the server cannot go on)
             self.error = error if isinstance(error, SpineliftError) else _stopped(error)
@@ -95,6 +92,20 @@ class Pool:
             with suppress(sqlite3.Error):  # or they are recovered at the next start
                 for job in filter(None, self._running.values()):
                     self.jobs.release(job)
+
+    def _advance(self, submit: engine.Submit) -> bool:
+        """Keep what has ended and begin what there is room for; whether it could be kept."""
+        try:
+            self._collect()
+            self._fill(submit)
+            if time.monotonic() - self._expired > _EXPIRE_S:
+                self.jobs.expire()
+                self._expired = time.monotonic()
+        except (OSError, sqlite3.OperationalError) as error:  # a full disk, or a locked table
+            if not self._paused:
+                log.error("jobs pause: they cannot be kept", extra={"error": type(error).__name__})
+            return False
+        return True
 
     def _submit(self, submit: engine.Submit, function: Callable[[], Any], job: Job | None) -> None:
         future = submit(function)
@@ -109,27 +120,38 @@ class Pool:
             task = Task(
                 self.jobs.path(job), job.name, job.parts, job.options, self._settings.bundle, self.ref
             )
-            self._submit(submit, partial(predict, task), job)
+            try:
+                self._submit(submit, partial(predict, task), job)
+            except OSError as error:  # of the cluster, not of the disk
+                self.jobs.release(job)
+                raise _stopped(error) from error
 
     def _collect(self) -> None:
         """Keep the results of what has ended."""
         for future in [future for future in self._running if future.done()]:
             result = engine.outcome(future)  # raises if the cluster has ended
-            job, seconds = self._running.pop(future), time.monotonic() - self._since.pop(future)
+            job, seconds = self._running[future], time.monotonic() - self._since[future]
             if job is None:
                 if isinstance(result, Exception):
                     raise _not_ready(result)
-                if not self._running:
-                    self.ready.set()
-                continue
-            if isinstance(result, Exception):
-                result = Result(problem=_died(result))
-            self.jobs.finish(job, result)
-            state, error = ("failed", result.problem.error) if result.problem else ("done", None)
-            log.info(f"job {state}", extra={"seconds": seconds, "error": error})
-            for listener in self.on_finish:
-                with suppress(Exception):
-                    listener(job, result)
+            else:
+                if isinstance(result, Exception):
+                    result = Result(problem=_died(result))
+                self.jobs.finish(job, result)
+                self._report(job, result, seconds)
+            del self._running[future], self._since[future]  # not before it is kept
+            if not self._running:
+                self.ready.set()
+
+    def _report(self, job: Job, result: Result, seconds: float) -> None:
+        """Log a job that ended, and call the listeners."""
+        state, error = ("failed", result.problem.error) if result.problem else ("done", None)
+        log.info(f"job {state}", extra={"seconds": seconds, "error": error})
+        for listener in self.on_finish:
+            try:
+                listener(job, result)
+            except Exception as fault:  # noqa: BLE001 (the job has ended all the same)
+                log.error("listener of jobs failed", extra={"error": type(fault).__name__})
 
 
 def _died(error: Exception) -> Problem:
@@ -151,9 +173,8 @@ def _not_ready(error: Exception) -> SpineliftError:
     )
 
 
-def _stopped(error: Exception) -> OutputError:
-    return OutputError(
-        found=f"jobs that cannot be kept ({type(error).__name__})",
-        expected="a folder for the data that has room and can be written to",
-        do="Free some space, and start the server again: with --data it continues.",
-    )
+def _stopped(error: Exception) -> SpineliftError:
+    return SpineliftError(
+        found=f"that the queue ended ({type(error).__name__})", expected="it to last until the server ends",
+        do="Start the server again: with --data it continues. If it ends again, report it with the log.",
+    )  # fmt: skip

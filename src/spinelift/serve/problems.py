@@ -1,5 +1,6 @@
 """Refused requests: problem documents (RFC 9457) with the same parts as the errors of the commands."""
 
+import sqlite3
 from dataclasses import asdict
 from http import HTTPStatus
 
@@ -32,13 +33,15 @@ def problem_response(status: int, problem: Problem, headers: dict[str, str] | No
     return JSONResponse(document, status, headers, media_type="application/problem+json")
 
 
-def response_to(error: RefusedError | SpineliftError) -> JSONResponse:
+def response_to(error: RefusedError | SpineliftError | sqlite3.OperationalError) -> JSONResponse:
     """The response to a request that raised an error."""
     match error:
         case RefusedError():
             return problem_response(error.status, error.problem, error.headers)
         case QueueFullError():
             return problem_response(503, Problem.of(error), {"Retry-After": str(RETRY_S)})
+        case sqlite3.OperationalError():
+            return response_to(no_room(type(error).__name__))
     return problem_response(422, Problem.of(error))
 
 
@@ -47,6 +50,14 @@ def too_large(most: int) -> RefusedError:
     return RefusedError(
         413, found="a request that is too large", expected=f"at most {size_text(most)}",
         do="Send one visit at a time.", headers={"Connection": "close"},
+    )  # fmt: skip
+
+
+def no_room(cause: str) -> RefusedError:
+    """The refusal of what cannot be kept."""
+    return RefusedError(
+        507, found=f"no way to keep it ({cause})", expected="room on the disk",
+        do="Try again later.", headers={"Connection": "close"},
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ class Limits:
     queued
         Most jobs that wait.
     uploads
-        Requests that may send files at the same time.
+        Requests that may send files at the same time, half of them of one client.
     per_minute
         POST requests of one client address in a minute.
     keep_s

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from spinelift.serve.job import JobOptions, clean_name
 from spinelift.serve.jobs import SUFFIXES
-from spinelift.serve.problems import RefusedError
+from spinelift.serve.problems import RefusedError, no_room
 from spinelift.serve.settings import Limits
 
 _FIELDS, _FIELD_BYTES, _HEADER_BYTES, _BOUNDARY_BYTES = 10, 1000, 4000, 200
@@ -96,13 +96,6 @@ def _bad(status: int, found: str) -> RefusedError:
     )  # fmt: skip
 
 
-def _no_room(cause: str) -> RefusedError:
-    return RefusedError(
-        507, found=f"no way to keep the file ({cause})", expected="room on the disk",
-        do="Try again later.", headers={"Connection": "close"},
-    )  # fmt: skip
-
-
 class _Form:
     """Writes what the parser finds."""
 
@@ -129,12 +122,12 @@ class _Form:
     def write(self, chunk: bytes) -> None:
         try:
             if shutil.disk_usage(self._folder).free < _RESERVE_BYTES + len(chunk):
-                raise _no_room("the disk is full")
+                raise no_room("the disk is full")
             self._parser.write(chunk)
         except MultipartParseError:
             raise _bad(400, "a multipart form that cannot be read") from None
         except OSError as error:
-            raise _no_room(error.strerror or type(error).__name__) from None
+            raise no_room(error.strerror or type(error).__name__) from None
 
     def close(self) -> None:
         if self._file:

@@ -72,11 +72,13 @@ class Inbox:
     def store(self, owner: str, received: ReceivedObject, *, thread: threading.Thread | None = None) -> str:
         """Keep an object, also over a crash of the machine once this returns; returns the id of its study.
 
-        An object that is held already changes nothing. The study is not predicted while the ``thread`` of the
-        connection lives. Raises RefusedObjectError if there is no room.
+        An object that is held already, or a result that comes back, changes nothing. The study is not
+        predicted while the ``thread`` of the connection lives. Raises RefusedObjectError if there is no room.
         """
         study = uid_hash(owner, received.study_instance)
         name = f"study-{uid_hash(received.study_instance)[:12]}"
+        if received.is_result:
+            return study
         key, sha256, size = uid_hash(received.sop_instance), received.sha256, len(received.data)
         with self._lock:
             if thread is not None:

@@ -39,6 +39,14 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
 )
 """Encodings of pixels that ``io`` reads (with the extra ``jpeg``)."""
+RESULT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+    "1.2.840.10008.5.1.4.1.1.104.1",  # Encapsulated PDF
+    "1.2.840.10008.5.1.4.1.1.104.3",  # Encapsulated STL
+)
+"""Storage classes of results, besides Secondary Capture: they are accepted so that a result that comes back
+can be acknowledged. Without that, an archive that forwards everything would try again without end."""
 _READ = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "Manufacturer")
 _PARSER = threading.Lock()  # it changes the filters of warnings, which are the process's
 
@@ -66,12 +74,16 @@ class RefusedObjectError(Exception):
 
 @dataclass(frozen=True, repr=False)
 class ReceivedObject:
-    """An object whose header could be read; the UIDs stay in memory."""
+    """An object whose header could be read; the UIDs stay in memory.
+
+    ``is_result``: it was made by spinelift, and is acknowledged, but not kept.
+    """
 
     data: bytes
     sop_class: str
     sop_instance: str
     study_instance: str
+    is_result: bool = False
 
     @property
     def sha256(self) -> str:
@@ -85,8 +97,7 @@ def read_object(data: bytes) -> ReceivedObject:
     Raises
     ------
     RefusedObjectError
-        No DICOM, a header without the three UIDs, a class of no DXA, or a result of spinelift, which
-        an archive would send back without end.
+        No DICOM, a header without the three UIDs, or a class of no DXA.
     """
     try:
         with _PARSER, reading():
@@ -96,12 +107,11 @@ def read_object(data: bytes) -> ReceivedObject:
         raise RefusedObjectError(Status.CANNOT_UNDERSTAND, type(error).__name__) from None
     if not (sop_class and instance and study):
         raise RefusedObjectError(Status.CANNOT_UNDERSTAND, "a header without the UIDs of object and study")
-    if maker == MANUFACTURER:
-        raise RefusedObjectError(Status.CANNOT_UNDERSTAND, "a result of spinelift", (sop_class, instance))
-    if sop_class not in SOP_CLASSES:
+    is_result = maker == MANUFACTURER
+    if not is_result and sop_class not in SOP_CLASSES:
         reason = "an object of a class that no DXA has"
         raise RefusedObjectError(Status.CLASS_NOT_SUPPORTED, reason, (sop_class, instance))
-    return ReceivedObject(data, sop_class, instance, study)
+    return ReceivedObject(data, sop_class, instance, study, is_result)
 
 
 def uid_hash(*parts: str) -> str:

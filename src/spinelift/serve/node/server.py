@@ -14,6 +14,7 @@ from spinelift.serve.node.archive import OnReport, take_report
 from spinelift.serve.node.config import DicomArchive, NodeConfig
 from spinelift.serve.node.inbox import Inbox
 from spinelift.serve.node.objects import (
+    RESULT_CLASSES,
     SOP_CLASSES,
     STORAGE_COMMITMENT,
     TRANSFER_SYNTAXES,
@@ -82,7 +83,7 @@ class Receiver:
         ae.maximum_associations = node.limits.associations
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = TIMEOUT_S
         ae.add_supported_context(VERIFICATION)
-        for sop_class in SOP_CLASSES:
+        for sop_class in (*SOP_CLASSES, *RESULT_CLASSES):
             ae.add_supported_context(sop_class, list(TRANSFER_SYNTAXES))
         if isinstance(node.archive, DicomArchive) and node.archive.storage_commitment:
             ae.add_supported_context(STORAGE_COMMITMENT, scu_role=False, scp_role=True)

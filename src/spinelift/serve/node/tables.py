@@ -3,13 +3,9 @@
 They hold hashes in place of UIDs, and nothing else of a header.
 """
 
-import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from spinelift.errors import OutputError
+from spinelift.serve.database import Database
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dicom_studies (
@@ -24,44 +20,8 @@ CREATE TABLE IF NOT EXISTS dicom_deliveries (
 """
 
 
-class Tables:
-    """The tables, in transactions of one thread at a time."""
+class Tables(Database):
+    """The tables."""
 
     def __init__(self, folder: Path) -> None:
-        self._lock = threading.RLock()
-        try:
-            self._db = sqlite3.connect(
-                folder / "jobs.sqlite3", timeout=30, check_same_thread=False, isolation_level=None
-            )
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # success is returned for what is kept
-            self._db.executescript(_TABLES)
-        except sqlite3.Error as error:
-            raise OutputError(
-                found=f"a jobs.sqlite3 that cannot be used ({error})",
-                expected="the tables of an earlier server, or none",
-                do="Choose another folder with --data.",
-            ) from error
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The connection in a transaction, which is undone by an exception."""
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """Rows of a query."""
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            self._db.close()
+        super().__init__(folder, _TABLES)
