@@ -69,7 +69,7 @@ def test_the_network_finds_the_true_line_of_the_lateral_view(people):
         _, spine = find_spine(LvaJob(), path)
         y, z = spine.line_mm.T
         error = np.abs(y - np.interp(z, truth.z_mm, truth.sagittal_mm[Curve.SAGITTAL - Curve.ANTERIOR]))
-        assert error.mean() < 3
+        assert error.mean() < 4
         if spine.bottom_mm is not None:
             assert spine.bottom_mm == pytest.approx(truth.ends_mm[1, 1], abs=25)
 

@@ -111,7 +111,7 @@ def test_a_mirror_swaps_sides_alone_and_place_does_not_matter(sizes, across, up)
     one, other = measure_spine(Z, x, y), measure_spine(Z + up, across - x, y - across)
     for name, value in one.values().items():
         sign = -1 if name == "coronal_offset_mm" else 1
-        assert other.values()[name].value == pytest.approx(sign * value.value, abs=1e-6)
+        assert other.values()[name].value == pytest.approx(sign * value.value, abs=1.1e-3)
     for a, b in zip(one.curves, other.curves, strict=True):
         if a.ferguson_deg.value < 0.1:
             continue
@@ -119,17 +119,17 @@ def test_a_mirror_swaps_sides_alone_and_place_does_not_matter(sizes, across, up)
         assert (a.type, a.apex, a.upper_end, a.lower_end) == (b.type, b.apex, b.upper_end, b.lower_end)
         before, after = curved_values(a), curved_values(b)
         before["torsion_deg_per_cm"] *= -1  # left- and right-handed
-        assert after == pytest.approx(before, abs=1e-4)
+        assert after == pytest.approx(before, abs=2.1e-3)
 
 
 def test_the_measures_are_those_of_their_own_functions():
     x, y = S + 5 * np.sin(3 * np.pi * T), 30 * np.sin(np.pi * T)
     found = measure_spine(Z, x, y)
     coronal = coronal_angles(Z, x)
-    assert found.ferguson_deg.value == coronal.ferguson_deg
-    assert found.cobb_equivalent_deg.value == coronal.cobb_equivalent_deg
-    assert found.kyphosis_deg.value == pytest.approx(kyphosis_deg(Z, y))
-    assert found.main.ferguson_deg.value == coronal.ferguson_deg
+    assert found.ferguson_deg.value == round(coronal.ferguson_deg, 3)
+    assert found.cobb_equivalent_deg.value == round(coronal.cobb_equivalent_deg, 3)
+    assert found.kyphosis_deg.value == pytest.approx(kyphosis_deg(Z, y), abs=6e-4)
+    assert found.main.ferguson_deg.value == round(coronal.ferguson_deg, 3)
     assert [c.apex for c in found.curves] == [c.apex.name for c in coronal.curves]
 
 
@@ -141,7 +141,7 @@ def test_many_lines_at_once_are_measured_as_each_alone():
         one = measure_spine(Z, lines.x_mm[:, k], lines.y_mm[:, k])
         assert ferguson[k] == pytest.approx(one.ferguson_deg.value, abs=0.1)
         assert cobb[k] == pytest.approx(one.cobb_equivalent_deg.value, abs=0.1)
-        assert whole["lordosis_deg"][k] == pytest.approx(one.lordosis_deg.value, abs=1e-9)
+        assert whole["lordosis_deg"][k] == pytest.approx(one.lordosis_deg.value, abs=6e-4)
         if one.ferguson_deg.value - sorted(c.ferguson_deg.value for c in one.curves)[-2] > 0.1:
             assert (side[k] > 0) == (one.main.direction == "left")
 
@@ -262,3 +262,9 @@ def test_what_is_no_spine_is_refused(spine):
 def test_lines_of_other_lengths_are_refused():
     with pytest.raises(InvalidCurveError):
         measure_spine(Z, S, S[:-1])
+
+
+def test_a_value_is_rounded_where_it_is_made_so_that_page_and_document_round_alike():
+    value = Measured(value=-19.9503, interval90=(-22.20049, -16.4996))
+    assert (value.value, value.interval90) == (-19.95, (-22.2, -16.5))
+    assert f"{value.value:.1f}" == f"{value.model_dump()['value']:.1f}"

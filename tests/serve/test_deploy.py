@@ -52,7 +52,7 @@ def test_files_and_options_of_the_services_exist():
 
 
 def test_the_docs_have_a_row_for_every_key_of_the_node():
-    (table,) = re.findall(r"(?:^\|.*\n)+", DOCS, re.MULTILINE)
+    table = re.findall(r"(?:^\|.*\n)+", DOCS, re.MULTILINE)[0]
     assert set(NodeConfig.model_fields) <= set(re.findall(r"`(\w+)`", table))
     shown = {name: field.default for name, field in NodeConfig.model_fields.items()}
     for name in ("pause_seconds", "keep_minutes"):

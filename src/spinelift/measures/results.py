@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
 from spinelift.geometry import Vertebra
 
-Number = Annotated[float, PlainSerializer(lambda value: round(value, 3) + 0.0)]
-"""A number that documents round to 0.001."""
+Number = Annotated[float, AfterValidator(lambda value: round(value, 3) + 0.0)]
+"""A number rounded to 0.001, so that all that is shown or written of it rounds alike."""
 Interval = tuple[Number, Number]
 LevelName = Annotated[
     Literal[
