@@ -13,9 +13,9 @@ from scipy.special import expit
 
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
-from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import Mesh
 from spinelift.simulate.body.links import correlated
+from spinelift.simulate.body.morphometry import LOG_SIZE
 from spinelift.simulate.body.prior import N_LEVELS
 from spinelift.simulate.body.spine import LORDOSIS_DEG, LORDOSIS_SD_DEG, PosedSpine
 from spinelift.simulate.body.warp import Warp, sample_warps
@@ -123,12 +123,10 @@ def arch_scales(donors: Sequence[DonorVertebra | None], size: Float) -> Float:
     One factor for all levels of a donor, because arches do not follow the size of the body of their level;
     where another level stands in, times the usual ratio of the two levels.
     """
-    table = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1)
-    usual = np.log(table).mean(1)
     out = np.zeros(N_LEVELS)
     for person in {v.person for v in donors if v is not None}:
         own = [(k, v) for k, v in enumerate(donors) if v is not None and v.person == person]
-        step = {k: usual[k] - usual[v.level] for k, v in own}
+        step = {k: LOG_SIZE[k] - LOG_SIZE[v.level] for k, v in own}
         ratio = np.median([np.log(size[k] / v.size).mean() - step[k] for k, v in own])
         for k, _ in own:
             out[k] = ratio + step[k]
@@ -139,7 +137,7 @@ def fit_vertebra(vertebra: DonorVertebra, size: Float, style: DonorStyle) -> Flo
     """Points [n, 3] of a donor in its own frame, its body made ``size`` [3] mm, its arch as in ``style``."""
     points, (_, depth, _) = vertebra.mesh.vertices, vertebra.size
     behind = points[:, 1] - depth / 2
-    back = expit((behind - 1.5) / 1.5)[:, None]
+    back = arch_share(behind)[:, None]
     arch = points * style.scale
     arch[:, 1] = size[1] / 2 + behind * style.scale
     reach = np.maximum(behind, 0.0) * style.scale
@@ -157,6 +155,11 @@ def fit_vertebra(vertebra: DonorVertebra, size: Float, style: DonorStyle) -> Flo
     )
     body[:, :2] *= 1 + style.lipping * high[:, None] ** 6
     return np.asarray(body * (1 - back) + arch * back)
+
+
+def arch_share(behind_mm: Float) -> Float:
+    """How much points belong to the arch [n], 0 to 1, by their distance behind the back of the body."""
+    return np.asarray(expit((behind_mm - 1.5) / 1.5))
 
 
 def arch_density(vertebra: DonorVertebra) -> float:

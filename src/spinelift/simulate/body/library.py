@@ -7,9 +7,9 @@ import numpy as np
 
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float
-from spinelift.simulate.body import morphometry
 from spinelift.simulate.body.bones import make_mesh
 from spinelift.simulate.body.donors import DonorVertebra
+from spinelift.simulate.body.morphometry import LOG_SIZE
 from spinelift.simulate.body.prior import N_LEVELS
 
 TEMPLATE_SHARE = 0.12
@@ -28,10 +28,6 @@ BLEND_EVENNESS = 0.7
 """Of the Dirichlet distribution of a blend's weights: below 1 one or two donors outweigh the others."""
 BLEND = "blend"
 """Stands for the name of a blend's person."""
-_USUAL: Float = np.log(
-    np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1)
-).mean(1)
-"""Log of the size of the mean adult's body [17]."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class DonorLibrary:
         for vertebra in self.vertebrae:
             by_person[vertebra.person][int(vertebra.level)] = vertebra
         usual = {
-            (name, level): _resized(v, np.exp(_USUAL[level] - _log_size(own.values())))
+            (name, level): _resized(v, np.exp(LOG_SIZE[level] - _log_size(own.values())))
             for name, own in by_person.items()
             for level, v in own.items()
             if v.topology
@@ -126,7 +122,7 @@ class DonorLibrary:
                 serving: dict[str, list[tuple[float, DonorVertebra]]] = {}
                 for (name, step), weight in parts.items():
                     if level + step in region and (v := self._usual.get((name, level + step))) is not None:
-                        v = _resized(v, np.exp(_USUAL[level] - _USUAL[level + step]))
+                        v = _resized(v, np.exp(LOG_SIZE[level] - LOG_SIZE[level + step]))
                         serving.setdefault(v.topology, []).append((weight, v))
                 if serving:
                     best = max(serving.values(), key=lambda own: sum(weight for weight, _ in own))
@@ -160,7 +156,7 @@ def _serves(own: int, level: int) -> bool:
 
 def _log_size(own: Collection[DonorVertebra]) -> float:
     """Log of a person's size over the mean adult's, added to the mean adult's at none of the levels."""
-    return float(np.median([np.log(v.size).mean() - _USUAL[v.level] for v in own]))
+    return float(np.median([np.log(v.size).mean() - LOG_SIZE[v.level] for v in own]))
 
 
 def _resized(bone: DonorVertebra, factor: float) -> DonorVertebra:

@@ -43,6 +43,10 @@ BODY_DEPTH: Float = _TABLE[:, 2:4].mean(1)
 """Front-back depth of the body at its endplates [17]."""
 BODY_HEIGHT: Float = _TABLE[:, 4]
 """Mean height of the body [17]."""
+BODY_SIZE: Float = np.stack([BODY_WIDTH, BODY_DEPTH, BODY_HEIGHT], 1)
+"""Width, depth and height of the body [17, 3]."""
+LOG_SIZE: Float = np.log(BODY_SIZE).mean(1)
+"""Mean log of the three [17]."""
 PEDICLE_REACH: Float = _TABLE[:, 5] / 2 + _TABLE[:, 6]
 """From the midline to the outer side of the pedicle [17]."""
 TRANSVERSE_SPAN: Float = _TABLE[:, 7]

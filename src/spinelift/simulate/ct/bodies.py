@@ -261,7 +261,7 @@ def _completed(prior: ShapePrior, centres: Float, frames: Float, sizes: Float, r
     full = centres.copy()
     full[: run[0]] = guess[: run[0]] + centres[run[0]] - guess[run[0]]
     full[run[-1] + 1 :] = guess[run[-1] + 1 :] + centres[run[-1]] - guess[run[-1]]
-    size = np.stack([morphometry.BODY_WIDTH, morphometry.BODY_DEPTH, morphometry.BODY_HEIGHT], 1)
+    size = morphometry.BODY_SIZE.copy()
     size[: run[0]] *= sizes[0] / size[run[0]]
     size[run[-1] + 1 :] *= sizes[-1] / size[run[-1]]
     size[run] = sizes

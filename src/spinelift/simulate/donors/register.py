@@ -15,12 +15,11 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
-from scipy.special import expit
 
 from spinelift.geometry import Vertebra
 from spinelift.geometry.arrays import Float, Integers
 from spinelift.simulate.body.bones import Mesh, make_mesh
-from spinelift.simulate.body.donors import DonorVertebra
+from spinelift.simulate.body.donors import DonorVertebra, arch_share
 from spinelift.simulate.donors.folder import Refuse
 from spinelift.simulate.donors.library import SHIPPED, load_library, topology_name
 from spinelift.simulate.donors.surface import decimated
@@ -67,6 +66,11 @@ class Fit:
             f"{self.mean_mm:.2f} mm off on average, {self.p95_mm:.1f} mm at the 95th percentile, "
             f"{self.flipped:.1%} of the surface turned over"
         )
+
+    @property
+    def score_mm(self) -> float:
+        """What the best of several fits has least of."""
+        return self.mean_mm + self.p95_mm / 4
 
     @property
     def good(self) -> bool:
@@ -116,17 +120,17 @@ def register(
     region = [s for s in starts if s.topology and (s.level <= Vertebra.T12) == (bone.level <= Vertebra.T12)]
     near = sorted(region, key=lambda s: abs(s.level - bone.level))[:STARTS]
     surface = _Surface(bone.mesh)
-    best: tuple[float, DonorVertebra, Fit] | None = None
+    best: tuple[DonorVertebra, Fit] | None = None
     for start in near:
         points = _bent(_apart(start, bone.size, surface), start.mesh.faces, surface)
         fit = fit_of(points, start.mesh.faces, bone.mesh)
-        if best is None or fit.mean_mm + fit.p95_mm / 4 < best[0]:
+        if best is None or fit.score_mm < best[1].score_mm:
             mesh = make_mesh(points, start.mesh.faces)
             made = replace(bone, mesh=mesh, topology=start.topology, cortex=start.cortex, fit_mm=fit.mean_mm)
-            best = fit.mean_mm + fit.p95_mm / 4, made, fit
-    if best is not None and best[2].good:
-        return best[1:]
-    return coarse(bone, triangles), best[2] if best else None
+            best = made, fit
+    if best is not None and best[1].good:
+        return best
+    return coarse(bone, triangles), best[1] if best else None
 
 
 class _Surface:
@@ -155,7 +159,7 @@ def _apart(start: DonorVertebra, size: Float, surface: _Surface) -> Float:
     """Vertices of ``start`` the body stretched to ``size``, the arch by the affine map of best fit."""
     points = start.mesh.vertices
     behind = points[:, 1] - start.size[1] / 2
-    back = expit((behind - 1.5) / 1.5)[:, None]
+    back = arch_share(behind)[:, None]
     origin = points - [0, start.size[1] / 2, 0]
     own, other = origin[behind > 0], surface.points[surface.points[:, 1] > size[1] / 2]
     scale = np.ptp(other, axis=0) / np.ptp(own, axis=0)
